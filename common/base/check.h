@@ -14,16 +14,16 @@ namespace tutti::internal {
 template <typename... Args>
 std::string Concat(const Args&... args) {
   std::ostringstream out;
-  (out << ... << args);
+  ((out << args), ...);
   return out.str();
 }
 
 }  // namespace tutti::internal
 
-#define TUTTI_CHECK(condition, ...)                                             \
-  do {                                                                          \
-    if (!(condition)) [[unlikely]] {                                            \
-      ::tutti::internal::CheckFailed(__FILE__, __LINE__, #condition,            \
-                                     ::tutti::internal::Concat(__VA_ARGS__));   \
-    }                                                                           \
+#define TUTTI_CHECK(condition, ...)                                           \
+  do {                                                                        \
+    if (!(condition)) [[unlikely]] {                                          \
+      ::tutti::internal::CheckFailed(__FILE__, __LINE__, #condition,          \
+                                     ::tutti::internal::Concat(__VA_ARGS__)); \
+    }                                                                         \
   } while (false)

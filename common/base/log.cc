@@ -19,10 +19,14 @@ std::string& Program() {
 
 constexpr char LevelLetter(LogLevel level) {
   switch (level) {
-    case kDebug: return 'D';
-    case kInfo: return 'I';
-    case kWarning: return 'W';
-    case kError: return 'E';
+    case kDebug:
+      return 'D';
+    case kInfo:
+      return 'I';
+    case kWarning:
+      return 'W';
+    case kError:
+      return 'E';
   }
   return '?';
 }

@@ -61,17 +61,17 @@ Error ErrnoError(std::string_view what, std::string where, int error_number);
 #define TUTTI_CONCAT(a, b) TUTTI_CONCAT_INNER(a, b)
 
 // TUTTI_RETURN_IF_ERROR(expression of Result<T>): returns its error from the enclosing function.
-#define TUTTI_RETURN_IF_ERROR(expr)                                                       \
-  do {                                                                                    \
-    if (auto tutti_status = (expr); !tutti_status.has_value()) {                          \
-      return ::tutti::Unexpected(std::move(tutti_status).error());                        \
-    }                                                                                     \
+#define TUTTI_RETURN_IF_ERROR(expr)                                \
+  do {                                                             \
+    if (auto tutti_status = (expr); !tutti_status.has_value()) {   \
+      return ::tutti::Unexpected(std::move(tutti_status).error()); \
+    }                                                              \
   } while (false)
 
 // TUTTI_ASSIGN_OR_RETURN(auto x, expression of Result<T>).
 #define TUTTI_ASSIGN_OR_RETURN(lhs, expr) \
   TUTTI_ASSIGN_OR_RETURN_INNER(TUTTI_CONCAT(tutti_result_, __LINE__), lhs, expr)
-#define TUTTI_ASSIGN_OR_RETURN_INNER(result, lhs, expr)                                   \
-  auto result = (expr);                                                                   \
-  if (!result.has_value()) return ::tutti::Unexpected(std::move(result).error());         \
+#define TUTTI_ASSIGN_OR_RETURN_INNER(result, lhs, expr)                           \
+  auto result = (expr);                                                           \
+  if (!result.has_value()) return ::tutti::Unexpected(std::move(result).error()); \
   lhs = std::move(result).value()

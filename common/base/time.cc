@@ -17,8 +17,8 @@ struct Unit {
   std::string_view name;
   double seconds;
 };
-constexpr std::array<Unit, 5> kUnits = {
-    Unit{"ms", 1e-3}, Unit{"d", 86400}, Unit{"h", 3600}, Unit{"m", 60}, Unit{"s", 1}};
+constexpr std::array<Unit, 5> kUnits = {Unit{"ms", 1e-3}, Unit{"d", 86400}, Unit{"h", 3600},
+                                        Unit{"m", 60}, Unit{"s", 1}};
 constexpr double kLongestSeconds = 10.0 * 366 * 86400;
 
 }  // namespace
@@ -53,8 +53,8 @@ std::optional<Duration> ParseDuration(std::string_view text) {
   if (text.empty()) return std::nullopt;
   while (!text.empty()) {
     double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
-                                              std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
     if (error != std::errc() || text.front() == '-') return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     const Unit* found = nullptr;

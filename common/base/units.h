@@ -14,8 +14,8 @@ struct Bytes {
   auto operator<=>(const Bytes&) const = default;
 };
 
-// "4GiB", "512MiB", "1.5GB", "1024"; units B KiB MiB GiB TiB KB MB GB TB. nullopt for anything else,
-// for negative sizes and beyond 2^62.
+// "4GiB", "512MiB", "1.5GB", "1024"; units B KiB MiB GiB TiB KB MB GB TB. nullopt for anything
+// else, for negative sizes and beyond 2^62.
 std::optional<Bytes> ParseBytes(std::string_view text);
 // "3.6 MiB", for people.
 std::string FormatBytes(Bytes bytes);

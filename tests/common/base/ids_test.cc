@@ -6,7 +6,8 @@ namespace tutti {
 namespace {
 
 TEST(ShortId, RoundTripsThroughText) {
-  for (const std::uint64_t bits : {std::uint64_t{0}, std::uint64_t{1}, JobId::kMax, std::uint64_t{0x123456789a}}) {
+  for (const std::uint64_t bits :
+       {std::uint64_t{0}, std::uint64_t{1}, JobId::kMax, std::uint64_t{0x123456789a}}) {
     const JobId id(bits);
     EXPECT_EQ(id.ToString().size(), 10u);
     EXPECT_EQ(JobId::Parse(id.ToString()), id);

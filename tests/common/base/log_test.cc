@@ -6,8 +6,9 @@ namespace tutti {
 namespace {
 
 TEST(FormatLogLine, WritesFieldsByType) {
-  EXPECT_EQ(FormatLogLine("job_placed", {{"job", "j-1"}, {"slots", 2}, {"rate", 0.5}, {"held", false}}),
-            "job_placed job=j-1 slots=2 rate=0.5 held=false");
+  EXPECT_EQ(
+      FormatLogLine("job_placed", {{"job", "j-1"}, {"slots", 2}, {"rate", 0.5}, {"held", false}}),
+      "job_placed job=j-1 slots=2 rate=0.5 held=false");
 }
 
 TEST(FormatLogLine, QuotesWhatCouldBreakTheLine) {

@@ -33,7 +33,8 @@ TEST(Error, SaysWhereWhatAndWhatToDo) {
 TEST(ErrnoError, ClassifiesFullDisksAndMissingFiles) {
   EXPECT_EQ(ErrnoError("cannot write", "/a", ENOSPC).code, ErrorCode::kDiskFull);
   EXPECT_EQ(ErrnoError("cannot open", "/a", ENOENT).code, ErrorCode::kNotFound);
-  EXPECT_EQ(ErrnoError("cannot open", "/a", EACCES).ToString(), "/a: cannot open: Permission denied");
+  EXPECT_EQ(ErrnoError("cannot open", "/a", EACCES).ToString(),
+            "/a: cannot open: Permission denied");
 }
 
 }  // namespace

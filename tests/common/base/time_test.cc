@@ -19,7 +19,8 @@ TEST(ParseDuration, ReadsSumsOfUnits) {
 }
 
 TEST(ParseDuration, RefusesTheRest) {
-  for (const char* text : {"", "5", "h", "-1h", "0s", "1x", "1h 30m", "nan", "inf", "1e999s", "99999d"}) {
+  for (const char* text :
+       {"", "5", "h", "-1h", "0s", "1x", "1h 30m", "nan", "inf", "1e999s", "99999d"}) {
     EXPECT_EQ(ParseDuration(text), std::nullopt) << text;
   }
 }

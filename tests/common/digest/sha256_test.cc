@@ -1,0 +1,43 @@
+#include "common/digest/sha256.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace tutti {
+namespace {
+
+// FIPS 180-2, appendix B.1.
+constexpr const char* kAbc =
+    "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+TEST(Sha256, MatchesTheStandardsExample) { EXPECT_EQ(Sha256Of("abc").ToString(), kAbc); }
+
+TEST(Sha256, PiecesEqualTheWhole) {
+  Sha256 hash;
+  hash.Update("a");
+  hash.Update("");
+  hash.Update("bc");
+  EXPECT_EQ(hash.Finish(), Sha256Of("abc"));
+}
+
+TEST(Digest, ParsesOnlyWhatItWrites) {
+  EXPECT_EQ(Digest::Parse(kAbc), Sha256Of("abc"));
+  EXPECT_EQ(Digest::Parse("abc"), std::nullopt);
+  EXPECT_EQ(Digest::Parse(std::string(kAbc) + "0"), std::nullopt);
+  EXPECT_EQ(Digest::Parse("sha256:" + std::string(64, 'A')), std::nullopt);
+}
+
+TEST(Sha256OfFile, ReadsFilesAndNamesMissingOnes) {
+  const std::string path = testing::TempDir() + "sha256_test.txt";
+  std::ofstream(path) << "abc";
+  EXPECT_EQ(Sha256OfFile(path).value().ToString(), kAbc);
+  std::remove(path.c_str());
+  const auto missing = Sha256OfFile(path);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing.error().where, path);
+}
+
+}  // namespace
+}  // namespace tutti
