@@ -168,7 +168,10 @@ Result<fs::path> JoinBeneath(const fs::path& root, std::string_view relative) {
   const auto refuse = [&] {
     return Fail(ErrorCode::kInvalid, "not a plain relative path", std::string(relative));
   };
-  if (relative.empty() || relative.front() == '/' || relative.size() > 1024) return refuse();
+  if (relative.empty() || relative.front() == '/' || relative.size() > 1024 ||
+      relative.find("//") != std::string_view::npos) {
+    return refuse();
+  }
   for (const char c : relative) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\\') return refuse();
   }
