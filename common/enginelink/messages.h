@@ -7,13 +7,12 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "common/base/result.h"
 
@@ -25,33 +24,34 @@ inline constexpr std::size_t kMaxLineBytes = std::size_t{8} << 20;
 
 struct CheckpointRef {
   std::uint64_t step = 0;
-  std::string path;          // of the .h5 file; the manifest is beside it
-  std::string state_digest;
+  std::string path{};  // of the .h5 file; the manifest is beside it
+  std::string state_digest{};
 };
 
 // Everything a rank needs to know; the same for all ranks of a gang but `rank`, `local_rank`.
 struct Plan {
-  std::string job;
+  std::string job{};
   std::uint32_t attempt = 0;
-  nlohmann::json spec;                    // resolved (jobs/spec/json.h)
-  std::uint32_t rank = 0;                 // must equal MPI's
-  std::uint32_t size = 1;                 // must equal MPI_COMM_WORLD's size
+  nlohmann::json spec{};   // resolved (jobs/spec/json.h)
+  std::uint32_t rank = 0;  // must equal MPI's
+  std::uint32_t size = 1;  // must equal MPI_COMM_WORLD's size
   std::uint32_t local_rank = 0;
   std::uint32_t local_size = 1;
-  int memory_fd = -1;                     // the attempt's memfd, shared by this machine's ranks; empty
-                                          // at first: local rank 0 sizes it
-  std::string model_dir;                  // inputs, as local paths
-  std::string train_path;
-  std::optional<std::string> eval_path;
-  std::string checkpoint_dir;             // of the job, shared by its attempts
-  std::string export_dir;                 // of this attempt; empty at first
-  std::string cache_dir;                  // of this worker
-  std::vector<CheckpointRef> checkpoints; // committed, newest first; manifests on disk are the truth
+  int memory_fd = -1;       // the attempt's memfd, shared by this machine's ranks; empty
+                            // at first: local rank 0 sizes it
+  std::string model_dir{};  // inputs, as local paths
+  std::string train_path{};
+  std::optional<std::string> eval_path{};
+  std::string checkpoint_dir{};  // of the job, shared by its attempts
+  std::string export_dir{};      // of this attempt; empty at first
+  std::string cache_dir{};       // of this worker
+  std::vector<CheckpointRef>
+      checkpoints{};  // committed, newest first; manifests on disk are the truth
   bool resume = false;
   std::uint32_t cpus_per_rank = 1;
 };
 
-struct Stop {             // to rank 0: stop at the next step boundary
+struct Stop {  // to rank 0: stop at the next step boundary
   bool checkpoint = true;
 };
 struct CheckpointNow {};  // to rank 0: checkpoint at the next step boundary and go on
@@ -60,7 +60,7 @@ using ToEngine = std::variant<Plan, Stop, CheckpointNow>;
 
 // ---- engine -> worker ------------------------------------------------------------------------
 
-struct Ready {                    // every rank, once: after MPI_Init, load, resume; before the first step
+struct Ready {  // every rank, once: after MPI_Init, load, resume; before the first step
   std::uint32_t rank = 0;
   std::uint64_t from_step = 0;
 };
@@ -70,41 +70,41 @@ struct Beat {
   std::uint32_t rank = 0;
   std::uint64_t step = 0;
   std::uint64_t collective = 0;
-  std::string phase;              // load data forward backward reduce update checkpoint evaluate export
+  std::string phase{};  // load data forward backward reduce update checkpoint evaluate export
 };
 
-struct Progress {                 // rank 0, every logging_steps and on the last step
+struct Progress {  // rank 0, every logging_steps and on the last step
   std::uint64_t step = 0;
   std::uint64_t total_steps = 0;
   double epoch = 0;
-  double loss = 0;                // mean over the steps since the last Progress
+  double loss = 0;  // mean over the steps since the last Progress
   double learning_rate = 0;
-  double grad_norm = 0;           // of the last step, before clipping
-  double tokens_per_second = 0;   // useful (non-padding) tokens, all ranks
+  double grad_norm = 0;          // of the last step, before clipping
+  double tokens_per_second = 0;  // useful (non-padding) tokens, all ranks
   double rows_per_second = 0;
-  double step_seconds = 0;        // mean
+  double step_seconds = 0;  // mean
   double eta_seconds = 0;
-  std::map<std::string, double> phase_seconds;  // of rank 0, summed since the last Progress
+  std::map<std::string, double> phase_seconds{};  // of rank 0, summed since the last Progress
   std::uint64_t tokens_total = 0;
   std::uint64_t samples_total = 0;
 };
 
-struct Eval {                     // rank 0
+struct Eval {  // rank 0
   std::uint64_t step = 0;
-  std::map<std::string, double> metrics;  // "loss", "accuracy", "macro_f1"
+  std::map<std::string, double> metrics{};  // "loss", "accuracy", "macro_f1"
   bool best = false;
 };
 
-struct Checkpoint {               // rank 0, after the manifest is durable
+struct Checkpoint {  // rank 0, after the manifest is durable
   std::uint64_t step = 0;
-  std::string path;
-  std::string state_digest;
+  std::string path{};
+  std::string state_digest{};
   std::uint64_t size_bytes = 0;
   double write_seconds = 0;
 };
 
 struct Warning {
-  std::string message;
+  std::string message{};
 };
 
 // Rank 0's last message when all went well. Paths are relative to export_dir.
@@ -112,17 +112,17 @@ struct Done {
   enum class Outcome { kSucceeded, kReleased };
   Outcome outcome = Outcome::kSucceeded;
   std::uint64_t step = 0;
-  std::map<std::string, double> metrics;  // of the exported weights
-  std::vector<std::string> files;
+  std::map<std::string, double> metrics{};  // of the exported weights
+  std::vector<std::string> files{};
 };
 
 // Any rank's last message before it exits with a non-zero status.
 struct Failed {
   std::uint32_t rank = 0;
-  std::string reason;             // a failure reason of SPEC.md
-  std::string message;
-  std::string where;
-  std::string hint;
+  std::string reason{};  // a failure reason of SPEC.md
+  std::string message{};
+  std::string where{};
+  std::string hint{};
   std::uint64_t step = 0;
 };
 
@@ -147,31 +147,35 @@ class LineBuffer {
 };
 
 // ---- the zygote ------------------------------------------------------------------------------
-// `tutti-engine zygote --fd N`: one SOCK_SEQPACKET socket; each packet one JSON object. A Spawn packet
-// carries the child's descriptors (SCM_RIGHTS) in the order of `fd_names`.
+// `tutti-engine zygote --fd N`: one SOCK_SEQPACKET socket; each packet one JSON object. A Spawn
+// packet carries the child's descriptors (SCM_RIGHTS) in the order of `fd_names`. In the child
+// "stdin", "stdout" and "stderr" become 0, 1 and 2 (left out: the zygote's own), the others 3, 4, …
+// in order. `train` learns its memory's number from `--memory-fd {memory}`, which wins over
+// Plan::memory_fd.
 
 struct Spawn {
-  std::uint64_t id = 0;                         // of this request
-  std::vector<std::string> arguments;           // as after the program's name: {"train", "--link-fd", "{link}"}
-                                                // "{name}" becomes the child's number for that descriptor
-  std::map<std::string, std::string> environment;  // added to the zygote's
-  std::vector<std::string> fd_names;            // e.g. {"link", "memory", "stdout", "stderr"}
-  std::optional<std::uint32_t> uid, gid;        // setuid before anything else
-  std::string working_dir;
+  std::uint64_t id = 0;  // of this request
+  std::vector<std::string>
+      arguments{};  // as after the program's name: {"train", "--link-fd", "{link}"}
+                    // "{name}" becomes the child's number for that descriptor
+  std::map<std::string, std::string> environment{};  // added to the zygote's
+  std::vector<std::string> fd_names{};               // e.g. {"link", "memory", "stdout", "stderr"}
+  std::optional<std::uint32_t> uid{}, gid{};         // setuid before anything else
+  std::string working_dir{};
   std::int32_t nice = 0;
-  std::uint64_t memory_limit_bytes = 0;         // RLIMIT_AS-like cap where cgroups cannot be had; 0 = none
+  std::uint64_t memory_limit_bytes = 0;  // RLIMIT_AS-like cap where cgroups cannot be had; 0 = none
   std::uint32_t threads = 1;
 };
 struct Spawned {
   std::uint64_t id = 0;
-  std::int32_t pid = 0;                         // 0: it failed, `error` says why
-  std::string error;
+  std::int32_t pid = 0;  // 0: it failed, `error` says why
+  std::string error{};
 };
 struct Exited {
   std::uint64_t id = 0;
   std::int32_t pid = 0;
-  std::int32_t wait_status = 0;                 // as waitpid gives it
-  std::uint64_t memory_peak_bytes = 0;          // ru_maxrss
+  std::int32_t wait_status = 0;         // as waitpid gives it
+  std::uint64_t memory_peak_bytes = 0;  // ru_maxrss
 };
 
 std::string EncodePacket(const Spawn& spawn);
