@@ -1,0 +1,229 @@
+// Facts: every durable change of the scheduler, one small struct each. The journal holds them in
+// order; Apply (ledger.h) is the only thing they do. Flat values: ids, integers, strings, vectors.
+//
+// `at` is for people: no decision reads it. Values without threads: copy freely.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/time.h"
+#include "jobs/spec/states.h"
+#include "scheduler/core/request.h"
+
+namespace tutti::core {
+
+// ---- a job -----------------------------------------------------------------------------------
+
+// -> validating. Acknowledged to the submitter once durable.
+struct JobSubmitted {
+  JobId job;
+  JobRequest request;
+  std::string spec_json;        // resolved, with inputs
+  std::string idempotency_key;  // "" = none
+  std::string body_digest;      // of the request's body, to tell a repeat from another one
+  bool held = false;
+  WallTime at;
+  bool operator==(const JobSubmitted&) const = default;
+};
+
+// validating -> queued.
+struct JobAdmitted {
+  JobId job;
+  Estimate estimate;
+  WallTime at;
+  bool operator==(const JobAdmitted&) const = default;
+};
+
+// validating -> failed.
+struct JobRejected {
+  JobId job;
+  spec::FailureReason reason = spec::FailureReason::kData;
+  std::string message;
+  std::string where;  // file:line, when inspect said one
+  WallTime at;
+  bool operator==(const JobRejected&) const = default;
+};
+
+// queued -> starting. The members hold slots from now on; members' ranks sum up to size.
+struct GangPlaced {
+  JobId job;
+  Attempt attempt{};
+  std::uint32_t size = 0;
+  std::vector<GangMember> members;  // in rank order
+  std::string numerics_fingerprint;
+  bool bits_changed = false;  // another fingerprint than the first attempt's
+  WallTime at;
+  bool operator==(const GangPlaced&) const = default;
+};
+
+// starting -> running: every rank is ready for its first step.
+struct GangStarted {
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t from_step = 0;  // 0, or the checkpoint it went on from
+  WallTime at;
+  bool operator==(const GangStarted&) const = default;
+};
+
+// starting, running or stopping -> stopping. The newest reason counts.
+struct StopRequested {
+  JobId job;
+  Attempt attempt{};
+  StopWhy why = StopWhy::kPause;
+  WallTime at;
+  bool operator==(const StopRequested&) const = default;
+};
+
+// Changes no state; the file's manifest is durable on its machine.
+struct CheckpointCommitted {
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t step = 0;
+  std::string path;
+  std::string state_digest;
+  std::uint64_t size_bytes = 0;
+  WallTime at;
+  bool operator==(const CheckpointCommitted&) const = default;
+};
+
+// The gang ended as asked and its slots are free: stopping -> queued. Never counts as a failure.
+// JobPaused, JobCancelled or JobFailed may follow at once.
+struct GangReleased {
+  JobId job;
+  Attempt attempt{};
+  StopWhy why = StopWhy::kPause;
+  std::uint64_t step = 0;    // the last completed step
+  std::uint64_t ran_ms = 0;  // monotonic time this attempt ran, for max_duration
+  WallTime at;
+  bool operator==(const GangReleased&) const = default;
+};
+
+// The gang ended otherwise and its slots are free: starting, running or stopping -> queued
+// (shown as recovering). JobFailed follows at once when the retry policy is exhausted.
+struct AttemptFailed {
+  JobId job;
+  Attempt attempt{};
+  spec::FailureReason reason = spec::FailureReason::kCrash;
+  std::string message;
+  std::uint64_t step = 0;
+  std::uint64_t ran_ms = 0;
+  WallTime at;
+  bool operator==(const AttemptFailed&) const = default;
+};
+
+// starting, running or stopping -> succeeded; the gang's slots are free.
+struct JobSucceeded {
+  JobId job;
+  Attempt attempt{};
+  std::string model_digest;  // SPEC.md: of model.safetensors
+  std::vector<ModelFile> files;
+  std::string metrics_json;  // {"accuracy": 0.7, …}
+  std::uint64_t memory_peak_bytes = 0;
+  std::uint64_t step = 0;
+  std::uint64_t ran_ms = 0;
+  WallTime at;
+  bool operator==(const JobSucceeded&) const = default;
+};
+
+// queued -> failed.
+struct JobFailed {
+  JobId job;
+  spec::FailureReason reason = spec::FailureReason::kCrash;
+  std::string message;
+  WallTime at;
+  bool operator==(const JobFailed&) const = default;
+};
+
+// validating, queued or paused -> cancelled.
+struct JobCancelled {
+  JobId job;
+  WallTime at;
+  bool operator==(const JobCancelled&) const = default;
+};
+
+// queued -> paused.
+struct JobPaused {
+  JobId job;
+  WallTime at;
+  bool operator==(const JobPaused&) const = default;
+};
+
+// paused -> queued.
+struct JobResumed {
+  JobId job;
+  std::uint32_t ranks = 0;  // the gang's size from now on; 0 = as the request says
+  WallTime at;
+  bool operator==(const JobResumed&) const = default;
+};
+
+// A held job may be placed from now on.
+struct HoldReleased {
+  JobId job;
+  WallTime at;
+  bool operator==(const HoldReleased&) const = default;
+};
+
+struct JobPriorityChanged {
+  JobId job;
+  std::int64_t priority = 0;
+  WallTime at;
+  bool operator==(const JobPriorityChanged&) const = default;
+};
+
+// A finished job leaves the ledger for the archive.
+struct JobArchived {
+  JobId job;
+  WallTime at;
+  bool operator==(const JobArchived&) const = default;
+};
+
+// ---- a node ----------------------------------------------------------------------------------
+
+// A worker (re-)registered: the node is up with these resources.
+struct NodeRegistered {
+  NodeId node;
+  std::string name;
+  std::uint64_t session = 0;  // of the worker process
+  std::string version;
+  std::uint32_t slots = 0;
+  std::uint32_t cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::string cpu_model;
+  std::string numerics_fingerprint;
+  WallTime at;
+  bool operator==(const NodeRegistered&) const = default;
+};
+
+// Not seen for the reassignment delay. Its gangs' AttemptFailed come first.
+struct NodeLost {
+  NodeId node;
+  WallTime at;
+  bool operator==(const NodeLost&) const = default;
+};
+
+// A clean goodbye. Its gangs' facts come first.
+struct NodeLeft {
+  NodeId node;
+  WallTime at;
+  bool operator==(const NodeLeft&) const = default;
+};
+
+// ---- the coordinator -------------------------------------------------------------------------
+
+struct CoordinatorStarted {
+  std::uint64_t generation = 0;  // grows by one at each start
+  WallTime at;
+  bool operator==(const CoordinatorStarted&) const = default;
+};
+
+using Fact =
+    std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
+                 CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
+                 JobCancelled, JobPaused, JobResumed, HoldReleased, JobPriorityChanged, JobArchived,
+                 NodeRegistered, NodeLost, NodeLeft, CoordinatorStarted>;
+
+}  // namespace tutti::core

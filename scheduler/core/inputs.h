@@ -1,0 +1,123 @@
+// Inputs: everything that makes the scheduler decide. Random bits and wall time arrive inside.
+// Values without threads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/core/facts.h"
+#include "scheduler/core/liveness.h"
+
+namespace tutti::core {
+
+// ---- from users ------------------------------------------------------------------------------
+
+struct Submit {
+  JobId job;  // fresh random bits; kConflict when taken
+  JobRequest request;
+  std::string spec_json;
+  std::string idempotency_key;
+  std::string body_digest;
+  bool held = false;
+};
+struct Cancel {
+  JobId job;
+};
+struct Pause {
+  JobId job;
+};
+struct Resume {
+  JobId job;
+  std::uint32_t ranks = 0;  // 0 = as the request says
+};
+struct ReleaseHold {
+  JobId job;
+};
+struct SetPriority {
+  JobId job;
+  std::int64_t priority = 0;
+};
+// Every gang checkpoints and goes back to the queue. Observe(DrainBegun) comes first.
+struct DrainAll {};
+
+// ---- from workers ----------------------------------------------------------------------------
+
+// Observe(WorkerSeen) comes after the reply named the node.
+struct RegisterNode {
+  NodeId node;  // fresh random bits, used when the name is new
+  std::string name;
+  std::uint64_t session = 0;
+  std::string version;
+  std::uint32_t slots = 0;
+  std::uint32_t cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::string cpu_model;
+  std::string numerics_fingerprint;
+  std::vector<GangSeen> gangs;
+};
+// Observe(WorkerSeen) came first: launches and stops that seem lost are repeated.
+struct Heartbeat {
+  NodeId node;
+};
+struct Goodbye {
+  NodeId node;
+};
+struct ReportStarted {
+  NodeId node;
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t from_step = 0;
+};
+struct ReportCheckpoint {
+  NodeId node;
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t step = 0;
+  std::string path;
+  std::string state_digest;
+  std::uint64_t size_bytes = 0;
+};
+enum class GangOutcome { kSucceeded, kReleased, kFailed, kKilled };
+struct ReportEnded {
+  NodeId node;
+  JobId job;
+  Attempt attempt{};
+  GangOutcome outcome = GangOutcome::kFailed;
+  spec::FailureReason reason = spec::FailureReason::kCrash;  // of kFailed
+  std::string message;
+  std::uint64_t step = 0;
+  std::uint64_t memory_peak_bytes = 0;
+  std::string model_digest;  // of kSucceeded, with the next two
+  std::vector<ModelFile> files;
+  std::string metrics_json;
+};
+enum class InspectOutcome { kAdmitted, kRejected, kUnavailable };
+struct InspectFinished {
+  JobId job;
+  InspectOutcome outcome = InspectOutcome::kUnavailable;
+  Estimate estimate;                                        // of kAdmitted
+  spec::FailureReason reason = spec::FailureReason::kData;  // of kRejected
+  std::string message;
+  std::string where;
+};
+
+// ---- from the loop ---------------------------------------------------------------------------
+
+// Once a start, the first input. CoordinatorStarted carries ledger.generation + 1.
+struct CoordinatorStart {};
+// At the end of every round, and at least every kTickIntervalMs: deadlines, inspection, placement.
+struct Tick {};
+
+struct Input {
+  WallTime at;  // for people
+  std::variant<Submit, Cancel, Pause, Resume, ReleaseHold, SetPriority, DrainAll, RegisterNode,
+               Heartbeat, Goodbye, ReportStarted, ReportCheckpoint, ReportEnded, InspectFinished,
+               CoordinatorStart, Tick>
+      body;
+};
+
+inline constexpr std::int64_t kTickIntervalMs = 250;
+
+}  // namespace tutti::core

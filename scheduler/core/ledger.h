@@ -1,0 +1,205 @@
+// The ledger: all durable state of the scheduler, and Apply, the only way it changes.
+//
+// Owned by the coordinator's writer thread (or by a test, or the simulator); others read it only
+// where that thread lets them. replay(facts) == ledger: no state comes from anywhere else.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/core/facts.h"
+
+namespace tutti::core {
+
+inline constexpr std::size_t kFinishedJobsMax = 10'000;
+inline constexpr std::size_t kLiveJobsMax = 100'000;
+inline constexpr std::size_t kNodesMax = 10'000;
+inline constexpr std::size_t kAttemptRecordsMax = 100;    // newest kept, a job
+inline constexpr std::size_t kCheckpointRecordsMax = 16;  // newest kept, a job
+
+// The slots of one attempt's ranks, from GangPlaced until the attempt ends.
+struct Gang {
+  Attempt attempt{};
+  std::uint32_t size = 0;
+  std::vector<GangMember> members;
+  std::uint64_t memory_bytes_per_rank = 0;  // as booked on the nodes
+  bool operator==(const Gang&) const = default;
+};
+
+// ---- a job's state: its data exists only in that state ----------------------------------------
+
+struct Validating {
+  bool operator==(const Validating&) const = default;
+};
+struct Queued {
+  bool recovering = false;  // the attempt before failed
+  bool operator==(const Queued&) const = default;
+};
+struct Starting {
+  Gang gang;
+  bool recovering = false;
+  bool operator==(const Starting&) const = default;
+};
+struct Running {
+  Gang gang;
+  std::uint64_t from_step = 0;
+  bool operator==(const Running&) const = default;
+};
+struct Stopping {
+  Gang gang;
+  StopWhy why = StopWhy::kPause;
+  bool operator==(const Stopping&) const = default;
+};
+struct Paused {
+  bool operator==(const Paused&) const = default;
+};
+struct Succeeded {
+  std::string model_digest;
+  std::vector<ModelFile> files;
+  std::string metrics_json;
+  bool operator==(const Succeeded&) const = default;
+};
+struct Failed {
+  spec::FailureReason reason = spec::FailureReason::kCrash;
+  std::string message;
+  std::string where;
+  bool operator==(const Failed&) const = default;
+};
+struct Cancelled {
+  bool operator==(const Cancelled&) const = default;
+};
+using Phase = std::variant<Validating, Queued, Starting, Running, Stopping, Paused, Succeeded,
+                           Failed, Cancelled>;
+
+enum class AttemptEnd { kNone, kSucceeded, kReleased, kFailed };
+
+struct AttemptRecord {
+  Attempt attempt{};
+  std::uint32_t ranks = 0;
+  std::vector<NodeId> nodes;
+  bool bits_changed = false;
+  WallTime placed_at;
+  std::optional<WallTime> started_at;
+  std::optional<WallTime> ended_at;
+  AttemptEnd end = AttemptEnd::kNone;
+  std::optional<StopWhy> stop_why;             // of kReleased
+  std::optional<spec::FailureReason> failure;  // of kFailed
+  std::string message;
+  std::uint64_t from_step = 0;
+  std::uint64_t last_step = 0;
+  bool operator==(const AttemptRecord&) const = default;
+};
+
+struct CheckpointRecord {
+  Attempt attempt{};
+  std::uint64_t step = 0;
+  std::string path;
+  std::string state_digest;
+  std::uint64_t size_bytes = 0;
+  WallTime committed_at;
+  bool operator==(const CheckpointRecord&) const = default;
+};
+
+struct Job {
+  JobId id;
+  std::uint64_t sequence = 0;  // of submission: 1, 2, …
+  JobRequest request;          // priority: the current one
+  std::string spec_json;
+  std::string idempotency_key;
+  std::string body_digest;
+  bool held = false;
+  WallTime submitted_at;
+  WallTime since;  // of the present phase
+  std::optional<WallTime> finished_at;
+  Phase phase;
+  std::optional<Estimate> estimate;      // since JobAdmitted
+  Attempt attempt{};                     // the newest; 0 = none yet
+  std::uint32_t ranks_override = 0;      // 0 = request's min..max
+  std::string numerics_fingerprint;      // of the first attempt
+  std::uint32_t fruitless_attempts = 0;  // consecutive failures without a new checkpoint
+  bool attempt_progressed = false;       // the newest attempt committed a new checkpoint
+  std::uint64_t ran_ms = 0;              // over all ended attempts
+  std::uint64_t memory_peak_bytes = 0;
+  std::vector<AttemptRecord> attempts;        // oldest first
+  std::vector<CheckpointRecord> checkpoints;  // oldest first, steps ascending
+  bool operator==(const Job&) const = default;
+};
+
+// The gang that holds slots now, or nullptr.
+const Gang* ActiveGang(const Job& job);
+bool IsFinished(const Job& job);
+
+// ---- nodes -----------------------------------------------------------------------------------
+
+enum class NodeState { kUp, kLost, kLeft };
+std::string_view ToString(NodeState state);  // "up"
+
+struct Node {
+  NodeId id;
+  std::string name;
+  NodeState state = NodeState::kUp;
+  std::uint64_t session = 0;
+  std::string version;
+  std::uint32_t slots = 0;
+  std::uint32_t slots_used = 0;
+  std::uint32_t cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_bytes_used = 0;  // booked by gangs
+  std::string cpu_model;
+  std::string numerics_fingerprint;
+  WallTime registered_at;
+  std::set<JobId> gangs;  // jobs with an active gang that has a member here
+  bool operator==(const Node&) const = default;
+};
+
+// Most urgent first, then oldest first.
+struct QueueKey {
+  std::int64_t priority = 0;
+  std::uint64_t sequence = 0;
+  JobId job;
+  bool operator==(const QueueKey&) const = default;
+  bool operator<(const QueueKey& other) const {
+    if (priority != other.priority) return priority > other.priority;
+    return sequence < other.sequence;
+  }
+};
+
+struct Ledger {
+  std::map<JobId, Job> jobs;
+  std::map<NodeId, Node> nodes;
+  std::uint64_t generation = 0;
+  std::uint64_t last_sequence = 0;  // of the newest submission
+  std::uint64_t facts_applied = 0;
+
+  // Indices, maintained by Apply.
+  std::set<QueueKey> validating;
+  std::set<QueueKey> queued;  // held ones too
+  std::set<JobId> active;     // with a gang
+  std::map<std::uint64_t, JobId> by_sequence;
+  std::map<std::string, std::set<std::uint64_t>> by_name;  // -> sequences
+  std::map<std::string, JobId> by_idempotency_key;
+  std::map<std::string, NodeId> node_by_name;
+  std::map<std::uint64_t, JobId> finished;  // in the order of finishing
+  std::uint64_t last_finished = 0;
+
+  bool operator==(const Ledger&) const = default;
+};
+
+// Changes `ledger` as `fact` says. A fact that does not follow from the ledger is a bug (or a
+// damaged journal) and stops the program; Objection tells beforehand.
+void Apply(Ledger& ledger, const Fact& fact);
+
+// Whether Apply would accept `fact`: "" or what is wrong with it. For a journal's reader.
+std::string Objection(const Ledger& ledger, const Fact& fact);
+
+const Job* FindJob(const Ledger& ledger, JobId id);
+// By id, unique prefix of an id, or name (the newest of that name).
+const Job* FindJobByText(const Ledger& ledger, std::string_view text);
+const Node* FindNode(const Ledger& ledger, NodeId id);
+
+}  // namespace tutti::core

@@ -1,0 +1,109 @@
+// Liveness: what is known of workers from their heartbeats, and when effects were last sent.
+// Volatile, never journaled: it starts empty with each coordinator. Observe is the only writer.
+//
+// Owned by the coordinator's writer thread.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/time.h"
+#include "scheduler/core/effects.h"
+
+namespace tutti::core {
+
+struct GangSeen {
+  JobId job;
+  Attempt attempt{};
+  bool stopping = false;
+  std::vector<std::uint32_t> rank_pids;  // by local rank
+  bool operator==(const GangSeen&) const = default;
+};
+
+struct NodeSeen {
+  Instant last_seen;
+  WallTime last_seen_at;  // for people
+  std::uint64_t session = 0;
+  std::vector<GangSeen> gangs;
+  std::uint64_t memory_used_bytes = 0;
+  std::uint64_t disk_free_bytes = 0;
+  double cpu_seconds = 0;
+  std::uint32_t pid = 0;
+  std::uint32_t zygote_pid = 0;
+};
+
+struct GangKey {
+  JobId job;
+  Attempt attempt{};
+  auto operator<=>(const GangKey&) const = default;
+};
+
+// A gang the ledger holds, as far as this coordinator's life has seen it.
+struct GangTrack {
+  Instant first_noticed;  // placed, or found in the ledger after a restart
+  bool listed = false;    // by a heartbeat, at least once
+  Instant listed_last;    // when `listed`
+  std::uint32_t launches_sent = 0;
+  Instant launch_sent;
+  std::uint32_t stops_sent = 0;
+  bool kill_sent = false;
+  Instant stop_sent;
+};
+
+struct InspectTrack {
+  NodeId node;
+  std::uint64_t session = 0;
+  Instant sent;
+  bool in_flight = false;
+  std::uint32_t failures = 0;  // answers that said nothing about the job
+};
+
+struct Liveness {
+  Instant started;        // of this coordinator: grace for nodes not seen yet
+  bool draining = false;  // nothing new starts
+  std::map<NodeId, NodeSeen> nodes;
+  std::map<GangKey, GangTrack> gangs;
+  std::map<JobId, InspectTrack> inspections;
+};
+
+// ---- sightings -------------------------------------------------------------------------------
+
+// A registration or heartbeat. `gangs` is complete.
+struct WorkerSeen {
+  NodeId node;
+  WallTime at;
+  std::uint64_t session = 0;
+  std::vector<GangSeen> gangs;
+  std::uint64_t memory_used_bytes = 0;
+  std::uint64_t disk_free_bytes = 0;
+  double cpu_seconds = 0;
+  std::uint32_t pid = 0;  // 0 = as before
+  std::uint32_t zygote_pid = 0;
+};
+struct GangGone {  // its attempt ended
+  JobId job;
+  Attempt attempt{};
+};
+struct InspectAnswered {
+  JobId job;
+  bool failed = false;  // the tool could not run; ask again later
+};
+struct NodeGone {
+  NodeId node;
+};
+struct CoordinatorUp {};
+struct DrainBegun {};
+
+using Sighting =
+    std::variant<WorkerSeen, GangGone, InspectAnswered, NodeGone, CoordinatorUp, DrainBegun>;
+
+void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
+// An effect is about to be performed: its next repetition backs off from here.
+void Observe(Liveness& liveness, const Effect& effect, Instant now);
+
+}  // namespace tutti::core

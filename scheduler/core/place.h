@@ -1,0 +1,51 @@
+// Where a gang goes: the whole of it on one node now, or a reason why not. No threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/result.h"
+#include "scheduler/core/plan.h"
+#include "scheduler/core/state.h"
+
+namespace tutti::core {
+
+struct Placement {
+  std::uint32_t size = 0;
+  std::vector<GangMember> members;
+  std::string numerics_fingerprint;
+  bool bits_changed = false;
+  bool operator==(const Placement&) const = default;
+};
+
+struct NoFit {
+  spec::PendingReason reason = spec::PendingReason::kResources;
+  std::string message;  // with the numbers
+  // A registered node would hold it when others leave: it keeps its place at the head of the
+  // queue. False: nothing here can ever run it as things are, so others may pass.
+  bool blocks = false;
+  bool operator==(const NoFit&) const = default;
+};
+
+struct GangSizes {
+  std::uint32_t min = 1;
+  std::uint32_t max = 1;
+};
+// Sizes the job may take now: its request's, or the override of a resume.
+GangSizes SizesOf(const Job& job);
+// Bytes a rank books: as requested, else as predicted, else 0.
+std::uint64_t MemoryPerRank(const Job& job);
+
+// Chooses the largest power of two that fits now, at most max; among nodes the one with the fewest
+// slots left over, then the lowest id.
+std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan);
+
+// kInvalid with the numbers when no registered node could hold `size` ranks even when empty.
+// Ok when no node is registered.
+Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
+                    std::uint64_t memory_bytes_per_rank);
+
+}  // namespace tutti::core

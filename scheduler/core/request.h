@@ -1,0 +1,73 @@
+// Values that facts are made of: what a job asks for, what inspect predicts, where ranks are.
+// No threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "jobs/spec/states.h"
+
+namespace tutti::core {
+
+// What the scheduler needs to know of a spec; the rest stays in spec_json.
+struct JobRequest {
+  std::string name;
+  std::string task;        // "text-classification"
+  std::string model_base;  // the base model's folder name, for the name of the result
+  std::string queue = "default";
+  std::string user = "local";
+  std::int64_t priority = 0;    // higher = more urgent
+  std::uint32_t ranks_min = 1;  // powers of two, min <= max <= shards
+  std::uint32_t ranks_max = 1;
+  std::uint32_t cpus_per_rank = 1;  // slots a rank takes
+  std::uint32_t shards = 1;
+  std::uint64_t memory_bytes_per_rank = 0;  // 0 = as predicted by inspect
+  std::uint64_t max_duration_ms = 0;        // of running, over all attempts; 0 = none
+  std::uint32_t retry_max_attempts = 3;     // consecutive ones without a new checkpoint
+  std::vector<spec::FailureReason> retry_on;
+  bool preemptible = true;
+  bool reproducible = true;
+
+  bool operator==(const JobRequest&) const = default;
+};
+
+// What `inspect` predicts. 0 = not known.
+struct Estimate {
+  std::uint64_t memory_bytes_per_rank = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t total_steps = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t duration_ms = 0;
+  std::vector<std::string> warnings;
+
+  bool operator==(const Estimate&) const = default;
+};
+
+// Ranks first_rank … first_rank + ranks - 1 of a gang.
+struct GangMember {
+  NodeId node;
+  std::uint32_t first_rank = 0;
+  std::uint32_t ranks = 0;
+
+  bool operator==(const GangMember&) const = default;
+};
+
+struct ModelFile {
+  std::string path;    // relative to the model's folder
+  std::string digest;  // "sha256:…", of a blob
+  std::uint64_t size_bytes = 0;
+
+  bool operator==(const ModelFile&) const = default;
+};
+
+// Why a gang was asked to stop.
+enum class StopWhy { kPause, kCancel, kResize, kPreempt, kDrain, kTimeout };
+std::string_view ToString(StopWhy why);  // "pause"
+std::optional<StopWhy> ParseStopWhy(std::string_view text);
+
+}  // namespace tutti::core
