@@ -1,0 +1,161 @@
+#include "worker/exchange/gradient_exchange.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "tests/worker/exchange/gang.h"
+#include "worker/exchange/sum.h"
+
+namespace tutti::exchange {
+namespace {
+
+constexpr std::uint32_t kShards = 8;
+constexpr std::uint64_t kElements = 5 * kBlockElements + 777;
+constexpr int kSteps = 3;
+
+struct Outcome {
+  std::vector<float> parameters;
+  std::vector<double> norms;
+  std::vector<double> losses;
+  bool operator==(const Outcome&) const = default;
+};
+
+// A shard's gradient is a function of step and shard alone, as in training.
+void FillGradient(std::span<float> gradient, int step, std::uint32_t shard) {
+  std::minstd_rand generator(1 + static_cast<unsigned>(step) * 100 + shard);
+  for (float& value : gradient) {
+    value = static_cast<float>(generator()) / static_cast<float>(std::minstd_rand::max()) - 0.3f;
+  }
+}
+
+// What a test's ranks write and its parent reads.
+struct Board {
+  double norms[4][kSteps];
+  double losses[4][kSteps];
+  std::uint64_t control[4][kSteps];
+  float parameters[kElements];
+};
+
+Outcome Train(std::uint32_t size) {
+  auto* board = static_cast<Board*>(
+      mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  Gang gang(size, [&](std::uint32_t rank, UniqueFd fd) {
+    auto memory =
+        NodeMemory::Attach(std::move(fd), {.layout = {.elements = kElements,
+                                                      .local_size = size,
+                                                      .gradient_levels = LevelsFor(kShards / size),
+                                                      .shards = kShards},
+                                           .local_rank = rank});
+    if (!memory) return 1;
+    const auto exchange = MakeNodeExchange(*memory);
+    for (int step = 0; step < kSteps; ++step) {
+      for (std::uint32_t own = 0; own < exchange->shards(); ++own) {
+        const std::uint32_t shard = exchange->first_shard() + own;
+        FillGradient(exchange->gradient(), step, shard);
+        exchange->FinishShard(own,
+                              {.loss = 0.1 * (shard + 1), .items = 10, .tokens = 5, .rows = 2});
+      }
+      const auto reduced = exchange->Reduce(rank == 0 ? 40u + static_cast<unsigned>(step) : 0);
+      if (!reduced || !reduced->finite || reduced->sums.items != 80) return 2;
+      board->norms[rank][step] = reduced->norm;
+      board->losses[rank][step] = reduced->sums.loss;
+      board->control[rank][step] = reduced->control;
+      const float rate = static_cast<float>(0.1 / reduced->norm);
+      const Status updated = exchange->Update([&](const Slice& slice) {
+        for (std::size_t i = 0; i < slice.parameters.size(); ++i) {
+          slice.first_moments[i] = 0.9f * slice.first_moments[i] + slice.gradients[i];
+          slice.parameters[i] -= rate * slice.first_moments[i];
+        }
+      });
+      if (!updated) return 3;
+    }
+    if (rank == 0) {
+      std::memcpy(board->parameters, memory->parameters().data(), sizeof board->parameters);
+    }
+    return 0;
+  });
+  EXPECT_THAT(gang.Wait(), testing::Each(0));
+  Outcome outcome{.parameters = {board->parameters, board->parameters + kElements},
+                  .norms = {board->norms[0], board->norms[0] + kSteps},
+                  .losses = {board->losses[0], board->losses[0] + kSteps}};
+  for (std::uint32_t rank = 0; rank < size; ++rank) {
+    for (std::size_t step = 0; step < kSteps; ++step) {
+      EXPECT_EQ(board->norms[rank][step], outcome.norms[step]);
+      EXPECT_EQ(board->losses[rank][step], outcome.losses[step]);
+      EXPECT_EQ(board->control[rank][step], 40 + step);
+    }
+  }
+  munmap(board, sizeof(Board));
+  return outcome;
+}
+
+TEST(GradientExchange, AnySizeGivesTheSameBits) {
+  const Outcome one = Train(1);
+  EXPECT_GT(one.norms[0], 0);
+  EXPECT_EQ(Train(2), one);
+  EXPECT_EQ(Train(4), one);
+}
+
+TEST(GradientExchange, TheSumIsTheTreeOverShards) {
+  UniqueFd fd(memfd_create("gang", MFD_CLOEXEC));
+  auto memory = NodeMemory::Attach(
+      std::move(fd), {.layout = {.elements = 100, .gradient_levels = LevelsFor(4), .shards = 4}});
+  ASSERT_TRUE(memory.has_value());
+  const auto exchange = MakeNodeExchange(*memory);
+  std::vector<std::vector<float>> shards(4, std::vector<float>(100));
+  for (std::uint32_t shard = 0; shard < 4; ++shard) {
+    FillGradient(shards[shard], 0, shard);
+    std::copy(shards[shard].begin(), shards[shard].end(), exchange->gradient().begin());
+    exchange->FinishShard(shard, {});
+  }
+  ASSERT_TRUE(exchange->Reduce(0).has_value());
+  for (std::size_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(exchange->reduced_gradient()[i],
+              (shards[0][i] + shards[1][i]) + (shards[2][i] + shards[3][i]));
+  }
+}
+
+TEST(GradientExchange, SeesWhatIsNotFinite) {
+  for (const bool in_loss : {false, true}) {
+    UniqueFd fd(memfd_create("gang", MFD_CLOEXEC));
+    auto memory = NodeMemory::Attach(std::move(fd), {.layout = {.elements = 100}});
+    ASSERT_TRUE(memory.has_value());
+    const auto exchange = MakeNodeExchange(*memory);
+    if (!in_loss) exchange->gradient()[70] = std::numeric_limits<float>::quiet_NaN();
+    exchange->FinishShard(0, {.loss = in_loss ? std::nan("") : 1.0});
+    const auto reduced = exchange->Reduce(0);
+    ASSERT_TRUE(reduced.has_value());
+    EXPECT_FALSE(reduced->finite);
+    EXPECT_EQ(std::isnan(exchange->reduced_gradient()[70]), !in_loss);
+  }
+}
+
+TEST(GradientExchange, AKilledRankEndsTheStepOfTheOthers) {
+  Gang gang(2, [](std::uint32_t rank, UniqueFd fd) {
+    auto memory = NodeMemory::Attach(
+        std::move(fd),
+        {.layout = {.elements = 1000, .local_size = 2, .shards = 2}, .local_rank = rank});
+    if (!memory) return 1;
+    const auto exchange = MakeNodeExchange(*memory);
+    for (int step = 0; step < 10; ++step) {
+      if (step == 5 && rank == 1) raise(SIGKILL);
+      exchange->FinishShard(0, {});
+      if (!exchange->Reduce(0)) return step == 5 ? 0 : 2;
+      if (!exchange->Update([](const Slice&) {})) return step == 4 ? 0 : 3;
+    }
+    return 4;
+  });
+  EXPECT_THAT(gang.Wait(), testing::ElementsAre(0, -SIGKILL));
+}
+
+}  // namespace
+}  // namespace tutti::exchange

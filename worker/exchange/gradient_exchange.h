@@ -1,0 +1,72 @@
+// The seam between a training step and where its gradients are summed: in one process, in the
+// memory of one machine, later between machines and on devices.
+//
+// A step, on every rank alike:
+//
+//   for each own shard i:  fill gradient();  FinishShard(i, sums)
+//   Reduce(control)  → the whole batch's norm and sums, the same on all ranks
+//   Update(callback) → each rank updates its own slice; then all see all weights
+//
+// The sums follow one binary tree over the shards of the global batch, whatever rank computed them:
+// 1, 2 and 4 ranks give the same bits. One thread per rank.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "common/base/result.h"
+#include "worker/exchange/node_memory.h"
+
+namespace tutti::exchange {
+
+// What a step's reduction leaves, equal on all ranks.
+struct Reduced {
+  ShardSums sums;             // added over shards in index order
+  double norm = 0;            // of the gradient of the whole batch
+  bool finite = false;        // loss and gradient
+  std::uint64_t control = 0;  // rank 0's word of this step
+};
+
+// A rank's part of the flat buffers; [begin, begin + parameters.size()), block-aligned.
+struct Slice {
+  std::uint64_t begin = 0;
+  std::span<float> parameters;
+  std::span<const float> gradients;
+  std::span<float> first_moments;
+  std::span<float> second_moments;
+};
+
+class GradientExchange {
+ public:
+  virtual ~GradientExchange() = default;
+
+  // Shards of this rank: [first_shard, first_shard + shards).
+  virtual std::uint32_t first_shard() const = 0;
+  virtual std::uint32_t shards() const = 0;
+  // Where the next shard's gradient goes, [elements]; the caller zeroes it. Always the same place:
+  // parameters' gradients can be views of it.
+  virtual std::span<float> gradient() const = 0;
+  // Folds gradient() into the rank's sum. Called for own shards 0, 1, … in order, each step.
+  virtual void FinishShard(std::uint32_t own_shard, const ShardSums& sums) = 0;
+  // Collective. `control` counts on rank 0 only. kUnavailable when a peer is gone, kTimeout.
+  virtual Result<Reduced> Reduce(std::uint64_t control) = 0;
+  // Collective, after Reduce: calls `update` for the own slice, then waits for all.
+  virtual Status Update(const std::function<void(const Slice&)>& update) = 0;
+  // The whole batch's gradient after Reduce, until the next FinishShard: to name what is not
+  // finite.
+  virtual std::span<const float> reduced_gradient() const = 0;
+  // Reductions entered so far.
+  virtual std::uint64_t collectives() const = 0;
+};
+
+// Over the memory of one machine, which outlives the exchange. The machine's ranks are all of the
+// gang. REQUIRES: shards of the layout a multiple of its ranks, both powers of two, and
+// gradient_levels = LevelsFor(shards a rank).
+std::unique_ptr<GradientExchange> MakeNodeExchange(NodeMemory& memory);
+
+// Gradient buffers a rank with `shards` shards needs.
+std::uint32_t LevelsFor(std::uint32_t shards);
+
+}  // namespace tutti::exchange
