@@ -1,0 +1,81 @@
+#include "scheduler/store/convert.h"
+
+namespace tutti::store {
+
+void ToProto(const core::JobRequest& from, journal::JobRequest* to) {
+  to->set_name(from.name);
+  to->set_task(from.task);
+  to->set_model_base(from.model_base);
+  to->set_queue(from.queue);
+  to->set_user(from.user);
+  to->set_priority(from.priority);
+  to->set_ranks_min(from.ranks_min);
+  to->set_ranks_max(from.ranks_max);
+  to->set_cpus_per_rank(from.cpus_per_rank);
+  to->set_shards(from.shards);
+  to->set_memory_bytes_per_rank(from.memory_bytes_per_rank);
+  to->set_max_duration_ms(from.max_duration_ms);
+  to->set_retry_max_attempts(from.retry_max_attempts);
+  for (const spec::FailureReason reason : from.retry_on) {
+    to->add_retry_on(std::string(spec::ToString(reason)));
+  }
+  to->set_preemptible(from.preemptible);
+  to->set_reproducible(from.reproducible);
+}
+
+Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
+  core::JobRequest to;
+  to.name = from.name();
+  to.task = from.task();
+  to.model_base = from.model_base();
+  to.queue = from.queue();
+  to.user = from.user();
+  to.priority = from.priority();
+  to.ranks_min = from.ranks_min();
+  to.ranks_max = from.ranks_max();
+  to.cpus_per_rank = from.cpus_per_rank();
+  to.shards = from.shards();
+  to.memory_bytes_per_rank = from.memory_bytes_per_rank();
+  to.max_duration_ms = from.max_duration_ms();
+  to.retry_max_attempts = from.retry_max_attempts();
+  to.retry_on.clear();
+  for (const std::string& text : from.retry_on()) {
+    TUTTI_ASSIGN_OR_RETURN(const spec::FailureReason reason, FailureFromText(text));
+    to.retry_on.push_back(reason);
+  }
+  to.preemptible = from.preemptible();
+  to.reproducible = from.reproducible();
+  return to;
+}
+
+void ToProto(const core::Estimate& from, journal::Estimate* to) {
+  to->set_memory_bytes_per_rank(from.memory_bytes_per_rank);
+  to->set_disk_bytes(from.disk_bytes);
+  to->set_total_steps(from.total_steps);
+  to->set_rows(from.rows);
+  to->set_tokens(from.tokens);
+  to->set_duration_ms(from.duration_ms);
+  for (const std::string& warning : from.warnings) to->add_warnings(warning);
+}
+
+core::Estimate FromProto(const journal::Estimate& from) {
+  return {.memory_bytes_per_rank = from.memory_bytes_per_rank(),
+          .disk_bytes = from.disk_bytes(),
+          .total_steps = from.total_steps(),
+          .rows = from.rows(),
+          .tokens = from.tokens(),
+          .duration_ms = from.duration_ms(),
+          .warnings = {from.warnings().begin(), from.warnings().end()}};
+}
+
+Result<spec::FailureReason> FailureFromText(const std::string& text) {
+  if (const auto reason = spec::ParseFailureReason(text)) return *reason;
+  return Fail(ErrorCode::kInvalid, "unknown failure reason '" + text + "'");
+}
+
+Result<core::StopWhy> StopWhyFromText(const std::string& text) {
+  if (const auto why = core::ParseStopWhy(text)) return *why;
+  return Fail(ErrorCode::kInvalid, "unknown reason to stop '" + text + "'");
+}
+
+}  // namespace tutti::store

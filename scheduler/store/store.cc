@@ -1,0 +1,335 @@
+#include "scheduler/store/store.h"
+
+#include <zlib.h>
+
+#include <array>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "scheduler/core/rebuild.h"
+#include "scheduler/store/database.h"
+#include "scheduler/store/encode.h"
+
+namespace tutti::store {
+namespace {
+
+// kMigrations[v] takes a database of version v to v + 1. Never changed once released.
+constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
+  CREATE TABLE journal(seq INTEGER PRIMARY KEY, job INTEGER, crc INTEGER NOT NULL, fact BLOB NOT NULL);
+  CREATE INDEX journal_job ON journal(job, seq) WHERE job IS NOT NULL;
+  CREATE TABLE snapshot_jobs(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, row BLOB NOT NULL);
+  CREATE TABLE snapshot_nodes(id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, row BLOB NOT NULL);
+  CREATE TABLE snapshot(id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL,
+                        jobs INTEGER NOT NULL, nodes INTEGER NOT NULL, crc INTEGER NOT NULL,
+                        counters BLOB NOT NULL);
+  CREATE TABLE jobs_archive(id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL UNIQUE,
+                            name TEXT NOT NULL, text_id TEXT NOT NULL, row BLOB NOT NULL);
+  CREATE INDEX jobs_archive_name ON jobs_archive(name, sequence);
+  CREATE INDEX jobs_archive_text ON jobs_archive(text_id);
+)sql"};
+
+std::uint64_t Crc(std::string_view bytes) {
+  return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+}
+
+Unexpected Damaged(const std::filesystem::path& path, const std::string& what) {
+  return Fail(ErrorCode::kIo, "the state database is damaged: " + what, path.string(),
+              "restore the data directory from a backup; nothing was changed");
+}
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Database> db, std::filesystem::path path, StoreOptions options)
+    : db_(std::move(db)), path_(std::move(path)), options_(options) {}
+
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path,
+                                           StoreOptions options) {
+  TUTTI_ASSIGN_OR_RETURN(auto db, Database::Open(path));
+  // Exclusive: the lock is held until the process ends, so that no second coordinator gets in.
+  // FULL: a commit is on disk when it returns.
+  TUTTI_RETURN_IF_ERROR(
+      db->Execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                  "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"));
+  {
+    Database::Transaction lock(*db);
+    TUTTI_RETURN_IF_ERROR(lock.Begin());
+    std::uint64_t version = 0;
+    {
+      auto query = db->Prepare("PRAGMA user_version");
+      TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+      if (row) version = query.Integer(0);
+    }
+    if (version > kSchemaVersion) {
+      return Fail(ErrorCode::kUnsupported,
+                  "the state database has schema version " + std::to_string(version) +
+                      ", this Tutti knows up to " + std::to_string(kSchemaVersion),
+                  path.string(), "start the newer Tutti that wrote it");
+    }
+    for (std::uint64_t v = version; v < kSchemaVersion; ++v) {
+      TUTTI_RETURN_IF_ERROR(db->Execute(kMigrations[v]));
+    }
+    const std::string set_version = "PRAGMA user_version=" + std::to_string(kSchemaVersion);
+    TUTTI_RETURN_IF_ERROR(db->Execute(set_version.c_str()));
+    TUTTI_RETURN_IF_ERROR(lock.Commit());
+  }
+  {
+    auto query = db->Prepare("PRAGMA quick_check(1)");
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row || query.Blob(0) != "ok") return Damaged(path, std::string(query.Blob(0)));
+  }
+  auto store = std::unique_ptr<Store>(new Store(std::move(db), path, options));
+  auto query = store->db_->Prepare("SELECT coalesce(max(seq), 0) FROM journal");
+  TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+  if (row) store->last_seq_ = query.Integer(0);
+  return store;
+}
+
+// ---- reading back ----------------------------------------------------------------------------
+
+Result<core::Ledger> Store::Recover() {
+  dirty_jobs_.clear();
+  snapshot_seq_ = 0;
+  auto snapshot = LoadSnapshot();
+  core::Ledger ledger;
+  if (!snapshot) {
+    // The journal is kept whole, so a damaged snapshot costs time, not data.
+    Log(kWarning, "snapshot_damaged", {{"error", snapshot.error().ToString()}});
+    snapshot_seq_ = 0;
+  } else if (snapshot->has_value()) {
+    ledger = std::move(**snapshot);
+  }
+  TUTTI_RETURN_IF_ERROR(Replay(ledger, snapshot_seq_));
+  return ledger;
+}
+
+Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
+  std::uint64_t jobs_expected = 0;
+  std::uint64_t nodes_expected = 0;
+  core::LedgerParts parts;
+  {
+    auto query = db_->Prepare("SELECT seq, jobs, nodes, crc, counters FROM snapshot");
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return std::nullopt;
+    if (query.Integer(3) != Crc(query.Blob(4)) || query.Integer(0) > last_seq_) {
+      return Damaged(path_, "the snapshot's head");
+    }
+    snapshot_seq_ = query.Integer(0);
+    jobs_expected = query.Integer(1);
+    nodes_expected = query.Integer(2);
+    TUTTI_ASSIGN_OR_RETURN(const Counters counters, DecodeCounters(query.Blob(4)));
+    parts.generation = counters.generation;
+    parts.last_sequence = counters.last_sequence;
+    parts.facts_applied = counters.facts_applied;
+    parts.last_finished = counters.last_finished;
+  }
+  {
+    auto query = db_->Prepare("SELECT crc, row FROM snapshot_jobs");
+    for (;;) {
+      TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+      if (!row) break;
+      if (query.Integer(0) != Crc(query.Blob(1))) return Damaged(path_, "a job of the snapshot");
+      TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(1)));
+      parts.jobs.emplace_back(std::move(stored.job), stored.finish_order);
+    }
+  }
+  {
+    auto query = db_->Prepare("SELECT crc, row FROM snapshot_nodes");
+    for (;;) {
+      TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+      if (!row) break;
+      if (query.Integer(0) != Crc(query.Blob(1))) return Damaged(path_, "a node of the snapshot");
+      TUTTI_ASSIGN_OR_RETURN(core::Node node, DecodeNode(query.Blob(1)));
+      parts.nodes.push_back(std::move(node));
+    }
+  }
+  if (parts.jobs.size() != jobs_expected || parts.nodes.size() != nodes_expected) {
+    return Damaged(path_, "rows of the snapshot are missing");
+  }
+  return core::Rebuild(std::move(parts));
+}
+
+Status Store::Replay(core::Ledger& ledger, std::uint64_t after) {
+  auto query = db_->Prepare("SELECT seq, crc, fact FROM journal WHERE seq > ?1 ORDER BY seq");
+  query.Bind(1, after);
+  std::uint64_t expected = after;
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) break;
+    const std::uint64_t seq = query.Integer(0);
+    if (seq != ++expected)
+      return Damaged(path_, "fact " + std::to_string(expected) + " is missing");
+    if (query.Integer(1) != Crc(query.Blob(2))) {
+      return Damaged(path_, "fact " + std::to_string(seq) + " is not what was written");
+    }
+    auto fact = DecodeFact(query.Blob(2));
+    if (!fact) return Damaged(path_, "fact " + std::to_string(seq) + ": " + fact.error().message);
+    if (const std::string objection = core::Objection(ledger, *fact); !objection.empty()) {
+      return Damaged(path_, "fact " + std::to_string(seq) + " does not follow: " + objection);
+    }
+    if (const JobId* job = JobOf(*fact)) dirty_jobs_.insert(*job);
+    core::Apply(ledger, *fact);
+  }
+  if (expected != last_seq_) return Damaged(path_, "the end of the journal is missing");
+  return {};
+}
+
+Result<std::vector<JournalEntry>> Store::Read(std::uint64_t after, std::size_t limit,
+                                              std::optional<JobId> job) {
+  auto query =
+      job ? db_->Prepare(
+                "SELECT seq, fact FROM journal WHERE seq > ?1 AND job = ?3 "
+                "ORDER BY seq LIMIT ?2")
+          : db_->Prepare("SELECT seq, fact FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+  query.Bind(1, after).Bind(2, limit);
+  if (job) query.Bind(3, job->value());
+  std::vector<JournalEntry> entries;
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return entries;
+    TUTTI_ASSIGN_OR_RETURN(core::Fact fact, DecodeFact(query.Blob(1)));
+    entries.push_back({.seq = query.Integer(0), .fact = std::move(fact)});
+  }
+}
+
+Result<core::Job> Store::FindArchived(std::string_view text) {
+  // A unique prefix of an id: all that start with it lie between it and it + '~' (after 'z').
+  {
+    auto query = db_->Prepare(
+        "SELECT row FROM jobs_archive WHERE text_id >= ?1 AND text_id < ?1 || '~' LIMIT 2");
+    query.BindText(1, text);
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (row && text.starts_with(JobTag::kPrefix)) {
+      TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(0)));
+      TUTTI_ASSIGN_OR_RETURN(const bool second, query.Step());
+      if (!second) return std::move(stored.job);
+    }
+  }
+  auto query =
+      db_->Prepare("SELECT row FROM jobs_archive WHERE name = ?1 ORDER BY sequence DESC LIMIT 1");
+  query.BindText(1, text);
+  TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+  if (!row) return Fail(ErrorCode::kNotFound, "no such job", std::string(text));
+  TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(0)));
+  return std::move(stored.job);
+}
+
+Result<std::vector<core::Job>> Store::ListArchived(std::uint64_t before_sequence,
+                                                   std::size_t limit) {
+  auto query = db_->Prepare(
+      "SELECT row FROM jobs_archive WHERE ?1 = 0 OR sequence < ?1 ORDER BY sequence DESC LIMIT ?2");
+  query.Bind(1, before_sequence).Bind(2, limit);
+  std::vector<core::Job> jobs;
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return jobs;
+    TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(0)));
+    jobs.push_back(std::move(stored.job));
+  }
+}
+
+std::uint64_t Store::size_bytes() const {
+  std::uint64_t total = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path_.string() + suffix, error);
+    if (!error) total += size;
+  }
+  return total;
+}
+
+// ---- writing ---------------------------------------------------------------------------------
+
+Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Job> archived) {
+  if (facts.empty()) return {};
+  Database::Transaction transaction(*db_);
+  TUTTI_RETURN_IF_ERROR(transaction.Begin());
+  std::uint64_t seq = last_seq_;
+  for (const core::Fact& fact : facts) {
+    const std::string bytes = EncodeFact(fact);
+    auto insert = db_->Prepare("INSERT INTO journal(seq, job, crc, fact) VALUES(?1, ?2, ?3, ?4)");
+    insert.Bind(1, ++seq).Bind(3, Crc(bytes)).Bind(4, bytes);
+    if (const JobId* job = JobOf(fact)) insert.Bind(2, job->value());
+    TUTTI_RETURN_IF_ERROR(insert.Run());
+  }
+  for (const core::Job& job : archived) {
+    auto insert = db_->Prepare(
+        "INSERT OR REPLACE INTO jobs_archive(id, sequence, name, text_id, row) "
+        "VALUES(?1, ?2, ?3, ?4, ?5)");
+    insert.Bind(1, job.id.value()).Bind(2, job.sequence).BindText(3, job.request.name);
+    insert.BindText(4, job.id.ToString()).Bind(5, EncodeJob({.job = job}));
+    TUTTI_RETURN_IF_ERROR(insert.Run());
+  }
+  TUTTI_RETURN_IF_ERROR(transaction.Commit());
+  last_seq_ = seq;
+  for (const core::Fact& fact : facts) {
+    if (const JobId* job = JobOf(fact)) dirty_jobs_.insert(*job);
+  }
+  return {};
+}
+
+Status Store::MaybeSnapshot(const core::Ledger& ledger) {
+  if (last_seq_ - snapshot_seq_ < options_.snapshot_every_facts) return {};
+  TUTTI_RETURN_IF_ERROR(WriteSnapshot(ledger));
+  snapshot_seq_ = last_seq_;
+  dirty_jobs_.clear();
+  return {};
+}
+
+Status Store::WriteSnapshot(const core::Ledger& ledger) {
+  TUTTI_CHECK(ledger.facts_applied == last_seq_, ledger.facts_applied, " facts applied, ",
+              last_seq_, " stored");
+  std::map<JobId, std::uint64_t> finish_order;
+  for (const auto& [order, id] : ledger.finished) finish_order[id] = order;
+  Database::Transaction transaction(*db_);
+  TUTTI_RETURN_IF_ERROR(transaction.Begin());
+  // A snapshot that was left aside must not leave rows behind.
+  if (snapshot_seq_ == 0) TUTTI_RETURN_IF_ERROR(db_->Execute("DELETE FROM snapshot_jobs"));
+  for (const JobId id : dirty_jobs_) {
+    const core::Job* job = core::FindJob(ledger, id);
+    if (job == nullptr) {
+      auto remove = db_->Prepare("DELETE FROM snapshot_jobs WHERE id = ?1");
+      TUTTI_RETURN_IF_ERROR(remove.Bind(1, id.value()).Run());
+      continue;
+    }
+    const auto order = finish_order.find(id);
+    const std::string row =
+        EncodeJob({.job = *job, .finish_order = order == finish_order.end() ? 0 : order->second});
+    auto upsert =
+        db_->Prepare("INSERT OR REPLACE INTO snapshot_jobs(id, crc, row) VALUES(?1, ?2, ?3)");
+    TUTTI_RETURN_IF_ERROR(upsert.Bind(1, id.value()).Bind(2, Crc(row)).Bind(3, row).Run());
+  }
+  TUTTI_RETURN_IF_ERROR(db_->Execute("DELETE FROM snapshot_nodes"));
+  for (const auto& [id, node] : ledger.nodes) {
+    const std::string row = EncodeNode(node);
+    auto insert = db_->Prepare("INSERT INTO snapshot_nodes(id, crc, row) VALUES(?1, ?2, ?3)");
+    TUTTI_RETURN_IF_ERROR(insert.Bind(1, id.value()).Bind(2, Crc(row)).Bind(3, row).Run());
+  }
+  const std::string counters = EncodeCounters({.generation = ledger.generation,
+                                               .last_sequence = ledger.last_sequence,
+                                               .facts_applied = ledger.facts_applied,
+                                               .last_finished = ledger.last_finished});
+  auto head = db_->Prepare(
+      "INSERT OR REPLACE INTO snapshot(id, seq, jobs, nodes, crc, counters) "
+      "VALUES(1, ?1, ?2, ?3, ?4, ?5)");
+  head.Bind(1, last_seq_).Bind(2, ledger.jobs.size()).Bind(3, ledger.nodes.size());
+  TUTTI_RETURN_IF_ERROR(head.Bind(4, Crc(counters)).Bind(5, counters).Run());
+  return transaction.Commit();
+}
+
+Status Store::Probe() {
+  Database::Transaction transaction(*db_);
+  TUTTI_RETURN_IF_ERROR(transaction.Begin());
+  // Large enough that a nearly full disk says no now rather than at the next submit.
+  auto fill = db_->Prepare("CREATE TABLE IF NOT EXISTS probe(data BLOB)");
+  TUTTI_RETURN_IF_ERROR(fill.Run());
+  auto insert = db_->Prepare("INSERT INTO probe(data) VALUES(randomblob(1048576))");
+  TUTTI_RETURN_IF_ERROR(insert.Run());
+  auto empty = db_->Prepare("DELETE FROM probe");
+  TUTTI_RETURN_IF_ERROR(empty.Run());
+  return transaction.Commit();
+}
+
+}  // namespace tutti::store

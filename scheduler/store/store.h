@@ -1,0 +1,90 @@
+// The store: the journal of facts, snapshots of the ledger, and the archive of jobs that left it,
+// in one SQLite database. Nothing outside this folder knows that it is SQLite.
+//
+// Owned by the coordinator's writer thread, which is the only one to call it. The database is
+// locked while open: a second coordinator on it is refused.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "scheduler/core/ledger.h"
+
+struct sqlite3;
+
+namespace tutti::store {
+
+inline constexpr int kSchemaVersion = 1;
+
+struct StoreOptions {
+  std::uint64_t snapshot_every_facts = 20'000;  // MaybeSnapshot does nothing before
+};
+
+struct JournalEntry {
+  std::uint64_t seq = 0;  // 1, 2, … without gaps
+  core::Fact fact;
+};
+
+class Store {
+ public:
+  // Opens or makes the database, migrates an older schema, checks its integrity.
+  //   kConflict  another coordinator has it open      kUnsupported  a newer Tutti wrote it
+  //   kIo        it is damaged: says what and how to go on      kDiskFull
+  static Result<std::unique_ptr<Store>> Open(const std::filesystem::path& path,
+                                             StoreOptions options = {});
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // The ledger: snapshot, then Apply of every later fact. A damaged snapshot is left aside when the
+  // journal goes back to its start; anything else that is damaged is kIo, never a guess.
+  Result<core::Ledger> Recover();
+
+  // One transaction, on disk when it returns. `archived`: the jobs that JobArchived facts among
+  // `facts` remove, as they were. After an error nothing of it is stored.
+  Status Append(std::span<const core::Fact> facts, std::span<const core::Job> archived = {});
+
+  // Writes the rows of `ledger` that changed since the last snapshot, once enough facts came.
+  // `ledger` must be what Append has stored.
+  Status MaybeSnapshot(const core::Ledger& ledger);
+
+  // A write that changes nothing: whether the disk takes data again.
+  Status Probe();
+
+  // Facts after `after`, oldest first, at most `limit`; of one job, when given.
+  Result<std::vector<JournalEntry>> Read(std::uint64_t after, std::size_t limit,
+                                         std::optional<JobId> job = std::nullopt);
+  std::uint64_t last_seq() const { return last_seq_; }
+
+  // Archived jobs: by id, unique id prefix or name (the newest); kNotFound.
+  Result<core::Job> FindArchived(std::string_view text);
+  // Newest first, submitted before `before_sequence` (0 = any).
+  Result<std::vector<core::Job>> ListArchived(std::uint64_t before_sequence, std::size_t limit);
+
+  std::uint64_t size_bytes() const;
+
+ private:
+  class Database;
+  Store(std::unique_ptr<Database> db, std::filesystem::path path, StoreOptions options);
+
+  Result<std::optional<core::Ledger>> LoadSnapshot();
+  Status Replay(core::Ledger& ledger, std::uint64_t after);
+  Status WriteSnapshot(const core::Ledger& ledger);
+
+  std::unique_ptr<Database> db_;
+  std::filesystem::path path_;
+  StoreOptions options_;
+  std::uint64_t last_seq_ = 0;
+  std::uint64_t snapshot_seq_ = 0;
+  std::set<JobId> dirty_jobs_;  // changed since the snapshot
+};
+
+}  // namespace tutti::store

@@ -1,0 +1,221 @@
+#include "scheduler/store/store.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "tests/scheduler/store/facts_example.h"
+
+namespace tutti::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+class StoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) / ("store_test-" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    path_ = folder_ / "state.db";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::unique_ptr<Store> Open(StoreOptions options = {}) {
+    auto store = Store::Open(path_, options);
+    EXPECT_TRUE(store) << store.error().ToString();
+    return store ? std::move(*store) : nullptr;
+  }
+
+  // Changes the closed database behind the store's back.
+  void Sql(const char* sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+    char* message = nullptr;
+    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, &message), SQLITE_OK) << message;
+    sqlite3_free(message);
+    sqlite3_close(db);
+  }
+
+  static core::Ledger Applied(const std::vector<core::Fact>& facts) {
+    core::Ledger ledger;
+    for (const core::Fact& fact : facts) core::Apply(ledger, fact);
+    return ledger;
+  }
+
+  fs::path folder_;
+  fs::path path_;
+};
+
+TEST_F(StoreTest, RecoversWhatWasAppended) {
+  const auto story = ExampleStory();
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->Append(std::span(story).first(5)));
+    ASSERT_TRUE(store->Append(std::span(story).subspan(5)));
+  }
+  auto store = Open();
+  EXPECT_EQ(store->Recover().value(), Applied(story));
+  EXPECT_EQ(store->last_seq(), story.size());
+}
+
+TEST_F(StoreTest, SnapshotPlusJournalEqualsReplay) {
+  const auto story = ExampleStory();
+  for (std::size_t cut = 1; cut <= story.size(); ++cut) {
+    fs::remove(path_);
+    {
+      auto store = Open({.snapshot_every_facts = 1});
+      core::Ledger ledger;
+      for (std::size_t i = 0; i < story.size(); ++i) {
+        ASSERT_TRUE(store->Append(std::span(story).subspan(i, 1)));
+        core::Apply(ledger, story[i]);
+        if (i < cut) {
+          ASSERT_TRUE(store->MaybeSnapshot(ledger));
+        }
+      }
+    }
+    auto store = Open();
+    EXPECT_EQ(store->Recover().value(), Applied(story)) << "snapshots up to fact " << cut;
+  }
+}
+
+TEST_F(StoreTest, DamagedSnapshotFallsBackToTheJournal) {
+  const auto story = ExampleStory();
+  {
+    auto store = Open({.snapshot_every_facts = 1});
+    ASSERT_TRUE(store->Append(story));
+    ASSERT_TRUE(store->MaybeSnapshot(Applied(story)));
+  }
+  Sql("UPDATE snapshot_jobs SET row = x'00'");
+  auto store = Open({.snapshot_every_facts = 1});
+  const core::Ledger ledger = store->Recover().value();
+  EXPECT_EQ(ledger, Applied(story));
+  // The next snapshot replaces all of the damaged one.
+  const std::vector<core::Fact> more = {
+      core::CoordinatorStarted{.generation = 2, .at = WallTime{1}}};
+  core::Ledger next = ledger;
+  core::Apply(next, more.front());
+  ASSERT_TRUE(store->Append(more));
+  ASSERT_TRUE(store->MaybeSnapshot(next));
+  store.reset();
+  EXPECT_EQ(Open()->Recover().value(), next);
+}
+
+TEST_F(StoreTest, DamagedJournalIsRefusedNeverGuessed) {
+  const auto story = ExampleStory();
+  const struct {
+    const char* sql;
+    const char* message;
+  } kDamage[] = {
+      {"DELETE FROM journal WHERE seq = 4", "fact 4 is missing"},
+      {"UPDATE journal SET fact = x'0801' WHERE seq = 3", "fact 3 is not what was written"}};
+  for (const auto& damage : kDamage) {
+    fs::remove(path_);
+    ASSERT_TRUE(Open()->Append(story));
+    Sql(damage.sql);
+    const auto ledger = Open()->Recover();
+    ASSERT_FALSE(ledger);
+    EXPECT_NE(ledger.error().message.find(damage.message), std::string::npos)
+        << ledger.error().message;
+  }
+}
+
+TEST_F(StoreTest, ASecondCoordinatorIsRefused) {
+  auto store = Open();
+  const auto second = Store::Open(path_);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kConflict);
+  store.reset();
+  EXPECT_TRUE(Store::Open(path_));
+}
+
+TEST_F(StoreTest, ANewerSchemaIsRefusedByNumber) {
+  ASSERT_TRUE(Open());
+  Sql("PRAGMA user_version = 1000");
+  const auto store = Store::Open(path_);
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(store.error().message.find("1000"), std::string::npos);
+}
+
+TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefused) {
+  std::FILE* file = std::fopen(path_.c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  std::fputs(std::string(8192, 'x').c_str(), file);
+  std::fclose(file);
+  const auto store = Store::Open(path_);
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, ErrorCode::kIo);
+}
+
+TEST_F(StoreTest, ReadsFactsOfOneJobInPages) {
+  auto store = Open();
+  const auto story = ExampleStory();
+  ASSERT_TRUE(store->Append(story));
+  std::vector<core::Fact> read;
+  std::uint64_t after = 0;
+  for (;;) {
+    const auto page = store->Read(after, 2, JobId(2)).value();
+    if (page.empty()) break;
+    for (const JournalEntry& entry : page) {
+      EXPECT_EQ(entry.fact, story[entry.seq - 1]);
+      read.push_back(entry.fact);
+      after = entry.seq;
+    }
+  }
+  EXPECT_EQ(read.size(), 6u);
+}
+
+TEST_F(StoreTest, ArchivedJobsAreFound) {
+  auto store = Open();
+  auto story = ExampleStory();
+  core::Ledger ledger = Applied(story);
+  const core::Job job = ledger.jobs.at(JobId(1));
+  story.push_back(core::JobArchived{.job = JobId(1), .at = WallTime{1}});
+  ASSERT_TRUE(store->Append(story, std::span(&job, 1)));
+  EXPECT_EQ(store->FindArchived("first").value(), job);
+  EXPECT_EQ(store->FindArchived(job.id.ToString()).value(), job);
+  EXPECT_EQ(store->FindArchived("j-0000").value(), job);
+  EXPECT_EQ(store->FindArchived("second").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(store->ListArchived(0, 10).value().size(), 1u);
+  EXPECT_EQ(store->ListArchived(job.sequence, 10).value().size(), 0u);
+}
+
+TEST_F(StoreTest, AcknowledgedFactsOutliveSigkill) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto store = Store::Open(path_).value();
+    for (std::uint64_t generation = 1;; ++generation) {
+      const std::vector<core::Fact> facts = {
+          core::CoordinatorStarted{.generation = generation, .at = {}}};
+      if (!store->Append(facts)) ::_exit(1);
+      if (::write(ends[1], &generation, sizeof generation) < 0) ::_exit(1);
+    }
+  }
+  std::uint64_t acknowledged = 0;
+  while (acknowledged < 20) ASSERT_GT(::read(ends[0], &acknowledged, sizeof acknowledged), 0);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(ends[1]);
+  for (std::uint64_t more = 0; ::read(ends[0], &more, sizeof more) > 0;) acknowledged = more;
+  ::close(ends[0]);
+  EXPECT_GE(Open()->Recover().value().generation, acknowledged);
+}
+
+TEST_F(StoreTest, ProbeChangesNothing) {
+  auto store = Open();
+  ASSERT_TRUE(store->Append(ExampleStory()));
+  EXPECT_TRUE(store->Probe());
+  EXPECT_EQ(store->Recover().value(), Applied(ExampleStory()));
+}
+
+}  // namespace
+}  // namespace tutti::store
