@@ -1,0 +1,196 @@
+//! `tojson` as Python's json.dumps(value, ensure_ascii=False, indent=…) writes it: ", " and ": "
+//! as separators ("," before a line break when indented), floats as repr() does, no HTML escapes.
+
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Error, ErrorKind, State};
+
+const DEPTH_MAX: usize = 200;
+
+pub fn tojson(state: &mut State, value: Value, args: Kwargs) -> Result<Value, Error> {
+    let indent = match args.get::<Option<Value>>("indent")? {
+        None => None,
+        Some(v) if v.is_none() || v.is_undefined() => None,
+        Some(v) => match v.as_str() {
+            Some(text) => Some(text.to_string()),
+            None => Some(" ".repeat(usize::try_from(v)?.min(64))),
+        },
+    };
+    let sort_keys = args.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    let ensure_ascii = args.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let (item, colon) = match args.get::<Option<Value>>("separators")? {
+        Some(pair) if !pair.is_none() => {
+            (pair.get_item_by_index(0)?.to_string(), pair.get_item_by_index(1)?.to_string())
+        }
+        _ => ((if indent.is_some() { "," } else { ", " }).to_string(), ": ".to_string()),
+    };
+    args.assert_all_used()?;
+    let mut writer =
+        Writer { out: String::new(), indent, item, colon, sort_keys, ensure_ascii, depth: 0 };
+    writer.value(&value)?;
+    state.consume_fuel(writer.out.len() as u64 / 64)?;
+    Ok(Value::from_safe_string(writer.out))
+}
+
+struct Writer {
+    out: String,
+    indent: Option<String>,
+    item: String,
+    colon: String,
+    sort_keys: bool,
+    ensure_ascii: bool,
+    depth: usize,
+}
+
+impl Writer {
+    fn value(&mut self, value: &Value) -> Result<(), Error> {
+        match value.kind() {
+            ValueKind::None => self.out.push_str("null"),
+            ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => self.out.push_str(&number(value)),
+            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items: Vec<Value> = value.try_iter()?.collect();
+                self.container('[', ']', items.len(), |w, i| w.value(&items[i]))?;
+            }
+            ValueKind::Map => {
+                let mut keys: Vec<Value> = value.try_iter()?.collect();
+                if self.sort_keys {
+                    keys.sort();
+                }
+                self.container('{', '}', keys.len(), |w, i| {
+                    w.key(&keys[i])?;
+                    let colon = w.colon.clone();
+                    w.out.push_str(&colon);
+                    w.value(&value.get_item(&keys[i])?)
+                })?;
+            }
+            other => return Err(unserializable(&format!("an object of type {other}"))),
+        }
+        Ok(())
+    }
+
+    fn container(
+        &mut self,
+        open: char,
+        close: char,
+        size: usize,
+        mut each: impl FnMut(&mut Self, usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.out.push(open);
+        if size > 0 {
+            self.depth += 1;
+            if self.depth > DEPTH_MAX {
+                return Err(unserializable("so deep a value"));
+            }
+            for i in 0..size {
+                if i > 0 {
+                    self.out.push_str(&self.item.clone());
+                }
+                self.line_break();
+                each(self, i)?;
+            }
+            self.depth -= 1;
+            self.line_break();
+        }
+        self.out.push(close);
+        Ok(())
+    }
+
+    fn line_break(&mut self) {
+        if let Some(indent) = &self.indent {
+            self.out.push('\n');
+            self.out.push_str(&indent.repeat(self.depth));
+        }
+    }
+
+    fn key(&mut self, key: &Value) -> Result<(), Error> {
+        match key.kind() {
+            ValueKind::String => self.string(key.as_str().unwrap_or_default()),
+            ValueKind::None | ValueKind::Bool | ValueKind::Number => {
+                self.out.push('"');
+                self.value(key)?;
+                self.out.push('"');
+            }
+            other => return Err(unserializable(&format!("a key of type {other}"))),
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => self.out.push_str("\\\""),
+                '\\' => self.out.push_str("\\\\"),
+                '\n' => self.out.push_str("\\n"),
+                '\r' => self.out.push_str("\\r"),
+                '\t' => self.out.push_str("\\t"),
+                '\u{8}' => self.out.push_str("\\b"),
+                '\u{c}' => self.out.push_str("\\f"),
+                c if c < ' ' || (self.ensure_ascii && c > '~') => {
+                    let mut units = [0u16; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        self.out.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+}
+
+fn number(value: &Value) -> String {
+    if value.is_integer() {
+        return value.to_string();
+    }
+    f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
+}
+
+/// Python's repr of a float: shortest digits; an exponent below 1e-4 and from 1e16 on.
+fn float(v: f64) -> String {
+    if v.is_nan() {
+        return "NaN".into();
+    }
+    if v.is_infinite() {
+        return (if v > 0.0 { "Infinity" } else { "-Infinity" }).into();
+    }
+    let scientific = format!("{v:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if v != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let plain = format!("{v}");
+    if plain.contains('.') {
+        plain
+    } else {
+        plain + ".0"
+    }
+}
+
+fn unserializable(what: &str) -> Error {
+    Error::new(ErrorKind::BadSerialization, format!("tojson cannot write {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::float;
+
+    #[test]
+    fn floats_are_written_as_python_does() {
+        for (v, text) in [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (0.1, "0.1"),
+            (1e16, "1e+16"),
+            (123456789012345.0, "123456789012345.0"),
+            (1.5e-7, "1.5e-07"),
+            (0.0001, "0.0001"),
+            (1e100, "1e+100"),
+        ] {
+            assert_eq!(float(v), text);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// Chat templates: Jinja as Transformers runs it (trim_blocks, lstrip_blocks, break and continue,
+// raise_exception, tojson as Python's json.dumps, {% generation %}). Pure functions, any thread.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace tutti::text {
+
+struct ByteRange {
+  std::size_t from = 0;
+  std::size_t to = 0;  // one past the last
+  bool operator==(const ByteRange&) const = default;
+};
+
+struct RenderedChat {
+  std::string text;
+  // What stands inside {% generation %}: the assistant's turns, ascending. Empty where a template
+  // does not use it.
+  std::vector<ByteRange> assistant_spans;
+};
+
+struct ChatInput {
+  nlohmann::ordered_json messages;         // array of {role, content, …}; key order is kept
+  nlohmann::ordered_json tools = nullptr;  // array or null
+  bool add_generation_prompt = false;
+  // bos_token, eos_token, date_string, …: an object of what else the template sees.
+  nlohmann::ordered_json variables = nlohmann::ordered_json::object();
+};
+
+// kInvalid: the template is wrong, or stopped. A template's own raise_exception gives
+// "TemplateError: " + its message. Work and output are bounded; `strftime_now` is not defined (a
+// template would give other text every day): pass `date_string`.
+Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput& input);
+
+// The template of a model's directory: chat_template.jinja, else tokenizer_config.json's
+// chat_template (the one named "default" of several). nullopt: the model has none.
+Result<std::optional<std::string>> LoadChatTemplate(const std::filesystem::path& model_directory);
+
+}  // namespace tutti::text

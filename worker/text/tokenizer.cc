@@ -1,0 +1,159 @@
+#include "worker/text/tokenizer.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/base/units.h"
+#include "common/file/file.h"
+#include "worker/text/bridge/bridge.h"
+#include "worker/text/bridge_buffers.h"
+#include "worker/text/json_limits.h"
+
+namespace tutti::text {
+namespace {
+
+constexpr Bytes kFileMax{64 << 20};
+constexpr std::size_t kTextBytesMax = std::size_t{64} << 20;
+// Deeper than any tokenizer (a sequence in a sequence of normalizers); refused before the library
+// recurses.
+constexpr int kDepthMax = 64;
+
+using Json = nlohmann::json;
+
+Result<Json> ReadJson(const std::filesystem::path& path) {
+  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kFileMax));
+  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(text, kDepthMax, path.string()));
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Fail(ErrorCode::kInvalid, "not JSON", path.string());
+  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
+  return json;
+}
+
+// {} when there is no such file.
+Result<Json> ReadJsonIfThere(const std::filesystem::path& path) {
+  Result<Json> json = ReadJson(path);
+  if (!json.has_value() && json.error().code == ErrorCode::kNotFound) return Json::object();
+  return json;
+}
+
+// A token in a configuration is a string or {"content": string, …}.
+std::optional<std::string> TokenText(const Json& config, const char* key) {
+  const auto it = config.find(key);
+  if (it == config.end()) return std::nullopt;
+  const Json& value = it->is_object() ? it->value("content", Json()) : *it;
+  if (!value.is_string()) return std::nullopt;
+  return value.get<std::string>();
+}
+
+std::optional<std::uint32_t> IdIn(const Json& config, const std::string& key) {
+  const auto it = config.find(key);
+  if (it == config.end() || !it->is_number_integer()) return std::nullopt;
+  const auto id = it->get<std::int64_t>();
+  if (id < 0 || id > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+  return static_cast<std::uint32_t>(id);
+}
+
+}  // namespace
+
+void Tokenizer::Free::operator()(tutti_tokenizer* tokenizer) const {
+  tutti_tokenizer_free(tokenizer);
+}
+
+Tokenizer::Tokenizer(tutti_tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Result<Tokenizer> Tokenizer::FromJson(std::string_view json, std::string where) {
+  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(json, kDepthMax, where));
+  tutti_tokenizer* tokenizer = nullptr;
+  BridgeBuffer error;
+  const int code = tutti_tokenizer_load(BytesOf(json), json.size(), &tokenizer, error.get());
+  if (code != TUTTI_TEXT_OK) {
+    return Fail(BridgeError(code, "not a tokenizer: ", error, std::move(where)));
+  }
+  return Tokenizer(tokenizer);
+}
+
+Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const bool directory = std::filesystem::is_directory(path, ignored);
+  const std::filesystem::path file = directory ? path / "tokenizer.json" : path;
+  TUTTI_ASSIGN_OR_RETURN(const std::string json, ReadFile(file, kFileMax));
+  TUTTI_ASSIGN_OR_RETURN(Tokenizer tokenizer, FromJson(json, file.string()));
+  if (directory) TUTTI_RETURN_IF_ERROR(tokenizer.ReadConfiguration(path));
+  return tokenizer;
+}
+
+Status Tokenizer::ReadConfiguration(const std::filesystem::path& directory) {
+  TUTTI_ASSIGN_OR_RETURN(const Json own, ReadJsonIfThere(directory / "tokenizer_config.json"));
+  TUTTI_ASSIGN_OR_RETURN(const Json model, ReadJsonIfThere(directory / "config.json"));
+  TUTTI_ASSIGN_OR_RETURN(const Json map, ReadJsonIfThere(directory / "special_tokens_map.json"));
+  const auto find = [&](const std::string& name) -> std::optional<std::uint32_t> {
+    for (const Json* config : {&own, &map}) {
+      if (const auto token = TokenText(*config, (name + "_token").c_str())) {
+        if (const auto id = IdOf(*token)) return id;
+      }
+    }
+    return IdIn(model, name + "_token_id");
+  };
+  special_ = {.pad = find("pad"),
+              .unk = find("unk"),
+              .bos = find("bos"),
+              .eos = find("eos"),
+              .cls = find("cls"),
+              .sep = find("sep"),
+              .mask = find("mask")};
+  if (const auto it = own.find("model_max_length"); it != own.end() && it->is_number()) {
+    const double length = it->get<double>();
+    if (length >= 1 && length < 1e9) model_max_length_ = static_cast<std::size_t>(length);
+  }
+  return {};
+}
+
+Result<Encoding> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
+  if (text.size() > kTextBytesMax || (options.pair && options.pair->size() > kTextBytesMax)) {
+    return Fail(ErrorCode::kTooLarge, "a text above 64 MiB cannot be tokenized");
+  }
+  if (options.max_length == std::size_t{0}) {
+    return Fail(ErrorCode::kInvalid, "max_length must be at least 1");
+  }
+  tutti_encode_request request{};
+  request.text = BytesOf(text);
+  request.text_size = text.size();
+  if (options.pair) {
+    // A pair that is empty is a pair: its pointer must not be null.
+    request.pair = options.pair->data() ? BytesOf(*options.pair) : BytesOf("");
+    request.pair_size = options.pair->size();
+  }
+  request.max_length = options.max_length.value_or(0);
+  request.truncation = static_cast<std::int32_t>(options.truncation);
+  request.add_special_tokens = options.add_special_tokens ? 1 : 0;
+  BridgeIds ids;
+  BridgeBuffer error;
+  const int code = tutti_tokenizer_encode(tokenizer_.get(), &request, ids.get(), error.get());
+  if (code != TUTTI_TEXT_OK) return Fail(BridgeError(code, "cannot tokenize: ", error, {}));
+  return Encoding{.ids = ids.Ids(), .type_ids = ids.TypeIds()};
+}
+
+Result<std::string> Tokenizer::Decode(std::span<const std::uint32_t> ids, bool skip_special) const {
+  BridgeBuffer text;
+  BridgeBuffer error;
+  const int code = tutti_tokenizer_decode(tokenizer_.get(), ids.data(), ids.size(),
+                                          skip_special ? 1 : 0, text.get(), error.get());
+  if (code != TUTTI_TEXT_OK) return Fail(BridgeError(code, "cannot decode: ", error, {}));
+  return text.Text();
+}
+
+std::size_t Tokenizer::VocabSize() const { return tutti_tokenizer_vocab_size(tokenizer_.get()); }
+
+std::optional<std::uint32_t> Tokenizer::IdOf(std::string_view token) const {
+  const std::int64_t id =
+      tutti_tokenizer_token_to_id(tokenizer_.get(), BytesOf(token), token.size());
+  if (id < 0) return std::nullopt;
+  return static_cast<std::uint32_t>(id);
+}
+
+}  // namespace tutti::text
