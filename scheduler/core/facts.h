@@ -90,8 +90,9 @@ struct CheckpointCommitted {
   bool operator==(const CheckpointCommitted&) const = default;
 };
 
-// The gang ended as asked and its slots are free: stopping -> queued. Never counts as a failure.
-// JobPaused, JobCancelled or JobFailed may follow at once.
+// The gang ended as asked (or its worker was, then `why` is kDrain) and its slots are free:
+// starting, running or stopping -> queued. Never counts as a failure. JobPaused, JobCancelled or
+// JobFailed may follow at once.
 struct GangReleased {
   JobId job;
   Attempt attempt{};

@@ -85,6 +85,10 @@ struct WorkerSeen {
   std::uint32_t pid = 0;  // 0 = as before
   std::uint32_t zygote_pid = 0;
 };
+struct GangNoticed {  // placed, or found in the ledger after a restart
+  JobId job;
+  Attempt attempt{};
+};
 struct GangGone {  // its attempt ended
   JobId job;
   Attempt attempt{};
@@ -99,8 +103,8 @@ struct NodeGone {
 struct CoordinatorUp {};
 struct DrainBegun {};
 
-using Sighting =
-    std::variant<WorkerSeen, GangGone, InspectAnswered, NodeGone, CoordinatorUp, DrainBegun>;
+using Sighting = std::variant<WorkerSeen, GangNoticed, GangGone, InspectAnswered, NodeGone,
+                              CoordinatorUp, DrainBegun>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.

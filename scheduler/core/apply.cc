@@ -1,0 +1,216 @@
+#include <utility>
+
+#include "common/base/check.h"
+#include "scheduler/core/ledger.h"
+#include "scheduler/core/place.h"
+
+namespace tutti::core {
+namespace {
+
+QueueKey KeyOf(const Job& job) { return {job.request.priority, job.sequence, job.id}; }
+
+// Takes (or gives back, sign -1) what a gang uses of its nodes.
+void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
+  for (const GangMember& member : gang.members) {
+    Node& node = ledger.nodes.at(member.node);
+    const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
+    const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
+    if (take) {
+      node.slots_used += slots;
+      node.memory_bytes_used += memory;
+      node.gangs.insert(job.id);
+    } else {
+      TUTTI_CHECK(node.slots_used >= slots && node.memory_bytes_used >= memory, "slots of node ",
+                  node.id);
+      node.slots_used -= slots;
+      node.memory_bytes_used -= memory;
+      node.gangs.erase(job.id);
+    }
+  }
+}
+
+void Unindex(Ledger& ledger, const Job& job) {
+  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.erase(KeyOf(job));
+  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.erase(KeyOf(job));
+  if (const Gang* gang = ActiveGang(job)) {
+    ledger.active.erase(job.id);
+    Book(ledger, job, *gang, false);
+  }
+}
+
+void Index(Ledger& ledger, const Job& job) {
+  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.insert(KeyOf(job));
+  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.insert(KeyOf(job));
+  if (const Gang* gang = ActiveGang(job)) {
+    ledger.active.insert(job.id);
+    Book(ledger, job, *gang, true);
+  }
+}
+
+// The one way a phase changes.
+void Enter(Ledger& ledger, Job& job, Phase phase, WallTime at) {
+  Unindex(ledger, job);
+  job.phase = std::move(phase);
+  job.since = at;
+  Index(ledger, job);
+  if (IsFinished(job)) {
+    job.finished_at = at;
+    ledger.finished.emplace(++ledger.last_finished, job.id);
+  }
+}
+
+AttemptRecord& Newest(Job& job) {
+  TUTTI_CHECK(!job.attempts.empty() && job.attempts.back().attempt == job.attempt);
+  return job.attempts.back();
+}
+
+void EndAttempt(Job& job, AttemptEnd end, std::uint64_t step, std::uint64_t ran_ms, WallTime at) {
+  AttemptRecord& record = Newest(job);
+  record.end = end;
+  record.ended_at = at;
+  record.last_step = step;
+  job.ran_ms += ran_ms;
+}
+
+struct Applier {
+  Ledger& ledger;
+
+  Job& At(JobId id) { return ledger.jobs.at(id); }
+
+  void operator()(const JobSubmitted& f) {
+    Job job;
+    job.id = f.job;
+    job.sequence = ++ledger.last_sequence;
+    job.request = f.request;
+    job.spec_json = f.spec_json;
+    job.idempotency_key = f.idempotency_key;
+    job.body_digest = f.body_digest;
+    job.held = f.held;
+    job.submitted_at = job.since = f.at;
+    ledger.by_sequence.emplace(job.sequence, f.job);
+    ledger.by_name[f.request.name].insert(job.sequence);
+    if (!f.idempotency_key.empty()) ledger.by_idempotency_key.emplace(f.idempotency_key, f.job);
+    Index(ledger, ledger.jobs.emplace(f.job, std::move(job)).first->second);
+  }
+  void operator()(const JobAdmitted& f) {
+    Job& job = At(f.job);
+    job.estimate = f.estimate;
+    Enter(ledger, job, Queued{}, f.at);
+  }
+  void operator()(const JobRejected& f) {
+    Enter(ledger, At(f.job), Failed{f.reason, f.message, f.where}, f.at);
+  }
+  void operator()(const GangPlaced& f) {
+    Job& job = At(f.job);
+    const bool recovering = std::get<Queued>(job.phase).recovering;
+    job.attempt = f.attempt;
+    job.attempt_progressed = false;
+    if (job.numerics_fingerprint.empty()) job.numerics_fingerprint = f.numerics_fingerprint;
+    AttemptRecord record;
+    record.attempt = f.attempt;
+    record.ranks = f.size;
+    for (const GangMember& member : f.members) record.nodes.push_back(member.node);
+    record.bits_changed = f.bits_changed;
+    record.placed_at = f.at;
+    if (job.attempts.size() == kAttemptRecordsMax) job.attempts.erase(job.attempts.begin());
+    job.attempts.push_back(std::move(record));
+    Enter(ledger, job, Starting{{f.attempt, f.size, f.members, MemoryPerRank(job)}, recovering},
+          f.at);
+  }
+  void operator()(const GangStarted& f) {
+    Job& job = At(f.job);
+    Newest(job).started_at = f.at;
+    Newest(job).from_step = Newest(job).last_step = f.from_step;
+    Enter(ledger, job, Running{*ActiveGang(job), f.from_step}, f.at);
+  }
+  void operator()(const StopRequested& f) {
+    Job& job = At(f.job);
+    Enter(ledger, job, Stopping{*ActiveGang(job), f.why}, f.at);
+  }
+  void operator()(const CheckpointCommitted& f) {
+    Job& job = At(f.job);
+    auto& list = job.checkpoints;
+    if (list.empty() || f.step > list.back().step) job.attempt_progressed = true;
+    // An attempt that went on from an older checkpoint writes later steps anew.
+    while (!list.empty() && list.back().step >= f.step) list.pop_back();
+    if (list.size() == kCheckpointRecordsMax) list.erase(list.begin());
+    list.push_back({f.attempt, f.step, f.path, f.state_digest, f.size_bytes, f.at});
+  }
+  void operator()(const GangReleased& f) {
+    Job& job = At(f.job);
+    Newest(job).stop_why = f.why;
+    EndAttempt(job, AttemptEnd::kReleased, f.step, f.ran_ms, f.at);
+    Enter(ledger, job, Queued{}, f.at);
+  }
+  void operator()(const AttemptFailed& f) {
+    Job& job = At(f.job);
+    Newest(job).failure = f.reason;
+    Newest(job).message = f.message;
+    EndAttempt(job, AttemptEnd::kFailed, f.step, f.ran_ms, f.at);
+    job.fruitless_attempts = job.attempt_progressed ? 0 : job.fruitless_attempts + 1;
+    Enter(ledger, job, Queued{.recovering = true}, f.at);
+  }
+  void operator()(const JobSucceeded& f) {
+    Job& job = At(f.job);
+    EndAttempt(job, AttemptEnd::kSucceeded, f.step, f.ran_ms, f.at);
+    job.memory_peak_bytes = f.memory_peak_bytes;
+    Enter(ledger, job, Succeeded{f.model_digest, f.files, f.metrics_json}, f.at);
+  }
+  void operator()(const JobFailed& f) {
+    Enter(ledger, At(f.job), Failed{f.reason, f.message, {}}, f.at);
+  }
+  void operator()(const JobCancelled& f) { Enter(ledger, At(f.job), Cancelled{}, f.at); }
+  void operator()(const JobPaused& f) { Enter(ledger, At(f.job), Paused{}, f.at); }
+  void operator()(const JobResumed& f) {
+    Job& job = At(f.job);
+    job.ranks_override = f.ranks;
+    job.fruitless_attempts = 0;
+    Enter(ledger, job, Queued{}, f.at);
+  }
+  void operator()(const HoldReleased& f) { At(f.job).held = false; }
+  void operator()(const JobPriorityChanged& f) {
+    Job& job = At(f.job);
+    Unindex(ledger, job);
+    job.request.priority = f.priority;
+    Index(ledger, job);
+  }
+  void operator()(const JobArchived& f) {
+    const Job& job = At(f.job);
+    ledger.by_sequence.erase(job.sequence);
+    const auto named = ledger.by_name.find(job.request.name);
+    named->second.erase(job.sequence);
+    if (named->second.empty()) ledger.by_name.erase(named);
+    if (!job.idempotency_key.empty()) ledger.by_idempotency_key.erase(job.idempotency_key);
+    std::erase_if(ledger.finished, [&](const auto& entry) { return entry.second == f.job; });
+    ledger.jobs.erase(f.job);
+  }
+  void operator()(const NodeRegistered& f) {
+    Node& node = ledger.nodes[f.node];
+    node.id = f.node;
+    node.name = f.name;
+    node.state = NodeState::kUp;
+    node.session = f.session;
+    node.version = f.version;
+    node.slots = f.slots;
+    node.cores = f.cores;
+    node.memory_bytes = f.memory_bytes;
+    node.cpu_model = f.cpu_model;
+    node.numerics_fingerprint = f.numerics_fingerprint;
+    node.registered_at = f.at;
+    ledger.node_by_name[f.name] = f.node;
+  }
+  void operator()(const NodeLost& f) { ledger.nodes.at(f.node).state = NodeState::kLost; }
+  void operator()(const NodeLeft& f) { ledger.nodes.at(f.node).state = NodeState::kLeft; }
+  void operator()(const CoordinatorStarted& f) { ledger.generation = f.generation; }
+};
+
+}  // namespace
+
+void Apply(Ledger& ledger, const Fact& fact) {
+  const std::string objection = Objection(ledger, fact);
+  TUTTI_CHECK(objection.empty(), "fact ", ledger.facts_applied + 1, ": ", objection);
+  std::visit(Applier{ledger}, fact);
+  ++ledger.facts_applied;
+}
+
+}  // namespace tutti::core

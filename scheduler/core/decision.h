@@ -1,0 +1,64 @@
+// The working set of one Step: where the parts of step_*.cc collect what they decide. Internal to
+// scheduler/core; lives for one call. No threads.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "common/base/result.h"
+#include "scheduler/core/step.h"
+
+namespace tutti::core {
+
+struct Decision {
+  const State& state;
+  WallTime at;
+  Instant now;
+  Outcome out{};
+
+  void Say(Fact fact);
+  void Do(Effect effect);
+  void See(Sighting sighting);
+};
+
+// How an attempt came to its end, whoever says so.
+struct Ending {
+  GangOutcome outcome = GangOutcome::kFailed;
+  spec::FailureReason reason = spec::FailureReason::kWorkerLost;
+  std::string message{};
+  std::uint64_t step = 0;
+  std::uint64_t memory_peak_bytes = 0;
+  std::string model_digest{};
+  std::vector<ModelFile> files{};
+  std::string metrics_json{};
+};
+
+// Ends the active attempt of `job` and decides what becomes of the job.
+void EndAttempt(Decision& decision, const Job& job, const Ending& ending);
+// StopGang to every member of the active gang.
+void SendStop(Decision& decision, const Job& job, StopMode mode, std::string why);
+// The track of the job's active gang, or nullptr.
+const GangTrack* TrackOf(const Liveness& liveness, const Job& job);
+bool IsMember(const Gang& gang, NodeId node);
+// A known job, or kNotFound.
+Result<const Job*> NeedJob(const Ledger& ledger, JobId id);
+
+Status Decide(Decision& decision, const Submit& input);
+Status Decide(Decision& decision, const Cancel& input);
+Status Decide(Decision& decision, const Pause& input);
+Status Decide(Decision& decision, const Resume& input);
+Status Decide(Decision& decision, const ReleaseHold& input);
+Status Decide(Decision& decision, const SetPriority& input);
+Status Decide(Decision& decision, const DrainAll& input);
+Status Decide(Decision& decision, const RegisterNode& input);
+Status Decide(Decision& decision, const Heartbeat& input);
+Status Decide(Decision& decision, const Goodbye& input);
+Status Decide(Decision& decision, const ReportStarted& input);
+Status Decide(Decision& decision, const ReportCheckpoint& input);
+Status Decide(Decision& decision, const ReportEnded& input);
+Status Decide(Decision& decision, const InspectFinished& input);
+Status Decide(Decision& decision, const CoordinatorStart& input);
+Status Decide(Decision& decision, const Tick& input);
+
+}  // namespace tutti::core

@@ -1,0 +1,126 @@
+#include "scheduler/core/explain.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "scheduler/core/place.h"
+
+namespace tutti::core {
+namespace {
+
+using internal::Concat;
+
+bool AnyNodeUp(const Ledger& ledger) {
+  return std::any_of(ledger.nodes.begin(), ledger.nodes.end(),
+                     [](const auto& entry) { return entry.second.state == NodeState::kUp; });
+}
+
+Pending ExplainOne(const State& state, const Job& job, Plan& plan, const Job*& blocker) {
+  if (state.liveness.draining) {
+    return {spec::PendingReason::kPoolDown, "the cluster is shutting down"};
+  }
+  if (blocker != nullptr) {
+    return {spec::PendingReason::kPriority,
+            Concat("waits behind ", blocker->id, " (", blocker->request.name, ")")};
+  }
+  auto fit = Fit(job, plan);
+  if (auto* no = std::get_if<NoFit>(&fit)) {
+    if (no->blocks) blocker = &job;
+    return {no->reason, std::move(no->message)};
+  }
+  plan.Book(std::get<Placement>(fit).members, job.request.cpus_per_rank, MemoryPerRank(job));
+  return {spec::PendingReason::kResources, "is about to be placed"};
+}
+
+spec::JobState StateWhileStopping(StopWhy why) {
+  switch (why) {
+    case StopWhy::kCancel:
+    case StopWhy::kTimeout:
+      return spec::JobState::kCancelling;
+    case StopWhy::kResize:
+      return spec::JobState::kResizing;
+    case StopWhy::kPause:
+    case StopWhy::kPreempt:
+    case StopWhy::kDrain:
+      return spec::JobState::kPreempting;
+  }
+  return spec::JobState::kPreempting;
+}
+
+struct StateNamer {
+  const Ledger& ledger;
+
+  // Nothing validates it while no worker is there: it waits like any queued job.
+  spec::JobState operator()(const Validating&) const {
+    return AnyNodeUp(ledger) ? spec::JobState::kValidating : spec::JobState::kQueued;
+  }
+  spec::JobState operator()(const Queued& p) const {
+    return p.recovering ? spec::JobState::kRecovering : spec::JobState::kQueued;
+  }
+  spec::JobState operator()(const Starting& p) const {
+    return p.recovering ? spec::JobState::kRecovering : spec::JobState::kStarting;
+  }
+  spec::JobState operator()(const Running&) const { return spec::JobState::kRunning; }
+  spec::JobState operator()(const Stopping& p) const { return StateWhileStopping(p.why); }
+  spec::JobState operator()(const Paused&) const { return spec::JobState::kPaused; }
+  spec::JobState operator()(const Succeeded&) const { return spec::JobState::kSucceeded; }
+  spec::JobState operator()(const Failed&) const { return spec::JobState::kFailed; }
+  spec::JobState operator()(const Cancelled&) const { return spec::JobState::kCancelled; }
+};
+
+}  // namespace
+
+std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
+  std::map<JobId, Pending> all;
+  Plan plan(state.ledger);
+  const Job* blocker = nullptr;
+  for (const Job* job : state.policy.order(state.ledger)) {
+    if (all.size() == limit) return all;
+    all.emplace(job->id, ExplainOne(state, *job, plan, blocker));
+  }
+  return all;
+}
+
+spec::JobState StateOf(const Ledger& ledger, const Job& job) {
+  return std::visit(StateNamer{ledger}, job.phase);
+}
+
+Shown Show(const State& state, const Job& job, const Pending* pending) {
+  Shown shown;
+  shown.state = StateOf(state.ledger, job);
+  if (const auto* failed = std::get_if<Failed>(&job.phase)) {
+    shown.reason = spec::ToString(failed->reason);
+    shown.message = failed->message;
+    if (!failed->where.empty()) shown.message = failed->where + ": " + shown.message;
+  } else if (const auto* stopping = std::get_if<Stopping>(&job.phase)) {
+    shown.reason = ToString(stopping->why);
+  } else if (std::holds_alternative<Validating>(job.phase)) {
+    if (shown.state == spec::JobState::kQueued) {
+      shown.reason = spec::ToString(spec::PendingReason::kPoolDown);
+      shown.message = "no worker is connected";
+    }
+  } else if (std::holds_alternative<Queued>(job.phase)) {
+    if (job.held) {
+      shown.reason = spec::ToString(spec::PendingReason::kHeld);
+      shown.message = "submitted with --hold: release it";
+    } else if (pending != nullptr) {
+      shown.reason = spec::ToString(pending->reason);
+      shown.message = pending->message;
+    } else {
+      shown.reason = spec::ToString(spec::PendingReason::kPriority);
+      shown.message = "waits behind many jobs";
+    }
+  }
+  if (shown.state == spec::JobState::kRecovering && !job.attempts.empty()) {
+    // The attempt that failed is the newest that has ended.
+    for (auto it = job.attempts.rbegin(); it != job.attempts.rend(); ++it) {
+      if (it->end != AttemptEnd::kFailed) continue;
+      if (shown.reason.empty()) shown.reason = spec::ToString(*it->failure);
+      if (shown.message.empty()) shown.message = it->message;
+      break;
+    }
+  }
+  return shown;
+}
+
+}  // namespace tutti::core

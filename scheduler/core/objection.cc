@@ -1,0 +1,159 @@
+// What a fact presupposes. Apply checks it always: a journal that does not follow from itself is
+// damaged, and a Step that decides so is wrong.
+#include <limits>
+
+#include "common/base/check.h"
+#include "scheduler/core/ledger.h"
+
+namespace tutti::core {
+namespace {
+
+std::string NoJob(JobId job) { return internal::Concat("there is no job ", job); }
+
+// Calls `check(job)` when the job exists.
+template <typename Check>
+std::string WithJob(const Ledger& ledger, JobId id, Check check) {
+  const Job* job = FindJob(ledger, id);
+  return job == nullptr ? NoJob(id) : check(*job);
+}
+
+template <typename... Phases>
+std::string PhaseIs(const Ledger& ledger, JobId id, const char* names) {
+  return WithJob(ledger, id, [&](const Job& job) {
+    if ((std::holds_alternative<Phases>(job.phase) || ...)) return std::string();
+    return internal::Concat("job ", id, " is not ", names);
+  });
+}
+
+std::string AttemptIs(const Ledger& ledger, JobId id, Attempt attempt) {
+  return WithJob(ledger, id, [&](const Job& job) {
+    if (ActiveGang(job) == nullptr) return internal::Concat("job ", id, " has no gang");
+    if (job.attempt != attempt) {
+      return internal::Concat("job ", id, " is at attempt ", Number(job.attempt), ", not ",
+                              Number(attempt));
+    }
+    return std::string();
+  });
+}
+
+struct Judge {
+  const Ledger& ledger;
+
+  std::string operator()(const JobSubmitted& f) const {
+    if (FindJob(ledger, f.job) != nullptr) return internal::Concat("job ", f.job, " exists");
+    if (!f.idempotency_key.empty() && ledger.by_idempotency_key.contains(f.idempotency_key)) {
+      return "the idempotency key is taken";
+    }
+    return "";
+  }
+  std::string operator()(const JobAdmitted& f) const {
+    return PhaseIs<Validating>(ledger, f.job, "validating");
+  }
+  std::string operator()(const JobRejected& f) const {
+    return PhaseIs<Validating>(ledger, f.job, "validating");
+  }
+  std::string operator()(const GangPlaced& f) const {
+    const std::string objection = PhaseIs<Queued>(ledger, f.job, "queued");
+    if (!objection.empty()) return objection;
+    const Job& job = *FindJob(ledger, f.job);
+    if (job.held) return internal::Concat("job ", f.job, " is held");
+    if (f.attempt != Next(job.attempt)) return "attempts do not grow by one";
+    std::uint64_t ranks = 0;
+    std::map<NodeId, std::uint64_t> slots;
+    for (const GangMember& member : f.members) {
+      if (member.ranks == 0 || member.first_rank != ranks) return "members are not in rank order";
+      ranks += member.ranks;
+      slots[member.node] += std::uint64_t{member.ranks} * job.request.cpus_per_rank;
+    }
+    if (ranks == 0 || ranks != f.size) return "members do not sum up to the gang's size";
+    for (const auto& [id, wanted] : slots) {
+      const Node* node = FindNode(ledger, id);
+      if (node == nullptr || node->state != NodeState::kUp) {
+        return internal::Concat("node ", id, " is not up");
+      }
+      if (node->slots_used + wanted > node->slots) {
+        return internal::Concat("node ", id, " has no ", wanted, " free slots");
+      }
+    }
+    return "";
+  }
+  std::string operator()(const GangStarted& f) const {
+    const std::string objection = AttemptIs(ledger, f.job, f.attempt);
+    if (!objection.empty()) return objection;
+    return PhaseIs<Starting>(ledger, f.job, "starting");
+  }
+  std::string operator()(const StopRequested& f) const {
+    return AttemptIs(ledger, f.job, f.attempt);
+  }
+  std::string operator()(const CheckpointCommitted& f) const {
+    return AttemptIs(ledger, f.job, f.attempt);
+  }
+  std::string operator()(const GangReleased& f) const {
+    return AttemptIs(ledger, f.job, f.attempt);
+  }
+  std::string operator()(const AttemptFailed& f) const {
+    return AttemptIs(ledger, f.job, f.attempt);
+  }
+  std::string operator()(const JobSucceeded& f) const {
+    return AttemptIs(ledger, f.job, f.attempt);
+  }
+  std::string operator()(const JobFailed& f) const {
+    return PhaseIs<Queued>(ledger, f.job, "queued");
+  }
+  std::string operator()(const JobCancelled& f) const {
+    return PhaseIs<Validating, Queued, Paused>(ledger, f.job, "validating, queued or paused");
+  }
+  std::string operator()(const JobPaused& f) const {
+    return PhaseIs<Queued>(ledger, f.job, "queued");
+  }
+  std::string operator()(const JobResumed& f) const {
+    return PhaseIs<Paused>(ledger, f.job, "paused");
+  }
+  std::string operator()(const HoldReleased& f) const {
+    return WithJob(ledger, f.job, [&](const Job& job) {
+      return job.held ? std::string() : internal::Concat("job ", f.job, " is not held");
+    });
+  }
+  std::string operator()(const JobPriorityChanged& f) const {
+    return WithJob(ledger, f.job, [&](const Job& job) {
+      return IsFinished(job) ? internal::Concat("job ", f.job, " has finished") : std::string();
+    });
+  }
+  std::string operator()(const JobArchived& f) const {
+    return PhaseIs<Succeeded, Failed, Cancelled>(ledger, f.job, "finished");
+  }
+  std::string operator()(const NodeRegistered& f) const {
+    const auto named = ledger.node_by_name.find(f.name);
+    if (named != ledger.node_by_name.end() && named->second != f.node) {
+      return internal::Concat("node name ", f.name, " is another node's");
+    }
+    const Node* node = FindNode(ledger, f.node);
+    if (node != nullptr && node->name != f.name) {
+      return internal::Concat("node ", f.node, " has another name");
+    }
+    if (node != nullptr && node->slots_used > f.slots) {
+      return internal::Concat("gangs on node ", f.node, " hold more than ", f.slots, " slots");
+    }
+    return "";
+  }
+  std::string GoneNode(NodeId id) const {
+    const Node* node = FindNode(ledger, id);
+    if (node == nullptr) return internal::Concat("there is no node ", id);
+    if (node->state != NodeState::kUp) return internal::Concat("node ", id, " is not up");
+    if (!node->gangs.empty()) return internal::Concat("node ", id, " still has gangs");
+    return "";
+  }
+  std::string operator()(const NodeLost& f) const { return GoneNode(f.node); }
+  std::string operator()(const NodeLeft& f) const { return GoneNode(f.node); }
+  std::string operator()(const CoordinatorStarted& f) const {
+    return f.generation > ledger.generation ? "" : "the generation does not grow";
+  }
+};
+
+}  // namespace
+
+std::string Objection(const Ledger& ledger, const Fact& fact) {
+  return std::visit(Judge{ledger}, fact);
+}
+
+}  // namespace tutti::core

@@ -1,0 +1,69 @@
+#include "scheduler/core/rebuild.h"
+
+#include <map>
+
+namespace tutti::core {
+namespace {
+
+void IndexJob(Ledger& ledger, const Job& job) {
+  const QueueKey key{job.request.priority, job.sequence, job.id};
+  ledger.by_sequence.emplace(job.sequence, job.id);
+  ledger.by_name[job.request.name].insert(job.sequence);
+  if (!job.idempotency_key.empty()) ledger.by_idempotency_key[job.idempotency_key] = job.id;
+  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.insert(key);
+  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.insert(key);
+  const Gang* gang = ActiveGang(job);
+  if (gang == nullptr) return;
+  ledger.active.insert(job.id);
+  for (const GangMember& member : gang->members) {
+    const auto node = ledger.nodes.find(member.node);
+    if (node == ledger.nodes.end()) continue;
+    node->second.slots_used += member.ranks * job.request.cpus_per_rank;
+    node->second.memory_bytes_used += member.ranks * gang->memory_bytes_per_rank;
+    node->second.gangs.insert(job.id);
+  }
+}
+
+}  // namespace
+
+LedgerParts Dismantle(const Ledger& ledger) {
+  LedgerParts parts{.jobs = {},
+                    .nodes = {},
+                    .generation = ledger.generation,
+                    .last_sequence = ledger.last_sequence,
+                    .facts_applied = ledger.facts_applied,
+                    .last_finished = ledger.last_finished};
+  std::map<JobId, std::uint64_t> finished;
+  for (const auto& [order, id] : ledger.finished) finished[id] = order;
+  for (const auto& [id, job] : ledger.jobs) {
+    const auto order = finished.find(id);
+    parts.jobs.emplace_back(job, order == finished.end() ? 0 : order->second);
+  }
+  for (const auto& [id, node] : ledger.nodes) parts.nodes.push_back(node);
+  return parts;
+}
+
+Ledger Rebuild(LedgerParts parts) {
+  Ledger ledger;
+  ledger.generation = parts.generation;
+  ledger.last_sequence = parts.last_sequence;
+  ledger.facts_applied = parts.facts_applied;
+  ledger.last_finished = parts.last_finished;
+  for (Node& node : parts.nodes) {
+    node.slots_used = 0;
+    node.memory_bytes_used = 0;
+    node.gangs.clear();
+    ledger.node_by_name[node.name] = node.id;
+    const NodeId id = node.id;
+    ledger.nodes.emplace(id, std::move(node));
+  }
+  for (auto& [job, order] : parts.jobs) {
+    const JobId id = job.id;
+    if (order != 0) ledger.finished.emplace(order, id);
+    const auto [at, inserted] = ledger.jobs.emplace(id, std::move(job));
+    if (inserted) IndexJob(ledger, at->second);
+  }
+  return ledger;
+}
+
+}  // namespace tutti::core

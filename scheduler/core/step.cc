@@ -1,0 +1,47 @@
+#include "scheduler/core/step.h"
+
+#include "scheduler/core/decision.h"
+
+namespace tutti::core {
+
+Result<Outcome> Step(const State& state, const Input& input, Instant now) {
+  Decision decision{state, input.at, now};
+  TUTTI_RETURN_IF_ERROR(
+      std::visit([&](const auto& body) { return Decide(decision, body); }, input.body));
+  return std::move(decision.out);
+}
+
+void Decision::Say(Fact fact) { out.facts.push_back(std::move(fact)); }
+void Decision::Do(Effect effect) { out.effects.push_back(std::move(effect)); }
+void Decision::See(Sighting sighting) { out.sightings.push_back(std::move(sighting)); }
+
+Status Decide(Decision& decision, const CoordinatorStart&) {
+  decision.Say(CoordinatorStarted{decision.state.ledger.generation + 1, decision.at});
+  decision.See(CoordinatorUp{});
+  return {};
+}
+
+Result<const Job*> NeedJob(const Ledger& ledger, JobId id) {
+  if (const Job* job = FindJob(ledger, id)) return job;
+  return Fail(ErrorCode::kNotFound, "there is no job " + id.ToString());
+}
+
+const GangTrack* TrackOf(const Liveness& liveness, const Job& job) {
+  const auto found = liveness.gangs.find({job.id, job.attempt});
+  return found == liveness.gangs.end() ? nullptr : &found->second;
+}
+
+bool IsMember(const Gang& gang, NodeId node) {
+  for (const GangMember& member : gang.members) {
+    if (member.node == node) return true;
+  }
+  return false;
+}
+
+void SendStop(Decision& decision, const Job& job, StopMode mode, std::string why) {
+  for (const GangMember& member : ActiveGang(job)->members) {
+    decision.Do(StopGang{member.node, job.id, job.attempt, mode, why});
+  }
+}
+
+}  // namespace tutti::core

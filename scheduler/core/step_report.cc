@@ -1,0 +1,191 @@
+// What workers report of gangs and inspections, and how an attempt ends.
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "scheduler/core/decision.h"
+#include "scheduler/core/place.h"
+
+namespace tutti::core {
+namespace {
+
+using internal::Concat;
+
+constexpr std::uint32_t kInspectFailuresMax = 5;
+
+std::uint64_t RanMs(const Decision& decision, const Job& job) {
+  const GangTrack* track = TrackOf(decision.state.liveness, job);
+  if (track == nullptr) return 0;
+  const auto ran =
+      std::chrono::duration_cast<std::chrono::milliseconds>(decision.now - track->first_noticed);
+  return ran.count() > 0 ? static_cast<std::uint64_t>(ran.count()) : 0;
+}
+
+// The job whose active attempt `node` reports on; nullptr when the report is stale.
+template <typename Report>
+const Job* Reported(const Decision& decision, const Report& report) {
+  const Job* job = FindJob(decision.state.ledger, report.job);
+  if (job == nullptr || job->attempt != report.attempt) return nullptr;
+  const Gang* gang = ActiveGang(*job);
+  return gang != nullptr && IsMember(*gang, report.node) ? job : nullptr;
+}
+
+template <typename Report>
+Status Fence(Decision& decision, const Report& report) {
+  decision.Do(StopGang{report.node, report.job, report.attempt, StopMode::kKill, "stale"});
+  return {};
+}
+
+// The attempt failed: once more, or the end of the job.
+void RetryOrFail(Decision& decision, const Job& job, const Ending& ending) {
+  const JobRequest& request = job.request;
+  const bool retried = std::find(request.retry_on.begin(), request.retry_on.end(), ending.reason) !=
+                       request.retry_on.end();
+  const std::uint32_t fruitless = job.attempt_progressed ? 0 : job.fruitless_attempts + 1;
+  if (retried && fruitless < request.retry_max_attempts) return;
+  std::string message = ending.message;
+  if (retried) {
+    message +=
+        Concat("; gave up after ", fruitless, fruitless == 1 ? " attempt" : " attempts in a row",
+               " without a new checkpoint");
+  }
+  decision.Say(JobFailed{job.id, ending.reason, std::move(message), decision.at});
+}
+
+}  // namespace
+
+void EndAttempt(Decision& decision, const Job& job, const Ending& ending) {
+  const auto* stopping = std::get_if<Stopping>(&job.phase);
+  const bool cancelling = stopping != nullptr && stopping->why == StopWhy::kCancel;
+  const std::uint64_t ran_ms = RanMs(decision, job);
+  decision.See(GangGone{job.id, job.attempt});
+
+  if (ending.outcome == GangOutcome::kSucceeded && !cancelling) {
+    decision.Say(JobSucceeded{job.id, job.attempt, ending.model_digest, ending.files,
+                              ending.metrics_json, ending.memory_peak_bytes, ending.step, ran_ms,
+                              decision.at});
+    decision.Do(RegisterModel{job.id});
+    return;
+  }
+  const GangReleased released{
+      job.id,      job.attempt, stopping == nullptr ? StopWhy::kDrain : stopping->why,
+      ending.step, ran_ms,      decision.at};
+  const AttemptFailed failed{job.id,      job.attempt, ending.reason, ending.message,
+                             ending.step, ran_ms,      decision.at};
+  if (stopping == nullptr) {
+    if (ending.outcome == GangOutcome::kReleased) {
+      decision.Say(released);
+    } else {
+      decision.Say(failed);
+      RetryOrFail(decision, job, ending);
+    }
+    return;
+  }
+  const bool gave_way = ending.outcome != GangOutcome::kFailed;
+  switch (stopping->why) {
+    case StopWhy::kCancel:
+      decision.Say(released);
+      decision.Say(JobCancelled{job.id, decision.at});
+      return;
+    case StopWhy::kTimeout:
+      decision.Say(released);
+      decision.Say(
+          JobFailed{job.id, spec::FailureReason::kTimeout,
+                    Concat("ran longer than schedule.max_duration, which is ",
+                           FormatDuration(std::chrono::milliseconds(job.request.max_duration_ms))),
+                    decision.at});
+      return;
+    case StopWhy::kPause:
+      if (gave_way) {
+        decision.Say(released);
+      } else {
+        decision.Say(failed);
+      }
+      decision.Say(JobPaused{job.id, decision.at});
+      return;
+    case StopWhy::kResize:
+    case StopWhy::kPreempt:
+    case StopWhy::kDrain:
+      if (gave_way) {
+        decision.Say(released);
+      } else {
+        decision.Say(failed);
+        RetryOrFail(decision, job, ending);
+      }
+      return;
+  }
+}
+
+Status Decide(Decision& decision, const ReportStarted& input) {
+  const Job* job = Reported(decision, input);
+  if (job == nullptr) return Fence(decision, input);
+  if (std::holds_alternative<Starting>(job->phase)) {
+    decision.Say(GangStarted{job->id, job->attempt, input.from_step, decision.at});
+  }
+  return {};
+}
+
+Status Decide(Decision& decision, const ReportCheckpoint& input) {
+  const Job* job = Reported(decision, input);
+  if (job == nullptr) return Fence(decision, input);
+  for (const CheckpointRecord& known : job->checkpoints) {
+    if (known.attempt == input.attempt && known.step == input.step) return {};
+  }
+  decision.Say(CheckpointCommitted{job->id, job->attempt, input.step, input.path,
+                                   input.state_digest, input.size_bytes, decision.at});
+  return {};
+}
+
+Status Decide(Decision& decision, const ReportEnded& input) {
+  const Job* job = Reported(decision, input);
+  if (job == nullptr) return {};  // of an attempt that ended here already
+  Ending ending{input.outcome,           input.reason,       input.message, input.step,
+                input.memory_peak_bytes, input.model_digest, input.files,   input.metrics_json};
+  if (input.outcome == GangOutcome::kKilled) {
+    // Unless we asked, the worker cut itself off (its lease ran out).
+    ending.reason = spec::FailureReason::kWorkerLost;
+    if (ending.message.empty()) ending.message = "the worker killed the gang";
+  }
+  for (const GangMember& member : ActiveGang(*job)->members) {
+    if (member.node != input.node) {
+      decision.Do(StopGang{member.node, job->id, job->attempt, StopMode::kKill, "peers ended"});
+    }
+  }
+  EndAttempt(decision, *job, ending);
+  return {};
+}
+
+Status Decide(Decision& decision, const InspectFinished& input) {
+  const Job* job = FindJob(decision.state.ledger, input.job);
+  if (job == nullptr || !std::holds_alternative<Validating>(job->phase)) return {};
+  if (input.outcome == InspectOutcome::kUnavailable) {
+    const auto track = decision.state.liveness.inspections.find(input.job);
+    const bool last = track != decision.state.liveness.inspections.end() &&
+                      track->second.failures + 1 >= kInspectFailuresMax;
+    decision.See(InspectAnswered{input.job, !last});
+    if (last) {
+      decision.Say(JobRejected{job->id, spec::FailureReason::kInternal,
+                               "could not be inspected: " + input.message, input.where,
+                               decision.at});
+    }
+    return {};
+  }
+  decision.See(InspectAnswered{input.job});
+  if (input.outcome == InspectOutcome::kRejected) {
+    decision.Say(JobRejected{job->id, input.reason, input.message, input.where, decision.at});
+    return {};
+  }
+  const std::uint64_t memory = job->request.memory_bytes_per_rank != 0
+                                   ? job->request.memory_bytes_per_rank
+                                   : input.estimate.memory_bytes_per_rank;
+  const Status fits =
+      CouldEverFit(decision.state.ledger, job->request, job->request.ranks_min, memory);
+  if (!fits) {
+    decision.Say(JobRejected{job->id, spec::FailureReason::kOom, fits.error().message,
+                             fits.error().where, decision.at});
+    return {};
+  }
+  decision.Say(JobAdmitted{job->id, input.estimate, decision.at});
+  return {};
+}
+
+}  // namespace tutti::core

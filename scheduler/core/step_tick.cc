@@ -1,0 +1,233 @@
+// What time brings: lost nodes, launches and stops to repeat, durations, inspections, placements,
+// old jobs to archive.
+#include <algorithm>
+#include <iterator>
+
+#include "common/base/check.h"
+#include "scheduler/core/decision.h"
+#include "scheduler/core/place.h"
+#include "scheduler/core/timing.h"
+
+namespace tutti::core {
+namespace {
+
+using internal::Concat;
+
+constexpr std::size_t kPlacementsMax = 1000;  // a Tick
+constexpr std::size_t kArchivedMax = 100;     // a Tick
+
+Duration BackOff(Duration first, std::uint32_t sent) {
+  const std::uint32_t doublings = std::min<std::uint32_t>(sent == 0 ? 0 : sent - 1, 10);
+  return std::min(first * (1 << doublings), kRepeatMax);
+}
+
+// When the node was heard last; a restart of the coordinator counts as hearing of everybody.
+Instant LastSeen(const Liveness& liveness, NodeId node) {
+  const auto seen = liveness.nodes.find(node);
+  return seen == liveness.nodes.end() ? liveness.started : seen->second.last_seen;
+}
+
+// Attempts that this Tick ended: their jobs are left alone by the later parts.
+using Ended = std::set<JobId>;
+
+void LoseNodes(Decision& decision, Ended& ended) {
+  for (const auto& [id, node] : decision.state.ledger.nodes) {
+    if (node.state != NodeState::kUp) continue;
+    if (decision.now - LastSeen(decision.state.liveness, id) <= kReassignAfter) continue;
+    for (JobId gang : node.gangs) {
+      if (!ended.insert(gang).second) continue;
+      const Job& job = decision.state.ledger.jobs.at(gang);
+      for (const GangMember& member : ActiveGang(job)->members) {
+        if (member.node == id) continue;
+        decision.Do(StopGang{member.node, gang, job.attempt, StopMode::kKill, "peers lost"});
+      }
+      EndAttempt(decision, job,
+                 Ending{.message = Concat("worker ", node.name, " was not heard of for ",
+                                          FormatDuration(kReassignAfter))});
+    }
+    decision.Say(NodeLost{id, decision.at});
+    decision.See(NodeGone{id});
+  }
+}
+
+bool ListedNow(const Decision& decision, const Job& job, NodeId node) {
+  const auto seen = decision.state.liveness.nodes.find(node);
+  if (seen == decision.state.liveness.nodes.end()) return false;
+  for (const GangSeen& gang : seen->second.gangs) {
+    if (gang.job == job.id && gang.attempt == job.attempt) return true;
+  }
+  return false;
+}
+
+// A heartbeat later than `since` arrived from the node.
+bool HeardSince(const Decision& decision, NodeId node, Instant since) {
+  const auto seen = decision.state.liveness.nodes.find(node);
+  return seen != decision.state.liveness.nodes.end() && seen->second.last_seen > since;
+}
+
+void RepeatLaunch(Decision& decision, const Job& job, const GangTrack& track) {
+  if (track.launches_sent > 0 &&
+      decision.now - track.launch_sent < BackOff(kRepeatFirst, track.launches_sent)) {
+    return;
+  }
+  for (const GangMember& member : ActiveGang(job)->members) {
+    if (ListedNow(decision, job, member.node)) continue;
+    if (!HeardSince(decision, member.node, track.launch_sent)) continue;
+    decision.Do(LaunchGang{member.node, job.id, job.attempt});
+  }
+}
+
+void RepeatStop(Decision& decision, const Job& job, const GangTrack& track) {
+  const StopWhy why = std::get<Stopping>(job.phase).why;
+  const bool kill = why == StopWhy::kCancel;
+  const bool first = track.stops_sent == 0 || (kill && !track.kill_sent);
+  if (!first && decision.now - track.stop_sent < BackOff(kRepeatFirst, track.stops_sent)) return;
+  SendStop(decision, job, kill ? StopMode::kKill : StopMode::kCheckpoint,
+           std::string(ToString(why)));
+}
+
+// How long no heartbeat has listed the gang although its nodes are heard.
+bool Missing(const Decision& decision, const Job& job, const GangTrack& track) {
+  for (const GangMember& member : ActiveGang(job)->members) {
+    if (ListedNow(decision, job, member.node)) continue;
+    const Instant since =
+        track.listed ? std::max(track.listed_last, track.first_noticed) : track.first_noticed;
+    const bool launching = std::holds_alternative<Starting>(job.phase) && !track.listed;
+    if (decision.now - since > (launching ? kLaunchGiveUp : kMissingAfter) &&
+        HeardSince(decision, member.node, since)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void WatchGangs(Decision& decision, Ended& ended) {
+  for (JobId id : decision.state.ledger.active) {
+    if (ended.contains(id)) continue;
+    const Job& job = decision.state.ledger.jobs.at(id);
+    const GangTrack* track = TrackOf(decision.state.liveness, job);
+    if (track == nullptr) {
+      decision.See(GangNoticed{id, job.attempt});
+      continue;
+    }
+    if (Missing(decision, job, *track)) {
+      SendStop(decision, job, StopMode::kKill, "missing");
+      EndAttempt(decision, job, Ending{.message = "the worker no longer runs the gang"});
+      ended.insert(id);
+      continue;
+    }
+    if (std::holds_alternative<Stopping>(job.phase)) {
+      RepeatStop(decision, job, *track);
+      continue;
+    }
+    if (std::holds_alternative<Starting>(job.phase) && !track->listed) {
+      RepeatLaunch(decision, job, *track);
+    }
+    const std::uint64_t max_ms = job.request.max_duration_ms;
+    if (max_ms == 0) continue;
+    const auto ran =
+        std::chrono::duration_cast<std::chrono::milliseconds>(decision.now - track->first_noticed);
+    if (job.ran_ms + static_cast<std::uint64_t>(std::max<std::int64_t>(0, ran.count())) <= max_ms) {
+      continue;
+    }
+    decision.Say(StopRequested{id, job.attempt, StopWhy::kTimeout, decision.at});
+    SendStop(decision, job, StopMode::kCheckpoint, "timeout");
+  }
+}
+
+// One inspection a node at a time, in the order of the queue.
+void Inspect(Decision& decision) {
+  const Ledger& ledger = decision.state.ledger;
+  const Liveness& liveness = decision.state.liveness;
+  if (ledger.validating.empty()) return;
+  std::set<NodeId> free;
+  for (const auto& [id, node] : ledger.nodes) {
+    const auto seen = liveness.nodes.find(id);
+    if (node.state == NodeState::kUp && seen != liveness.nodes.end() &&
+        seen->second.session == node.session) {
+      free.insert(id);
+    }
+  }
+  const auto waits_for_answer = [&](const InspectTrack& track) {
+    const auto seen = liveness.nodes.find(track.node);
+    return track.in_flight && seen != liveness.nodes.end() &&
+           seen->second.session == track.session && decision.now - track.sent < kInspectGiveUp;
+  };
+  for (const auto& [job, track] : liveness.inspections) {
+    if (waits_for_answer(track)) free.erase(track.node);
+  }
+  for (const QueueKey& key : ledger.validating) {
+    if (free.empty()) return;
+    const auto track = liveness.inspections.find(key.job);
+    if (track != liveness.inspections.end()) {
+      if (waits_for_answer(track->second)) continue;
+      if (track->second.failures > 0 && !track->second.in_flight &&
+          decision.now - track->second.sent < BackOff(kInspectRetryFirst, track->second.failures)) {
+        continue;
+      }
+    }
+    // Another node than the one that failed, where there is one.
+    auto node = free.begin();
+    if (track != liveness.inspections.end() && *node == track->second.node && free.size() > 1) {
+      ++node;
+    }
+    decision.Do(InspectJob{*node, key.job});
+    free.erase(node);
+  }
+}
+
+// Strict order: a job that waits for slots to become free holds back all behind it, so small jobs
+// never starve a large one.
+void Place(Decision& decision) {
+  const State& state = decision.state;
+  if (state.liveness.draining || state.ledger.queued.empty()) return;
+  const bool any_free =
+      std::any_of(state.ledger.nodes.begin(), state.ledger.nodes.end(), [](const auto& entry) {
+        return entry.second.state == NodeState::kUp && entry.second.slots > entry.second.slots_used;
+      });
+  if (!any_free) return;
+  Plan plan(state.ledger);
+  std::size_t placed = 0;
+  for (const Job* job : state.policy.order(state.ledger)) {
+    const auto fit = Fit(*job, plan);
+    if (const auto* no = std::get_if<NoFit>(&fit)) {
+      if (no->blocks) return;
+      continue;
+    }
+    const auto& placement = std::get<Placement>(fit);
+    plan.Book(placement.members, job->request.cpus_per_rank, MemoryPerRank(*job));
+    const Attempt attempt = Next(job->attempt);
+    decision.Say(GangPlaced{job->id, attempt, placement.size, placement.members,
+                            placement.numerics_fingerprint, placement.bits_changed, decision.at});
+    decision.See(GangNoticed{job->id, attempt});
+    for (const GangMember& member : placement.members) {
+      decision.Do(LaunchGang{member.node, job->id, attempt});
+    }
+    if (++placed == kPlacementsMax) return;
+  }
+}
+
+void Archive(Decision& decision) {
+  const auto& finished = decision.state.ledger.finished;
+  if (finished.size() <= kFinishedJobsMax) return;
+  const std::size_t count = std::min(finished.size() - kFinishedJobsMax, kArchivedMax);
+  const auto end = std::next(finished.begin(), static_cast<std::ptrdiff_t>(count));
+  for (auto it = finished.begin(); it != end; ++it) {
+    decision.Say(JobArchived{it->second, decision.at});
+  }
+}
+
+}  // namespace
+
+Status Decide(Decision& decision, const Tick&) {
+  Ended ended;
+  LoseNodes(decision, ended);
+  WatchGangs(decision, ended);
+  Inspect(decision);
+  // A lost node is still up in the ledger this plan reads: place in the next Tick then.
+  if (decision.out.facts.empty()) Place(decision);
+  Archive(decision);
+  return {};
+}
+
+}  // namespace tutti::core

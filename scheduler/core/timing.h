@@ -1,0 +1,24 @@
+// How long the scheduler waits for what. Durations on the monotonic clock. Constants.
+#pragma once
+
+#include <chrono>
+
+#include "common/base/time.h"
+
+namespace tutti::core {
+
+// A node not seen for so long is lost and its gangs are placed anew. Longer than a worker's lease:
+// by then it has killed them itself.
+inline constexpr Duration kReassignAfter = std::chrono::milliseconds(8000);
+// A gang that ran but that its node's heartbeats leave out for so long is gone.
+inline constexpr Duration kMissingAfter = std::chrono::milliseconds(8000);
+// A launch that no heartbeat confirms is given up after so long.
+inline constexpr Duration kLaunchGiveUp = std::chrono::seconds(60);
+// First repetition of a launch or stop; doubles up to kRepeatMax.
+inline constexpr Duration kRepeatFirst = std::chrono::milliseconds(1000);
+inline constexpr Duration kRepeatMax = std::chrono::seconds(8);
+// An inspection without an answer is asked for again (its own deadline is 10 minutes).
+inline constexpr Duration kInspectGiveUp = std::chrono::minutes(11);
+inline constexpr Duration kInspectRetryFirst = std::chrono::milliseconds(500);
+
+}  // namespace tutti::core
