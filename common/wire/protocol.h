@@ -8,7 +8,7 @@ namespace tutti::wire {
 inline constexpr std::uint32_t kProtocol = 1;               // grows with every incompatible change
 inline constexpr std::int64_t kMaxMessageBytes = 16 << 20;  // ZMQ_MAXMSGSIZE on both ends
 inline constexpr std::uint32_t kHeartbeatIntervalMs = 500;
-inline constexpr std::uint32_t kLeaseMs = 5000;             // < the coordinator's reassignment delay
+inline constexpr std::uint32_t kLeaseMs = 5000;  // < the coordinator's reassignment delay
 inline constexpr std::uint32_t kReassignAfterMs = 8000;
 inline constexpr std::uint64_t kLogWindowBytes = 1 << 20;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace tutti::spec {
@@ -57,5 +58,6 @@ std::string_view ToString(FailureReason reason);  // "worker_lost"
 std::optional<JobState> ParseJobState(std::string_view text);
 std::optional<PendingReason> ParsePendingReason(std::string_view text);
 std::optional<FailureReason> ParseFailureReason(std::string_view text);
+std::span<const std::string_view> JobStateNames();
 
 }  // namespace tutti::spec

@@ -74,7 +74,7 @@ class NodeMetrics {
   void CpuTime(std::string_view node, Duration total_since_start);  // a rising total
   struct Gpu {
     double utilization_ratio = 0;
-    Bytes memory_used;
+    Bytes memory_used = {};
     double power_watts = 0;
     double temperature_celsius = 0;
   };
@@ -90,7 +90,7 @@ struct TrainingProgress {
   std::int64_t total_steps = 0;
   double loss = 0;
   double learning_rate = 0;
-  std::optional<double> gradient_norm;
+  std::optional<double> gradient_norm = {};
   std::int64_t tokens_since_last = 0;
   std::int64_t rows_since_last = 0;
 };

@@ -25,9 +25,9 @@ namespace tutti::http {
 
 struct Event {
   std::uint64_t seq = 0;  // rising; 0 = volatile
-  std::string job;        // its id; empty for events of no job
-  std::string type;       // "progress", "succeeded", …
-  std::string data;       // one line of JSON
+  std::string job = {};   // its id; empty for events of no job
+  std::string type = {};  // "progress", "succeeded", …
+  std::string data = {};  // one line of JSON
   std::string key = {};   // volatile ones: replaces what waits with the same key; "" = type + job
 };
 

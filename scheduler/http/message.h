@@ -83,7 +83,7 @@ struct Request {
 struct FileBody {
   UniqueFd fd;
   Bytes size;
-  std::string etag;  // with its quotes; empty for none
+  std::string etag = {};  // with its quotes; empty for none
 };
 
 // One piece of a stream. Call it exactly once a pull, on any thread, at once or later. An empty
@@ -94,15 +94,16 @@ using PieceSink = std::function<void(std::string piece, bool last)>;
 using PullPiece = std::function<void(PieceSink sink)>;
 
 struct StreamBody {
-  PullPiece pull;
-  std::string heartbeat;  // sent when no piece came for so long; may be ""
+  PullPiece pull = nullptr;
+  std::string heartbeat = {};  // sent when no piece came for so long; may be ""
   std::chrono::milliseconds heartbeat_every{15'000};
 };
 
 struct Response {
   int status = 200;
-  Fields headers;  // content-type and what else; length, date, x-request-id come from the server
-  std::variant<std::string, FileBody, StreamBody> body;
+  Fields headers =
+      {};  // content-type and what else; length, date, x-request-id come from the server
+  std::variant<std::string, FileBody, StreamBody> body = {};
 
   Response&& With(std::string name, std::string value) && {
     headers.emplace_back(std::move(name), std::move(value));

@@ -26,7 +26,7 @@ struct ServerOptions {
   std::uint16_t port = 0;                   // 0 = any free one
   int io_threads = 2;                       //
   int pool_threads = 2;                     // RunOn::kPool
-  std::filesystem::path spool_dir;          // where Body::kFile bodies land; must exist
+  std::filesystem::path spool_dir = {};     // where Body::kFile bodies land; must exist
   metrics::HttpMetrics* metrics = nullptr;  // outlives the server
 
   std::size_t connections_max = 12'000;

@@ -1,8 +1,8 @@
 /* The border between C++ and Rust: tokenizers and chat templates. Its only caller is worker/text.
  *
  * Every function returns 0, or one of the codes below with a message in `error`. Buffers that come
- * back are freed with tutti_buffer_free / tutti_ids_free. No Rust panic crosses; nothing here starts
- * a thread. A tokenizer may be used by several threads. */
+ * back are freed with tutti_buffer_free / tutti_ids_free. No Rust panic crosses; nothing here
+ * starts a thread. A tokenizer may be used by several threads. */
 #ifndef TUTTI_WORKER_TEXT_BRIDGE_H_
 #define TUTTI_WORKER_TEXT_BRIDGE_H_
 
@@ -15,9 +15,9 @@ extern "C" {
 
 enum {
   TUTTI_TEXT_OK = 0,
-  TUTTI_TEXT_INVALID = 1,  /* the input is wrong */
-  TUTTI_TEXT_RAISED = 2,   /* the template called raise_exception: the message is its own */
-  TUTTI_TEXT_PANIC = 3     /* a bug, or a limit, in a crate */
+  TUTTI_TEXT_INVALID = 1, /* the input is wrong */
+  TUTTI_TEXT_RAISED = 2,  /* the template called raise_exception: the message is its own */
+  TUTTI_TEXT_PANIC = 3    /* a bug, or a limit, in a crate */
 };
 
 typedef struct tutti_tokenizer tutti_tokenizer;
@@ -70,4 +70,4 @@ void tutti_ids_free(tutti_ids* ids);
 }
 #endif
 
-#endif  /* TUTTI_WORKER_TEXT_BRIDGE_H_ */
+#endif /* TUTTI_WORKER_TEXT_BRIDGE_H_ */

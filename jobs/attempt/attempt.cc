@@ -1,0 +1,368 @@
+#include "jobs/attempt/attempt.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "jobs/attempt/classify.h"
+#include "jobs/attempt/stall.h"
+
+namespace tutti::attempt {
+namespace {
+
+using spec::FailureReason;
+using Life = Rank::Life;
+
+constexpr Instant kNever{Duration::max()};
+
+bool IsGone(const Rank& rank) { return rank.life == Life::kGone || rank.life == Life::kUnborn; }
+bool IsAlive(const Rank& rank) { return rank.life == Life::kAlive; }
+
+// One step: the state, the time, and the actions so far.
+class Stepper {
+ public:
+  Stepper(State& state, Instant now) : s_(state), now_(now) {}
+
+  std::vector<Action> Take() { return std::move(actions_); }
+
+  void On(const InputsReady&) {
+    if (s_.phase != Phase::kFetching) return;
+    Enter(Phase::kSpawning, s_.limits.spawn);
+    for (Rank& rank : s_.ranks) rank.life = Life::kRequested;
+    actions_.push_back(SpawnRanks{});
+  }
+
+  void On(const InputsFailed& event) {
+    if (s_.phase != Phase::kFetching) return;
+    Blame(event.reason, event.message);
+    StartCleaning();
+  }
+
+  void On(const Spawned& event) {
+    Rank& rank = RankOf(event.rank);
+    if (rank.life != Life::kRequested) return;
+    rank.life = Life::kAlive;
+    rank.pid = event.pid;
+    rank.last_beat = now_;
+    if (s_.phase == Phase::kKilling) actions_.push_back(KillRanks{});
+    Advance();
+  }
+
+  void On(const SpawnFailed& event) {
+    Rank& rank = RankOf(event.rank);
+    if (rank.life != Life::kRequested) return;
+    rank.life = Life::kGone;
+    FailGang(FailureReason::kInternal,
+             "cannot start rank " + Name(event.rank) + ": " + event.message);
+  }
+
+  void On(const FromRank& event) {
+    if (s_.phase >= Phase::kUploading || s_.phase == Phase::kFetching) return;
+    const std::uint32_t local = event.rank;
+    std::visit([&](const auto& message) { Hear(local, message); }, event.message);
+  }
+
+  void On(const RankExited& event) {
+    Rank& rank = RankOf(event.rank);
+    if (rank.life == Life::kGone || rank.life == Life::kUnborn) return;
+    rank.life = Life::kGone;
+    s_.memory_peak_bytes = std::max(s_.memory_peak_bytes, event.memory_peak_bytes);
+    const auto failure =
+        ClassifyExit(s_.first_rank + event.rank, event.wait_status, s_.memory_evidence);
+    if (failure && s_.phase != Phase::kKilling) {
+      if (s_.done) {  // all that mattered was done: what a rank's exit broke is only told
+        actions_.push_back(ReportWarning{failure->message + " after the work was done"});
+      } else {
+        FailGang(failure->reason, failure->message);
+      }
+    }
+    if (s_.phase < Phase::kFinishing) Enter(Phase::kFinishing, s_.limits.finish);
+    Advance();
+  }
+
+  void On(const MpiAborted& event) {
+    if (!Working()) return;
+    FailGang(FailureReason::kCrash, "rank " + Name(event.rank) + " called MPI_Abort(" +
+                                        std::to_string(event.status) + ") (see its log)");
+  }
+
+  void On(const MemoryExceeded& event) {
+    if (!Working()) return;
+    s_.memory_evidence = event.message;
+    if (event.rank) FailGang(FailureReason::kOom, event.message);
+  }
+
+  void On(const ZygoteDied&) {
+    if (!Working() && s_.phase != Phase::kKilling) return;
+    for (Rank& rank : s_.ranks) {
+      if (rank.life == Life::kRequested) rank.life = Life::kGone;
+    }
+    FailGang(FailureReason::kCrash, "the engine's zygote died, and its ranks with it");
+  }
+
+  void On(const StopRequested& event) {
+    TUTTI_CHECK(event.mode != Stop::kNone, "a stop without a mode");
+    if (s_.phase >= Phase::kCleaning || s_.failure) return;
+    const bool kill = event.mode == Stop::kKill;
+    if (s_.stop >= event.mode || (!kill && s_.phase >= Phase::kFinishing)) return;
+    s_.stop = event.mode;
+    s_.stop_reason = event.reason;
+    if (s_.phase == Phase::kRunning && !kill) {
+      s_.deadline = now_ + s_.limits.stop;
+      actions_.push_back(SendToRankZero{enginelink::Stop{.checkpoint = true}});
+    } else if (s_.phase == Phase::kUploading || s_.phase == Phase::kFetching) {
+      StartCleaning();
+    } else {
+      KillAll();  // nothing was trained yet, or nothing shall be kept
+    }
+  }
+
+  void On(const UploadFinished&) {
+    if (s_.phase != Phase::kUploading) return;
+    s_.uploaded = true;
+    StartCleaning();
+  }
+
+  void On(const UploadFailed& event) {
+    if (s_.phase != Phase::kUploading) return;
+    Blame(event.reason, event.message);
+    StartCleaning();
+  }
+
+  void On(const CleanedUp&) {
+    if (s_.phase == Phase::kCleaning) End();
+  }
+
+  void On(const Tick&) {
+    if (s_.phase == Phase::kKilling) return KillAgain();
+    if (s_.phase == Phase::kRunning) CheckStall();
+    if (s_.phase == Phase::kEnded || now_ < s_.deadline) return;
+    switch (s_.phase) {
+      case Phase::kFetching:
+        Blame(FailureReason::kInternal, "the inputs could not be fetched in time");
+        return StartCleaning();
+      case Phase::kSpawning:
+        return FailGang(FailureReason::kInternal,
+                        "the engine's zygote did not start the ranks in time");
+      case Phase::kStarting:
+        return FailGang(FailureReason::kHang, "the ranks were not ready in time");
+      case Phase::kRunning:  // only a requested checkpoint sets a deadline here
+        s_.stop = Stop::kKill;
+        s_.stop_reason += ": no checkpoint within the deadline";
+        return KillAll();
+      case Phase::kFinishing:
+        if (s_.done) return KillAll();
+        return FailGang(FailureReason::kHang, "some ranks ended and the others did not");
+      case Phase::kUploading:
+        Blame(FailureReason::kInternal, "the model could not be uploaded in time");
+        return StartCleaning();
+      case Phase::kCleaning:
+        return End();
+      case Phase::kKilling:
+      case Phase::kEnded:
+        return;
+    }
+  }
+
+ private:
+  // ---- what ranks say ----
+
+  void Hear(std::uint32_t local, const enginelink::Ready& ready) {
+    Rank& rank = RankOf(local);
+    rank.ready = true;
+    rank.last_beat = now_;
+    if (s_.phase <= Phase::kRunning) s_.step = std::max(s_.step, ready.from_step);
+    Advance();
+  }
+
+  void Hear(std::uint32_t local, const enginelink::Beat& beat) {
+    Rank& rank = RankOf(local);
+    if (local == 0 && beat.step > rank.step) {
+      if (s_.last_step_at != Instant{}) {
+        if (s_.step_times.size() == kStepTimes) s_.step_times.erase(s_.step_times.begin());
+        s_.step_times.push_back(now_ - s_.last_step_at);
+      }
+      s_.last_step_at = now_;
+    }
+    rank.step = beat.step;
+    rank.collective = beat.collective;
+    rank.phase = beat.phase;
+    rank.last_beat = now_;
+    s_.stall_reported = false;
+  }
+
+  void Hear(std::uint32_t /*local*/, const enginelink::Progress& progress) {
+    s_.step = std::max(s_.step, progress.step);
+    actions_.push_back(Forward{});
+  }
+  void Hear(std::uint32_t /*local*/, const enginelink::Eval&) { actions_.push_back(Forward{}); }
+  void Hear(std::uint32_t /*local*/, const enginelink::Warning&) { actions_.push_back(Forward{}); }
+
+  // It is on disk already: told even while the gang is being killed.
+  void Hear(std::uint32_t /*local*/, const enginelink::Checkpoint& checkpoint) {
+    s_.step = std::max(s_.step, checkpoint.step);
+    actions_.push_back(ReportCheckpoint{checkpoint});
+  }
+
+  void Hear(std::uint32_t local, const enginelink::Done& done) {
+    if (!Working() || s_.done || local != 0) return;
+    s_.done = done;
+    s_.step = std::max(s_.step, done.step);
+    if (s_.phase < Phase::kFinishing) Enter(Phase::kFinishing, s_.limits.finish);
+    Advance();
+  }
+
+  void Hear(std::uint32_t /*local*/, const enginelink::Failed& failed) {
+    if (!Working() || s_.done) return;
+    s_.step = std::max(s_.step, failed.step);
+    const Failure failure = ClassifyMessage(failed);
+    FailGang(failure.reason, failure.message);
+  }
+
+  // ---- changes of phase ----
+
+  bool Working() const { return s_.phase >= Phase::kSpawning && s_.phase <= Phase::kFinishing; }
+
+  void Enter(Phase phase, Duration limit) {
+    s_.phase = phase;
+    s_.deadline = now_ + limit;
+  }
+
+  void Blame(FailureReason reason, std::string message) {
+    if (!s_.failure && s_.stop != Stop::kKill) s_.failure = Failure{reason, std::move(message)};
+  }
+
+  void FailGang(FailureReason reason, std::string message) {
+    if (s_.phase != Phase::kKilling && !s_.done) Blame(reason, std::move(message));
+    KillAll();
+  }
+
+  void KillAll() {
+    if (s_.phase != Phase::kKilling) {
+      Enter(Phase::kKilling, s_.limits.spawn);
+      s_.next_kill = now_ + s_.limits.kill_again;
+      if (!std::all_of(s_.ranks.begin(), s_.ranks.end(), IsGone)) actions_.push_back(KillRanks{});
+    }
+    Advance();
+  }
+
+  // A rank the zygote never answered for counts as never started; if it comes late, the worker
+  // kills what it no longer knows. A rank that is known to live is waited for without end: to
+  // report the end while it may still write would break fencing.
+  void KillAgain() {
+    if (now_ >= s_.deadline) {
+      for (Rank& rank : s_.ranks) {
+        if (rank.life == Life::kRequested) rank.life = Life::kGone;
+      }
+    }
+    if (now_ >= s_.next_kill) {
+      s_.next_kill = now_ + s_.limits.kill_again;
+      actions_.push_back(KillRanks{});
+    }
+    Advance();
+  }
+
+  void Advance() {
+    const auto all = [&](auto predicate) {
+      return std::all_of(s_.ranks.begin(), s_.ranks.end(), predicate);
+    };
+    if (s_.phase == Phase::kSpawning && all(IsAlive)) Enter(Phase::kStarting, s_.limits.start);
+    if (s_.phase == Phase::kStarting && all([](const Rank& rank) { return rank.ready; })) {
+      s_.phase = Phase::kRunning;
+      s_.deadline = kNever;
+      actions_.push_back(ReportStarted{.from_step = s_.step, .launch = now_ - s_.created_at});
+    }
+    if ((s_.phase == Phase::kFinishing || s_.phase == Phase::kKilling) && all(IsGone)) AllGone();
+  }
+
+  void AllGone() {
+    const bool succeeded =
+        s_.done && s_.done->outcome == enginelink::Done::Outcome::kSucceeded && !s_.failure;
+    if (succeeded && s_.stop != Stop::kKill) {
+      Enter(Phase::kUploading, s_.limits.upload);
+      actions_.push_back(UploadExport{s_.done->files});
+      return;
+    }
+    if (!s_.done && s_.stop == Stop::kNone) {
+      Blame(FailureReason::kInternal, "every rank ended without saying how (see their logs)");
+    }
+    StartCleaning();
+  }
+
+  void StartCleaning() {
+    Enter(Phase::kCleaning, s_.limits.clean_up);
+    actions_.push_back(CleanUp{});
+  }
+
+  void CheckStall() {
+    const auto stall = FindStall(s_, now_);
+    if (!stall) return;
+    if (stall->fatal) return FailGang(FailureReason::kHang, stall->message);
+    if (s_.stall_reported) return;
+    s_.stall_reported = true;
+    actions_.push_back(ReportWarning{stall->message});
+  }
+
+  void End() {
+    s_.phase = Phase::kEnded;
+    ReportEnded ended{.step = s_.step, .memory_peak_bytes = s_.memory_peak_bytes};
+    const bool released = s_.done && s_.done->outcome == enginelink::Done::Outcome::kReleased;
+    if (s_.uploaded) {
+      ended.outcome = Outcome::kSucceeded;
+      ended.metrics = s_.done->metrics;
+    } else if (s_.failure) {
+      ended.outcome = Outcome::kFailed;
+      ended.reason = s_.failure->reason;
+      ended.message = s_.failure->message;
+    } else {
+      ended.outcome = released && s_.stop != Stop::kKill ? Outcome::kReleased : Outcome::kKilled;
+      ended.message = s_.stop_reason;
+    }
+    actions_.push_back(std::move(ended));
+  }
+
+  std::string Name(std::uint32_t local) const { return std::to_string(s_.first_rank + local); }
+
+  Rank& RankOf(std::uint32_t local) {
+    TUTTI_CHECK(local < s_.ranks.size(), "local rank ", local, " of ", s_.ranks.size());
+    return s_.ranks[local];
+  }
+
+  State& s_;
+  Instant now_;
+  std::vector<Action> actions_;
+};
+
+}  // namespace
+
+State Begin(std::uint32_t local_ranks, std::uint32_t first_rank, Limits limits, Instant now) {
+  TUTTI_CHECK(local_ranks > 0, "a gang without ranks");
+  State state;
+  state.limits = limits;
+  state.ranks.resize(local_ranks);
+  state.first_rank = first_rank;
+  state.created_at = now;
+  state.deadline = now + limits.fetch;
+  return state;
+}
+
+std::vector<Action> Step(State& state, const Event& event, Instant now) {
+  if (state.phase == Phase::kEnded) return {};
+  Stepper stepper(state, now);
+  std::visit([&](const auto& e) { stepper.On(e); }, event);
+  return stepper.Take();
+}
+
+void CheckInvariants(const State& state) {
+  const bool all_gone = std::all_of(state.ranks.begin(), state.ranks.end(), IsGone);
+  if (state.phase >= Phase::kUploading) TUTTI_CHECK(all_gone, "a rank outlives its gang");
+  if (state.phase == Phase::kFetching) TUTTI_CHECK(all_gone, "a rank before its inputs");
+  if (state.phase == Phase::kRunning) {
+    TUTTI_CHECK(std::all_of(state.ranks.begin(), state.ranks.end(), IsAlive), "a dead rank runs");
+    TUTTI_CHECK(!state.failure, "a failed gang runs");
+  }
+  if (state.phase == Phase::kUploading) TUTTI_CHECK(state.done.has_value(), "uploads nothing");
+  if (state.uploaded) TUTTI_CHECK(state.done.has_value() && !state.failure, "half a success");
+}
+
+}  // namespace tutti::attempt

@@ -1,0 +1,9 @@
+// tutti-engine: training ranks and model tools. `tutti-engine --help` lists its commands.
+#include <string>
+#include <vector>
+
+#include "worker/engine/commands.h"
+
+int main(int argc, char** argv) {
+  return tutti::engine::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+}

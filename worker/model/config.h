@@ -1,0 +1,39 @@
+// config.json of a Hugging Face model: what every family has. The family's own part is read by its
+// own file from `text`. A value.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace tutti::model {
+
+// What a classification head answers.
+enum class Problem { kSingleLabel, kMultiLabel, kRegression };
+
+// "single_label_classification", "multi_label_classification", "regression".
+std::string_view ToString(Problem problem);
+
+struct ModelConfig {
+  std::string model_type;
+  std::vector<std::string> architectures;
+  std::optional<Problem> problem;   // absent: decided by the labels
+  std::vector<std::string> labels;  // id2label in order of id; LABEL_0, LABEL_1 when not given
+  std::string text;                 // the whole JSON object
+  std::string path;                 // for errors
+};
+
+// Reads `directory`/config.json, as Transformers 4 and 5 write it.
+Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory);
+Result<ModelConfig> ParseModelConfig(std::string text, std::string path);
+
+// Transformers' rule: problem_type wins; else one label is a regression, float labels are
+// multi-label, ints are single-label.
+Problem ResolveProblem(const ModelConfig& config, bool float_labels);
+
+}  // namespace tutti::model

@@ -1,0 +1,127 @@
+// The CPU's element-wise, normalisation, activation and attention kernels, forward and backward, on
+// plain float rows. One table per instruction set; CpuKernels() picks the best this CPU runs, once.
+// Pure functions of their arguments: any thread. Sums run in a fixed order that does not depend on
+// the instruction set; fused multiply-add does, which is why it is part of the numerics
+// fingerprint.
+#pragma once
+
+#include <cstdint>
+
+namespace tutti::model {
+
+// Element i of a stream is dropped when Hash(key, i) < probability · 2^32; what is kept is divided
+// by (1 − probability). probability 0: nothing happens.
+struct Dropout {
+  std::uint64_t key = 0;
+  float probability = 0;
+};
+
+// out = LayerNorm(dropout(in + bias) + residual), row by row.
+struct AddNormForward {
+  std::int64_t rows = 0, H = 0;
+  const float* in = nullptr;        // [rows, H]
+  const float* bias = nullptr;      // [H], may be null
+  const float* residual = nullptr;  // [rows, H], may be null
+  const float* gamma = nullptr;     // [H]
+  const float* beta = nullptr;      // [H]
+  float epsilon = 0;
+  Dropout dropout{};
+  float* out = nullptr;         // [rows, H]
+  float* normalised = nullptr;  // [rows, H] (x − mean) · inverse deviation, kept for backward
+  float* inverse = nullptr;     // [rows]    1 / sqrt(variance + epsilon)
+};
+
+struct AddNormBackward {
+  std::int64_t rows = 0, H = 0;
+  const float* grad_out = nullptr;    // [rows, H]
+  const float* normalised = nullptr;  // as forward left them
+  const float* inverse = nullptr;
+  const float* gamma = nullptr;
+  Dropout dropout{};            // the one of forward
+  float* grad_sum = nullptr;    // [rows, H] gradient of the residual; may be grad_out itself
+  float* grad_in = nullptr;     // [rows, H] gradient of `in`; null when there is no dropout
+  float* grad_gamma = nullptr;  // [H], added to
+  float* grad_beta = nullptr;   // [H], added to
+  float* grad_bias = nullptr;   // [H], added to; may be null
+};
+
+enum class Activation { kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh };
+
+// Heads of one row: `queries` query positions look at `keys` key positions.
+struct AttentionShape {
+  std::int64_t heads = 0, head_dim = 0, queries = 0, keys = 0;
+  float scale = 1;
+
+  std::int64_t padded_keys() const { return (keys + 15) / 16 * 16; }
+  std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+  // Floats kept between forward and backward: [heads, queries, padded_keys].
+  std::int64_t probabilities() const { return heads * queries * padded_keys(); }
+  // Floats of working space that either direction needs.
+  std::int64_t scratch() const {
+    return 2 * queries * padded_keys() + head_dim * padded_keys() +
+           3 * padded_dim() * (queries > keys ? queries : keys) + 64;
+  }
+};
+
+// Position i, head h starts at base + i·stride + h·head_dim.
+struct Heads {
+  float* base = nullptr;
+  std::int64_t stride = 0;
+};
+struct ConstHeads {
+  const float* base = nullptr;
+  std::int64_t stride = 0;
+};
+
+// out = dropout(softmax(scale · q kᵀ)) v
+struct AttentionForward {
+  AttentionShape shape{};
+  ConstHeads q{}, k{}, v{};
+  Heads out{};
+  Dropout dropout{};
+  float* probabilities = nullptr;  // shape.probabilities(), before dropout
+  float* scratch = nullptr;
+};
+
+struct AttentionBackward {
+  AttentionShape shape{};
+  ConstHeads q{}, k{}, v{}, grad_out{};
+  Dropout dropout{};
+  const float* probabilities = nullptr;
+  Heads grad_q{}, grad_k{}, grad_v{};  // written, not added to
+  float* scratch = nullptr;
+};
+
+struct Kernels {
+  const char* isa;
+  void (*add_norm_forward)(const AddNormForward&);
+  void (*add_norm_backward)(const AddNormBackward&);
+  // a = f(z + bias), rows of I; with keep_derivative z becomes f'(z + bias).
+  void (*activation_forward)(Activation f, std::int64_t rows, std::int64_t I, float* z,
+                             const float* bias, float* a, bool keep_derivative);
+  // grad *= derivative, grad_bias += column sums of that.
+  void (*activation_backward)(std::int64_t rows, std::int64_t I, const float* derivative,
+                              float* grad, float* grad_bias);
+  void (*attention_forward)(const AttentionForward&);
+  void (*attention_backward)(const AttentionBackward&);
+  void (*dropout)(const Dropout&, std::int64_t count, float* x);  // in place; backward is the same
+  void (*add_bias)(std::int64_t rows, std::int64_t H, float* x, std::int64_t stride,
+                   const float* bias);
+  void (*add_column_sums)(std::int64_t rows, std::int64_t H, const float* x, std::int64_t stride,
+                          float* sums);
+  void (*add)(std::int64_t count, float* x, const float* y);  // x += y
+  // out = a + b + c
+  void (*add3)(std::int64_t count, float* out, const float* a, const float* b, const float* c);
+};
+
+const Kernels& CpuKernels();
+
+// SplitMix64's finaliser (Steele, Lea, Flood 2014): how keys are derived from each other.
+constexpr std::uint64_t MixBits(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+}  // namespace tutti::model

@@ -1,0 +1,78 @@
+// A trainable model over flat buffers that others own: where its parameters lie, its forward pass
+// and the gradients. One virtual seam, one class per family (bert.h). A model belongs to one
+// thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "worker/model/config.h"
+#include "worker/model/parameters.h"
+
+namespace tutti::model {
+
+inline constexpr std::int64_t kIgnoreLabel = -100;
+
+// One padded micro-batch, row-major. Rows may be padded anywhere but in their first column.
+struct Batch {
+  std::int64_t rows = 0;                       // B
+  std::int64_t columns = 0;                    // T
+  std::vector<std::int64_t> input_ids{};       // [B, T]
+  std::vector<std::int64_t> attention_mask{};  // [B, T] 1 = a token; empty: every place is one
+  std::vector<std::int64_t> type_ids{};        // [B, T]; empty: zeros
+  std::vector<std::int64_t> labels{};          // [B] class ids, kIgnoreLabel = none
+  std::vector<float> targets{};                // [B, L] multi-label or regression; else empty
+};
+
+struct ForwardOptions {
+  bool training = false;     // dropout acts, and what Backward needs is kept
+  std::uint64_t seed = 0;    // of this micro-batch's dropout
+  bool want_hidden = false;  // hidden() is asked for: every position of the last layer is computed
+};
+
+class Model {
+ public:
+  explicit Model(ModelConfig config) : config_(std::move(config)) {}
+  virtual ~Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const ModelConfig& config() const { return config_; }
+  const ParameterLayout& layout() const { return layout_; }
+
+  // `params` and `grads` have layout().total() floats and outlive their use here. Weights are read
+  // where they lie; gradients are added where they lie, never replaced.
+  void Bind(const float* params) { params_ = params; }
+  void BindGradients(float* grads) { grads_ = grads; }
+
+  // Logits [B, L] f32. kInvalid when an id or a length does not fit the model.
+  // REQUIRES: Bind was called.
+  virtual Result<at::Tensor> Forward(const Batch& batch, const ForwardOptions& options) = 0;
+  // Adds the gradients of the last Forward, given those of its logits ([B, L] f32, contiguous).
+  // REQUIRES: BindGradients was called; the last Forward had `training`.
+  virtual void Backward(const at::Tensor& grad_logits) = 0;
+  // [B, T, H] f32: the last layer's output of the last Forward, which had want_hidden; zeros at
+  // padding.
+  virtual at::Tensor Hidden() const = 0;
+
+  // Floats of working memory held now: the largest micro-batch so far.
+  virtual std::int64_t WorkingFloats() const = 0;
+
+ protected:
+  ModelConfig config_;
+  ParameterLayout layout_;
+  const float* params_ = nullptr;
+  float* grads_ = nullptr;
+};
+
+// The model that `config` describes, with a classification head of config.labels. kUnsupported for
+// other families, naming those that are there.
+Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config);
+
+}  // namespace tutti::model
