@@ -27,6 +27,13 @@ if(TUTTI_ENGINE)
   add_library(tutti::torch ALIAS tutti_torch)
   target_include_directories(tutti_torch SYSTEM INTERFACE "${TUTTI_TORCH_INCLUDE}")
   target_link_libraries(tutti_torch INTERFACE "${TUTTI_TORCH_CPU}" "${TUTTI_C10}")
+  # The OpenBLAS built on OpenMP starts no thread when it is loaded (the zygote forks). Its folder goes
+  # first into the rpath of every program with LibTorch, and as DT_RPATH, which counts for LibTorch's own
+  # libraries too: so it wins whatever the alternative libblas.so.3 says.
+  find_path(TUTTI_OPENBLAS_DIR libopenblas.so.0 PATHS /usr/lib/x86_64-linux-gnu/openblas-openmp
+            /usr/lib/aarch64-linux-gnu/openblas-openmp REQUIRED NO_DEFAULT_PATH)
+  target_link_options(tutti_torch INTERFACE
+    "-Wl,--disable-new-dtags,-rpath,${TUTTI_OPENBLAS_DIR}")
 
   pkg_check_modules(MPI REQUIRED IMPORTED_TARGET ompi-c)     # PkgConfig::MPI
   set(HDF5_PREFER_PARALLEL OFF)
@@ -35,9 +42,4 @@ if(TUTTI_ENGINE)
   add_library(tutti::hdf5 ALIAS tutti_hdf5)
   target_include_directories(tutti_hdf5 SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS})
   target_link_libraries(tutti_hdf5 INTERFACE ${HDF5_LIBRARIES})
-
-  # The OpenBLAS built on OpenMP starts no thread when it is loaded (the zygote forks). Its folder goes
-  # first into the engine's rpath, so that it wins whatever the alternative libblas.so.3 says.
-  find_path(TUTTI_OPENBLAS_DIR libopenblas.so.0 PATHS /usr/lib/x86_64-linux-gnu/openblas-openmp
-            /usr/lib/aarch64-linux-gnu/openblas-openmp REQUIRED NO_DEFAULT_PATH)
 endif()

@@ -20,12 +20,12 @@ enum class Problem { kSingleLabel, kMultiLabel, kRegression };
 std::string_view ToString(Problem problem);
 
 struct ModelConfig {
-  std::string model_type;
-  std::vector<std::string> architectures;
-  std::optional<Problem> problem;   // absent: decided by the labels
-  std::vector<std::string> labels;  // id2label in order of id; LABEL_0, LABEL_1 when not given
-  std::string text;                 // the whole JSON object
-  std::string path;                 // for errors
+  std::string model_type{};
+  std::vector<std::string> architectures{};
+  std::optional<Problem> problem{};   // absent: decided by the labels
+  std::vector<std::string> labels{};  // id2label in order of id; LABEL_0, LABEL_1 when not given
+  std::string text{};                 // the whole JSON object
+  std::string path{};                 // for errors
 };
 
 // Reads `directory`/config.json, as Transformers 4 and 5 write it.
