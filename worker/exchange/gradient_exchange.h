@@ -1,5 +1,5 @@
 // The seam between a training step and where its gradients are summed: in one process, in the
-// memory of one machine, later between machines and on devices.
+// memory of one machine, between machines, later on devices.
 //
 // A step, on every rank alike:
 //
@@ -17,6 +17,7 @@
 #include <span>
 
 #include "common/base/result.h"
+#include "worker/exchange/machines.h"
 #include "worker/exchange/node_memory.h"
 
 namespace tutti::exchange {
@@ -50,7 +51,8 @@ class GradientExchange {
   virtual std::span<float> gradient() const = 0;
   // Folds gradient() into the rank's sum. Called for own shards 0, 1, … in order, each step.
   virtual void FinishShard(std::uint32_t own_shard, const ShardSums& sums) = 0;
-  // Collective. `control` counts on rank 0 only. kUnavailable when a peer is gone, kTimeout.
+  // Collective, in turn with Update. `control` counts on the gang's rank 0 only. kUnavailable when
+  // a peer is gone, kTimeout.
   virtual Result<Reduced> Reduce(std::uint64_t control) = 0;
   // Collective, after Reduce: calls `update` for the own slice, then waits for all.
   virtual Status Update(const std::function<void(const Slice&)>& update) = 0;
@@ -61,10 +63,14 @@ class GradientExchange {
   virtual std::uint64_t collectives() const = 0;
 };
 
-// Over the memory of one machine, which outlives the exchange. The machine's ranks are all of the
-// gang. REQUIRES: shards of the layout a multiple of its ranks, both powers of two, and
-// gradient_levels = LevelsFor(shards a rank).
-std::unique_ptr<GradientExchange> MakeNodeExchange(NodeMemory& memory);
+// Over the memory of this machine, which outlives the exchange, and the links to the gang's other
+// machines. REQUIRES: layout.shards (of the whole gang) a multiple of machines.count × local_size,
+// all powers of two, and gradient_levels = LevelsFor(shards a rank).
+//
+// On each machine a rank sums its slice over the machine's ranks; counterparts on different
+// machines then sum that slice by recursive doubling. Blocks of shards lie on ranks and machines in
+// order, so this is the same tree over shards as in one process.
+std::unique_ptr<GradientExchange> MakeNodeExchange(NodeMemory& memory, Machines machines = {});
 
 // Gradient buffers a rank with `shards` shards needs.
 std::uint32_t LevelsFor(std::uint32_t shards);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/worker/exchange/gang.h"
+#include "tests/worker/exchange/socket_link.h"
 #include "worker/exchange/sum.h"
 
 namespace tutti::exchange {
@@ -37,57 +38,70 @@ void FillGradient(std::span<float> gradient, int step, std::uint32_t shard) {
   }
 }
 
-// What a test's ranks write and its parent reads.
+// What a test's ranks write and its parent reads; by rank of the gang.
 struct Board {
-  double norms[4][kSteps];
-  double losses[4][kSteps];
-  std::uint64_t control[4][kSteps];
+  double norms[8][kSteps];
+  double losses[8][kSteps];
+  std::uint64_t control[8][kSteps];
   float parameters[kElements];
 };
 
-Outcome Train(std::uint32_t size) {
+// One rank of `size` on machine `machines.index`. 0, or which part failed.
+int TrainRank(Board& board, UniqueFd fd, std::uint32_t local_rank, std::uint32_t size,
+              Machines machines) {
+  const std::uint32_t rank = machines.index * size + local_rank;
+  const std::uint32_t shards = kShards / (size * machines.count);
+  auto memory = NodeMemory::Attach(std::move(fd), {.layout = {.elements = kElements,
+                                                              .local_size = size,
+                                                              .gradient_levels = LevelsFor(shards),
+                                                              .shards = kShards},
+                                                   .local_rank = local_rank});
+  if (!memory) return 1;
+  const auto exchange = MakeNodeExchange(*memory, machines);
+  for (int step = 0; step < kSteps; ++step) {
+    for (std::uint32_t own = 0; own < exchange->shards(); ++own) {
+      const std::uint32_t shard = exchange->first_shard() + own;
+      FillGradient(exchange->gradient(), step, shard);
+      exchange->FinishShard(own, {.loss = 0.1 * (shard + 1), .items = 10, .tokens = 5, .rows = 2});
+    }
+    const auto reduced = exchange->Reduce(rank == 0 ? 40u + static_cast<unsigned>(step) : 7);
+    if (!reduced || !reduced->finite || reduced->sums.items != 80) return 2;
+    board.norms[rank][step] = reduced->norm;
+    board.losses[rank][step] = reduced->sums.loss;
+    board.control[rank][step] = reduced->control;
+    const float rate = static_cast<float>(0.1 / reduced->norm);
+    const Status updated = exchange->Update([&](const Slice& slice) {
+      for (std::size_t i = 0; i < slice.parameters.size(); ++i) {
+        slice.first_moments[i] = 0.9f * slice.first_moments[i] + slice.gradients[i];
+        slice.parameters[i] -= rate * slice.first_moments[i];
+      }
+    });
+    if (!updated) return 3;
+  }
+  // The last machine's copy: it must be what the first one's is.
+  if (machines.index + 1 == machines.count && local_rank == 0) {
+    std::memcpy(board.parameters, memory->parameters().data(), sizeof board.parameters);
+  }
+  return 0;
+}
+
+Outcome Train(std::uint32_t size, std::uint32_t machines = 1) {
   auto* board = static_cast<Board*>(
       mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-  Gang gang(size, [&](std::uint32_t rank, UniqueFd fd) {
-    auto memory =
-        NodeMemory::Attach(std::move(fd), {.layout = {.elements = kElements,
-                                                      .local_size = size,
-                                                      .gradient_levels = LevelsFor(kShards / size),
-                                                      .shards = kShards},
-                                           .local_rank = rank});
-    if (!memory) return 1;
-    const auto exchange = MakeNodeExchange(*memory);
-    for (int step = 0; step < kSteps; ++step) {
-      for (std::uint32_t own = 0; own < exchange->shards(); ++own) {
-        const std::uint32_t shard = exchange->first_shard() + own;
-        FillGradient(exchange->gradient(), step, shard);
-        exchange->FinishShard(own,
-                              {.loss = 0.1 * (shard + 1), .items = 10, .tokens = 5, .rows = 2});
-      }
-      const auto reduced = exchange->Reduce(rank == 0 ? 40u + static_cast<unsigned>(step) : 0);
-      if (!reduced || !reduced->finite || reduced->sums.items != 80) return 2;
-      board->norms[rank][step] = reduced->norm;
-      board->losses[rank][step] = reduced->sums.loss;
-      board->control[rank][step] = reduced->control;
-      const float rate = static_cast<float>(0.1 / reduced->norm);
-      const Status updated = exchange->Update([&](const Slice& slice) {
-        for (std::size_t i = 0; i < slice.parameters.size(); ++i) {
-          slice.first_moments[i] = 0.9f * slice.first_moments[i] + slice.gradients[i];
-          slice.parameters[i] -= rate * slice.first_moments[i];
-        }
-      });
-      if (!updated) return 3;
-    }
-    if (rank == 0) {
-      std::memcpy(board->parameters, memory->parameters().data(), sizeof board->parameters);
-    }
-    return 0;
-  });
-  EXPECT_THAT(gang.Wait(), testing::Each(0));
+  const SocketMesh mesh(machines, size);
+  std::vector<std::unique_ptr<Gang>> gangs;
+  for (std::uint32_t machine = 0; machine < machines; ++machine) {
+    gangs.push_back(std::make_unique<Gang>(size, [&](std::uint32_t rank, UniqueFd fd) {
+      SocketLink link(mesh.Sockets(machine, rank));
+      return TrainRank(*board, std::move(fd), rank, size,
+                       {.count = machines, .index = machine, .link = &link});
+    }));
+  }
+  for (const auto& gang : gangs) EXPECT_THAT(gang->Wait(), testing::Each(0));
   Outcome outcome{.parameters = {board->parameters, board->parameters + kElements},
                   .norms = {board->norms[0], board->norms[0] + kSteps},
                   .losses = {board->losses[0], board->losses[0] + kSteps}};
-  for (std::uint32_t rank = 0; rank < size; ++rank) {
+  for (std::uint32_t rank = 0; rank < size * machines; ++rank) {
     for (std::size_t step = 0; step < kSteps; ++step) {
       EXPECT_EQ(board->norms[rank][step], outcome.norms[step]);
       EXPECT_EQ(board->losses[rank][step], outcome.losses[step]);
@@ -103,6 +117,30 @@ TEST(GradientExchange, AnySizeGivesTheSameBits) {
   EXPECT_GT(one.norms[0], 0);
   EXPECT_EQ(Train(2), one);
   EXPECT_EQ(Train(4), one);
+}
+
+TEST(GradientExchange, AnyNumberOfMachinesGivesTheSameBits) {
+  const Outcome one = Train(1);
+  EXPECT_EQ(Train(1, 2), one);
+  EXPECT_EQ(Train(2, 2), one);
+  EXPECT_EQ(Train(2, 4), one);
+  EXPECT_EQ(Train(1, 8), one);
+}
+
+TEST(GradientExchange, AMachineThatIsGoneEndsTheStep) {
+  const SocketMesh mesh(2, 1);
+  Gang gang(1, [&](std::uint32_t, UniqueFd fd) {
+    auto memory = NodeMemory::Attach(std::move(fd), {.layout = {.elements = 1000, .shards = 2}});
+    if (!memory) return 1;
+    SocketLink link(mesh.Sockets(0, 0));
+    mesh.Close(1, 0);
+    const auto exchange = MakeNodeExchange(*memory, {.count = 2, .index = 0, .link = &link});
+    exchange->FinishShard(0, {});
+    const auto reduced = exchange->Reduce(0);
+    return !reduced && reduced.error().code == ErrorCode::kUnavailable ? 0 : 2;
+  });
+  mesh.Close(1, 0);
+  EXPECT_THAT(gang.Wait(), testing::ElementsAre(0));
 }
 
 TEST(GradientExchange, TheSumIsTheTreeOverShards) {
