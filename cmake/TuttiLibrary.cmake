@@ -41,9 +41,11 @@ function(tutti_library)
   endif()
 endfunction()
 
-# A GoogleTest program of sources below tests/<FOLDER>/; one ctest entry.
+# A GoogleTest program of sources below tests/<FOLDER>/; one ctest entry. LAUNCHER: the words that
+# start it (mpirun -np 2).
 function(tutti_test)
-  cmake_parse_arguments(A "" "NAME;FOLDER;TIMEOUT" "SOURCES;DEPENDS;PACKAGES;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(A "" "NAME;FOLDER;TIMEOUT"
+    "SOURCES;DEPENDS;PACKAGES;LABELS;ENVIRONMENT;LAUNCHER" ${ARGN})
   list(TRANSFORM A_SOURCES PREPEND "${CMAKE_SOURCE_DIR}/tests/${A_FOLDER}/")
   add_executable(${A_NAME} ${A_SOURCES})
   target_link_libraries(${A_NAME} PRIVATE tutti_options ${A_PACKAGES} GTest::gmock GTest::gtest_main)
@@ -52,7 +54,7 @@ function(tutti_test)
     target_link_libraries(${A_NAME} PRIVATE ${other_name})
   endforeach()
   set_target_properties(${A_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-  add_test(NAME ${A_NAME} COMMAND ${A_NAME} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${A_NAME} COMMAND ${A_LAUNCHER} $<TARGET_FILE:${A_NAME}> WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 300)
   endif()

@@ -39,7 +39,7 @@ BANNED_STEMS = {"util", "utils", "helper", "helpers", "manager", "misc", "impl"}
 # LibTorch, MPI and HDF5 stay behind the engine's folders; ZeroMQ and Protobuf outside them.
 HEADER_HOMES = [
     (re.compile(r"^(ATen|torch|c10)/"), ("worker/model", "worker/train", "worker/engine")),
-    (re.compile(r"^mpi\.h$"), ("worker/engine", "worker/exchange")),
+    (re.compile(r"^mpi\.h$"), ("worker/engine", "worker/mpi")),
     (re.compile(r"^hdf5\.h$"), ("worker/checkpoint",)),
     (re.compile(r"^(zmq\.hpp|zmq\.h)$"), ("scheduler/coordinator", "worker/agent")),
     (re.compile(r"^sqlite3\.h$"), ("scheduler/store", "monitoring/history")),

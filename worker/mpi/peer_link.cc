@@ -1,0 +1,85 @@
+#include "worker/mpi/peer_link.h"
+
+#include <mpi.h>
+#include <sched.h>
+
+#include <array>
+#include <climits>
+#include <deque>
+#include <string>
+
+#include "common/base/check.h"
+#include "common/base/time.h"
+
+namespace tutti::mpi {
+namespace {
+
+constexpr int kTag = 7;
+// A core may hold more ranks than one: after so many looks at MPI the rank lets others run.
+constexpr int kSpins = 100;
+
+class WorldLink final : public exchange::PeerLink {
+ public:
+  explicit WorldLink(PeerLinkOptions options) : options_(options) {
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  }
+  ~WorldLink() override {
+    for (Swap& swap : swaps_) {
+      for (MPI_Request& request : swap.requests) MPI_Cancel(&request);
+    }
+  }
+
+  Status Start(std::uint32_t machine, std::span<const std::byte> send,
+               std::span<std::byte> receive) override {
+    TUTTI_CHECK(swaps_.size() < kSwapsMax, "swaps under way");
+    TUTTI_CHECK(send.size() <= INT_MAX && receive.size() <= INT_MAX, send.size(), " bytes at once");
+    const int peer = static_cast<int>(machine * options_.local_size + options_.local_rank);
+    Swap& swap = swaps_.emplace_back(Swap{.peer = peer, .requests = {}});
+    const int received = MPI_Irecv(receive.data(), static_cast<int>(receive.size()), MPI_BYTE, peer,
+                                   kTag, MPI_COMM_WORLD, &swap.requests[0]);
+    if (received != MPI_SUCCESS) return Gone(peer);
+    const int sent = MPI_Isend(send.data(), static_cast<int>(send.size()), MPI_BYTE, peer, kTag,
+                               MPI_COMM_WORLD, &swap.requests[1]);
+    return sent == MPI_SUCCESS ? Status() : Gone(peer);
+  }
+
+  Status Finish() override {
+    TUTTI_CHECK(!swaps_.empty(), "no swap is under way");
+    Swap swap = swaps_.front();
+    swaps_.pop_front();
+    const Instant give_up = MonotonicNow() + options_.deadline;
+    for (int looks = 1;; ++looks) {
+      int done = 0;
+      if (MPI_Testall(2, swap.requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) {
+        return Gone(swap.peer);
+      }
+      if (done != 0) return {};
+      if (looks % kSpins != 0) continue;
+      sched_yield();
+      if (MonotonicNow() > give_up) {
+        return Fail(ErrorCode::kTimeout,
+                    "rank " + std::to_string(swap.peer) + " did not answer in time");
+      }
+    }
+  }
+
+ private:
+  struct Swap {
+    int peer = 0;
+    std::array<MPI_Request, 2> requests{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+  };
+  static Unexpected Gone(int peer) {
+    return Fail(ErrorCode::kUnavailable, "rank " + std::to_string(peer) + " cannot be reached");
+  }
+
+  PeerLinkOptions options_;
+  std::deque<Swap> swaps_;
+};
+
+}  // namespace
+
+std::unique_ptr<exchange::PeerLink> MakePeerLink(PeerLinkOptions options) {
+  return std::make_unique<WorldLink>(options);
+}
+
+}  // namespace tutti::mpi
