@@ -1,0 +1,72 @@
+#include "worker/engine/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/worker/engine/engine_process.h"
+#include "worker/engine/exit_codes.h"
+
+namespace tutti::engine {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+constexpr char kTokenizer[] = "tests/parity/cases/tokenizers/bert-tiny";
+
+TEST(Commands, HelpAndVersionAreNoErrors) {
+  const Outcome help = RunEngine({"--help"});
+  EXPECT_EQ(help.status, kExitOk);
+  for (const char* name : {"tokenize", "detokenize", "parity", "zygote"}) {
+    EXPECT_THAT(help.out, HasSubstr(name));
+  }
+  const Outcome version = RunEngine({"--version"});
+  EXPECT_EQ(version.status, kExitOk);
+  EXPECT_THAT(version.out, MatchesRegex("tutti-engine [0-9]+\\.[0-9]+\\.[0-9]+ \\(.+\\)\n"));
+}
+
+TEST(Commands, WrongUseExitsWithTwoAndSaysWhatIsWrong) {
+  EXPECT_EQ(RunEngine({}).status, kExitUsage);
+  const Outcome unknown = RunEngine({"fly"});
+  EXPECT_EQ(unknown.status, kExitUsage);
+  EXPECT_THAT(unknown.err, HasSubstr("fly"));
+  const Outcome without = RunEngine({"tokenize"});
+  EXPECT_EQ(without.status, kExitUsage);
+  EXPECT_THAT(without.err, HasSubstr("MODEL_DIR"));
+}
+
+TEST(Commands, TokenizeAndDetokenizeAreFilters) {
+  const Outcome ids = RunEngine({"tokenize", kTokenizer}, {.input = "\"a library\"\n"});
+  ASSERT_EQ(ids.status, kExitOk) << ids.err;
+  EXPECT_THAT(ids.out, MatchesRegex("\\[[0-9]+(,[0-9]+)+\\]\n"));
+  const Outcome text = RunEngine({"detokenize", kTokenizer}, {.input = ids.out});
+  ASSERT_EQ(text.status, kExitOk) << text.err;
+  EXPECT_EQ(text.out, "\"[CLS] a library [SEP]\"\n");
+}
+
+TEST(Commands, ABadLineIsTheInputsFault) {
+  const Outcome outcome = RunEngine({"tokenize", kTokenizer}, {.input = "\"fine\"\nnot JSON\n"});
+  EXPECT_EQ(outcome.status, kExitData);
+  EXPECT_THAT(outcome.err, HasSubstr("line 2"));
+}
+
+TEST(Commands, ParityCountsItsCases) {
+  const Outcome outcome = RunEngine({"parity", "tests/parity/cases/chat"});
+  EXPECT_EQ(outcome.status, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr(" passed, 0 failed\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("ok "));
+  EXPECT_EQ(RunEngine({"parity", "tests"}).status, kExitData);
+}
+
+TEST(Commands, AnotherBlasIsRefused) {
+  // A library of that name that is found first and is no OpenBLAS: Debian's reference BLAS.
+  const std::string reference = "/usr/lib/x86_64-linux-gnu/blas/libblas.so.3";
+  if (access(reference.c_str(), R_OK) != 0) GTEST_SKIP() << "libblas3 is not installed";
+  const Outcome outcome = RunEngine({"parity", "tests/parity/cases/chat"},
+                                    {.environment = {{"LD_PRELOAD", reference}}});
+  EXPECT_EQ(outcome.status, kExitBlas);
+  EXPECT_THAT(outcome.err, HasSubstr("apt install libopenblas0-openmp"));
+}
+
+}  // namespace
+}  // namespace tutti::engine
