@@ -13,6 +13,7 @@
 #include <charconv>
 #include <cstddef>
 #include <exception>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
@@ -118,6 +119,7 @@ void Connection::Wind() {
 
 void Connection::Close() {
   if (doing_ == Doing::kClosed) return;
+  const auto self = std::exchange(kept_, nullptr);
   doing_ = Doing::kClosed;
   if (streaming_ != nullptr) streaming_->timer.cancel();
   stream_.close();
@@ -145,7 +147,7 @@ void Connection::ReadHead() {
   body_size_ = 0;
   parser_ = std::make_unique<Parser>();
   parser_->header_limit(static_cast<std::uint32_t>(shared_.options.header_max.count));
-  parser_->body_limit(boost::none);  // ours is per route
+  parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // ours is per route
   stream_.expires_after(shared_.options.header_deadline);
   bhttp::async_read_header(
       stream_, buffer_, *parser_,
@@ -358,6 +360,7 @@ Responder Connection::MakeResponder() {
 
 void Connection::Handle() {
   doing_ = Doing::kHandling;
+  kept_ = shared_from_this();
   Request kept;  // what the answer still needs of the request
   kept.id = request_.id;
   kept.method = request_.method;

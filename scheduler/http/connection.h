@@ -1,5 +1,6 @@
 // One client's connection: reads a request, has it handled, writes the answer, and again. Owned by
-// its pending operations; lives on one I/O thread, and only Mailbox is used from others.
+// its pending operations, and by itself while it waits for a handler's answer; lives on one I/O
+// thread, and only Mailbox is used from others.
 // Internal to scheduler/http: the server alone includes it.
 #pragma once
 
@@ -122,6 +123,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::beast::flat_buffer buffer_;
   std::unique_ptr<Parser> parser_;
   Doing doing_ = Doing::kIdle;
+  std::shared_ptr<Connection> kept_;  // itself, while a handler has the request
 
   // The request under way.
   Request request_;

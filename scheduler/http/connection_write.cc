@@ -76,6 +76,7 @@ std::string Connection::Head(const Response& response, std::optional<std::int64_
 
 void Connection::Answer(Response response) {
   if (doing_ == Doing::kClosed) return;
+  const auto self = kept_ != nullptr ? std::exchange(kept_, nullptr) : shared_from_this();
   TUTTI_CHECK(doing_ == Doing::kReading || doing_ == Doing::kHandling, "a second answer");
   doing_ = Doing::kWriting;
   if (shared_.stopping) keep_alive_ = false;

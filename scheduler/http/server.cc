@@ -105,7 +105,7 @@ class Server::Engine {
     });
     ForEachConnection(&Connection::Wind);
     if (!WaitUntilClosed(deadline)) {
-      Log(kWarning, "http_connections_cut", {{"open", Connections()}});
+      if (deadline.count() > 0) Log(kWarning, "http_connections_cut", {{"open", Connections()}});
       ForEachConnection(&Connection::Close);
       WaitUntilClosed(std::chrono::seconds(1));
     }
@@ -115,7 +115,10 @@ class Server::Engine {
     for (const auto& thread : threads_) thread->context.stop();
     for (std::thread& runner : runners_) runner.join();
     // Late answers are dropped from here on; what is left of connections goes with the contexts.
-    for (const auto& thread : threads_) thread->mailbox->Close();
+    for (const auto& thread : threads_) {
+      thread->mailbox->Close();
+      Each(thread->connections, &Connection::Close);
+    }
     retry_.reset();
     acceptor_.reset();
     threads_.clear();
@@ -168,13 +171,16 @@ class Server::Engine {
 
   void ForEachConnection(void (Connection::*act)()) {
     for (const auto& thread : threads_) {
-      asio::post(thread->context, [&connections = thread->connections, act] {
-        // Closing a connection may end it, and takes it out of the set.
-        std::vector<std::shared_ptr<Connection>> all;
-        for (Connection* connection : connections) all.push_back(connection->shared_from_this());
-        for (const auto& connection : all) (connection.get()->*act)();
-      });
+      asio::post(thread->context,
+                 [&connections = thread->connections, act] { Each(connections, act); });
     }
+  }
+
+  static void Each(const std::unordered_set<Connection*>& connections, void (Connection::*act)()) {
+    // Closing a connection may end it, and takes it out of the set.
+    std::vector<std::shared_ptr<Connection>> all;
+    for (Connection* connection : connections) all.push_back(connection->shared_from_this());
+    for (const auto& connection : all) (connection.get()->*act)();
   }
 
   bool WaitUntilClosed(std::chrono::milliseconds deadline) {
