@@ -20,20 +20,20 @@
 namespace tutti::registry {
 
 struct ModelFile {
-  std::string path;  // inside the model, with '/'
-  Digest digest;
-  Bytes size;
+  std::string path = {};  // inside the model, with '/'
+  Digest digest = {};
+  Bytes size = {};
 };
 
 struct ModelRecord {
-  std::string id;  // "ft:bert-tiny:local:sections:0k3v9x2m"
-  JobId job;
-  std::string job_name;
-  std::string task;  // "text-classification"
-  std::string base;  // the base model as the spec names it
-  Digest digest;     // of model.safetensors (SPEC.md, Fixed names)
-  WallTime created_at;
-  std::vector<ModelFile> files;
+  std::string id = {};  // "ft:bert-tiny:local:sections:0k3v9x2m"
+  JobId job = {};
+  std::string job_name = {};
+  std::string task = {};  // "text-classification"
+  std::string base = {};  // the base model as the spec names it
+  Digest digest = {};     // of model.safetensors (SPEC.md, Fixed names)
+  WallTime created_at = {};
+  std::vector<ModelFile> files = {};
   std::string metrics_json = "{}";  // an object
 };
 
