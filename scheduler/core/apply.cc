@@ -167,6 +167,7 @@ struct Applier {
     job.fruitless_attempts = 0;
     Enter(ledger, job, Queued{}, f.at);
   }
+  void operator()(const JobResized& f) { At(f.job).ranks_override = f.ranks; }
   void operator()(const HoldReleased& f) { At(f.job).held = false; }
   void operator()(const JobPriorityChanged& f) {
     Job& job = At(f.job);

@@ -48,6 +48,8 @@ Status Decide(Decision& decision, const Submit& input);
 Status Decide(Decision& decision, const Cancel& input);
 Status Decide(Decision& decision, const Pause& input);
 Status Decide(Decision& decision, const Resume& input);
+Status Decide(Decision& decision, const Resize& input);
+Status Decide(Decision& decision, const CheckpointNow& input);
 Status Decide(Decision& decision, const ReleaseHold& input);
 Status Decide(Decision& decision, const SetPriority& input);
 Status Decide(Decision& decision, const DrainAll& input);

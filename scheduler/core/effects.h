@@ -28,6 +28,14 @@ struct StopGang {
   bool operator==(const StopGang&) const = default;
 };
 
+// A checkpoint now, and on with it. Sent once: the one who asked may ask again.
+struct CheckpointGang {
+  NodeId node;  // of rank 0
+  JobId job;
+  Attempt attempt{};
+  bool operator==(const CheckpointGang&) const = default;
+};
+
 // Run `inspect` for a validating job on this node.
 struct InspectJob {
   NodeId node;
@@ -41,6 +49,6 @@ struct RegisterModel {
   bool operator==(const RegisterModel&) const = default;
 };
 
-using Effect = std::variant<LaunchGang, StopGang, InspectJob, RegisterModel>;
+using Effect = std::variant<LaunchGang, StopGang, CheckpointGang, InspectJob, RegisterModel>;
 
 }  // namespace tutti::core

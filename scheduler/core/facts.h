@@ -161,6 +161,15 @@ struct JobResumed {
   bool operator==(const JobResumed&) const = default;
 };
 
+// The gang's size from now on; changes no state. StopRequested{kResize} follows for a gang of
+// another size.
+struct JobResized {
+  JobId job;
+  std::uint32_t ranks = 0;
+  WallTime at;
+  bool operator==(const JobResized&) const = default;
+};
+
 // A held job may be placed from now on.
 struct HoldReleased {
   JobId job;
@@ -224,7 +233,7 @@ struct CoordinatorStarted {
 using Fact =
     std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
                  CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
-                 JobCancelled, JobPaused, JobResumed, HoldReleased, JobPriorityChanged, JobArchived,
-                 NodeRegistered, NodeLost, NodeLeft, CoordinatorStarted>;
+                 JobCancelled, JobPaused, JobResumed, JobResized, HoldReleased, JobPriorityChanged,
+                 JobArchived, NodeRegistered, NodeLost, NodeLeft, CoordinatorStarted>;
 
 }  // namespace tutti::core

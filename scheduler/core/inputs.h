@@ -32,6 +32,16 @@ struct Resume {
   JobId job;
   std::uint32_t ranks = 0;  // 0 = as the request says
 };
+// A running gang of another size stops with a checkpoint and is placed anew; a job that waits takes
+// this size when it is placed.
+struct Resize {
+  JobId job;
+  std::uint32_t ranks = 0;
+};
+// A running gang checkpoints at its next step boundary and goes on.
+struct CheckpointNow {
+  JobId job;
+};
 struct ReleaseHold {
   JobId job;
 };
@@ -112,9 +122,9 @@ struct Tick {};
 
 struct Input {
   WallTime at;  // for people
-  std::variant<Submit, Cancel, Pause, Resume, ReleaseHold, SetPriority, DrainAll, RegisterNode,
-               Heartbeat, Goodbye, ReportStarted, ReportCheckpoint, ReportEnded, InspectFinished,
-               CoordinatorStart, Tick>
+  std::variant<Submit, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold, SetPriority,
+               DrainAll, RegisterNode, Heartbeat, Goodbye, ReportStarted, ReportCheckpoint,
+               ReportEnded, InspectFinished, CoordinatorStart, Tick>
       body;
 };
 

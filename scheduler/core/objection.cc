@@ -109,6 +109,11 @@ struct Judge {
   std::string operator()(const JobResumed& f) const {
     return PhaseIs<Paused>(ledger, f.job, "paused");
   }
+  std::string operator()(const JobResized& f) const {
+    return WithJob(ledger, f.job, [&](const Job& job) {
+      return IsFinished(job) ? internal::Concat("job ", f.job, " has finished") : std::string();
+    });
+  }
   std::string operator()(const HoldReleased& f) const {
     return WithJob(ledger, f.job, [&](const Job& job) {
       return job.held ? std::string() : internal::Concat("job ", f.job, " is not held");

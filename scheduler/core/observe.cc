@@ -65,6 +65,7 @@ struct Watcher {
     track.sent = now;
     track.in_flight = true;
   }
+  void operator()(const CheckpointGang&) {}
   void operator()(const RegisterModel&) {}
 };
 

@@ -38,6 +38,17 @@ Status CheckRequest(const JobRequest& r) {
   return {};
 }
 
+// Whether the job may go on with a gang of this size.
+Status CheckSize(const Decision& decision, const Job& job, std::uint32_t ranks) {
+  if (!std::has_single_bit(ranks) || ranks > job.request.shards) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("ranks must be a power of two and at most training.shards, which is ",
+                       job.request.shards),
+                "ranks");
+  }
+  return CouldEverFit(decision.state.ledger, job.request, ranks, MemoryPerRank(job));
+}
+
 void RequestStop(Decision& decision, const Job& job, StopWhy why) {
   decision.Say(StopRequested{job.id, job.attempt, why, decision.at});
   const bool kill = why == StopWhy::kCancel;
@@ -125,17 +136,39 @@ Status Decide(Decision& decision, const Resume& input) {
                     : job->held ? "release it: it is held"
                                 : "only a paused job can be");
   }
-  if (input.ranks != 0) {
-    if (!std::has_single_bit(input.ranks) || input.ranks > job->request.shards) {
-      return Fail(ErrorCode::kInvalid,
-                  Concat("ranks must be a power of two and at most training.shards, which is ",
-                         job->request.shards),
-                  "ranks");
-    }
-    TUTTI_RETURN_IF_ERROR(
-        CouldEverFit(decision.state.ledger, job->request, input.ranks, MemoryPerRank(*job)));
-  }
+  if (input.ranks != 0) TUTTI_RETURN_IF_ERROR(CheckSize(decision, *job, input.ranks));
   decision.Say(JobResumed{job->id, input.ranks, decision.at});
+  decision.out.reply = JobReply{job->id, false};
+  return {};
+}
+
+Status Decide(Decision& decision, const Resize& input) {
+  TUTTI_ASSIGN_OR_RETURN(const Job* job, NeedJob(decision.state.ledger, input.job));
+  if (IsFinished(*job)) return Conflict(decision, *job, "resized");
+  const auto* stopping = std::get_if<Stopping>(&job->phase);
+  if (stopping != nullptr &&
+      (stopping->why == StopWhy::kCancel || stopping->why == StopWhy::kTimeout)) {
+    return Conflict(decision, *job, "resized");
+  }
+  TUTTI_RETURN_IF_ERROR(CheckSize(decision, *job, input.ranks));
+  decision.out.reply = JobReply{job->id, false};
+  if (job->ranks_override != input.ranks) {
+    decision.Say(JobResized{job->id, input.ranks, decision.at});
+  }
+  const Gang* gang = ActiveGang(*job);
+  // One that stops already takes the new size at its next placement.
+  if (gang != nullptr && stopping == nullptr && gang->size != input.ranks) {
+    RequestStop(decision, *job, StopWhy::kResize);
+  }
+  return {};
+}
+
+Status Decide(Decision& decision, const CheckpointNow& input) {
+  TUTTI_ASSIGN_OR_RETURN(const Job* job, NeedJob(decision.state.ledger, input.job));
+  if (!std::holds_alternative<Running>(job->phase)) {
+    return Conflict(decision, *job, "checkpointed", "only a running job can be");
+  }
+  decision.Do(CheckpointGang{ActiveGang(*job)->members.front().node, job->id, job->attempt});
   decision.out.reply = JobReply{job->id, false};
   return {};
 }

@@ -94,6 +94,10 @@ struct Encoder {
     Job(Fact::JOB_RESUMED, f.job);
     out.set_size(f.ranks);
   }
+  void operator()(const core::JobResized& f) {
+    Job(Fact::JOB_RESIZED, f.job);
+    out.set_size(f.ranks);
+  }
   void operator()(const core::HoldReleased& f) { Job(Fact::HOLD_RELEASED, f.job); }
   void operator()(const core::JobPriorityChanged& f) {
     Job(Fact::JOB_PRIORITY_CHANGED, f.job);
@@ -210,6 +214,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
       return core::JobPaused{.job = job, .at = at};
     case Fact::JOB_RESUMED:
       return core::JobResumed{.job = job, .ranks = in.size(), .at = at};
+    case Fact::JOB_RESIZED:
+      return core::JobResized{.job = job, .ranks = in.size(), .at = at};
     case Fact::HOLD_RELEASED:
       return core::HoldReleased{.job = job, .at = at};
     case Fact::JOB_PRIORITY_CHANGED:

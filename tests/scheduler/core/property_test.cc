@@ -131,7 +131,7 @@ class Chaos {
     for (int i = 0; i < times; ++i) (void)world.Send(report);
   }
   void One() {
-    switch (Draw(19)) {
+    switch (Draw(20)) {
       case 0:
       case 1:
         return SubmitOne();
@@ -149,6 +149,8 @@ class Chaos {
             Resume{AnyJob(), Chance(50) ? 0U : static_cast<std::uint32_t>(Draw(9))});
       case 8:
         return (void)world.Send(SetPriority{AnyJob(), static_cast<std::int64_t>(Draw(4))});
+      case 19:
+        return (void)world.Send(Resize{AnyJob(), static_cast<std::uint32_t>(Draw(9))});
       case 9:
         return (void)world.Send(ReleaseHold{AnyJob()});
       case 10: {

@@ -193,6 +193,54 @@ TEST_F(StepTest, PauseCheckpointsAndResumeTakesTheAskedSize) {
   EXPECT_EQ(world.At(job).checkpoints.size(), 1U);
 }
 
+TEST_F(StepTest, ResizeStopsARunningGangAndPlacesItAnewAtThatSize) {
+  const JobId job = RunningJob(1, World::Request(1, 1, 4));
+  EXPECT_EQ(CodeOf(world.Send(Resize{job, 3})), ErrorCode::kInvalid);
+  EXPECT_EQ(CodeOf(world.Send(Resize{job, 0})), ErrorCode::kInvalid);
+  ASSERT_TRUE(world.Send(Resize{job, 2}));
+  EXPECT_THAT(
+      world.effects,
+      ElementsAre(Effect{StopGang{node, job, Attempt{1}, StopMode::kCheckpoint, "resize"}}));
+  EXPECT_EQ(StateName(job), JobState::kResizing);
+  world.Checkpoint(job, 10);
+  ASSERT_TRUE(world.Send(world.Ended(job, GangOutcome::kReleased)));
+  world.Tick();
+  EXPECT_EQ(world.GangOf(job).size, 2U);
+  EXPECT_EQ(world.At(job).fruitless_attempts, 0U);
+}
+
+TEST_F(StepTest, ResizeOfAJobThatWaitsOnlySetsTheSize) {
+  const JobId job = world.AddJob(1, World::Request(1, 1, 4));
+  ASSERT_TRUE(world.Send(Resize{job, 2}));
+  EXPECT_THAT(world.effects, ElementsAre());
+  // Asked for twice, it is one fact.
+  ASSERT_TRUE(world.Send(Resize{job, 2}));
+  EXPECT_TRUE(world.new_facts.empty());
+  InspectFinished admitted;
+  admitted.job = job;
+  admitted.outcome = InspectOutcome::kAdmitted;
+  ASSERT_TRUE(world.Send(admitted));
+  world.Tick();
+  EXPECT_EQ(world.GangOf(job).size, 2U);
+  // It has that size already.
+  world.Started(job);
+  ASSERT_TRUE(world.Send(Resize{job, 2}));
+  EXPECT_THAT(world.effects, ElementsAre());
+  ASSERT_TRUE(world.Send(Cancel{job}));
+  EXPECT_EQ(CodeOf(world.Send(Resize{job, 1})), ErrorCode::kConflict);
+}
+
+TEST_F(StepTest, CheckpointNowReachesRankZerosWorkerAndStopsNothing) {
+  const JobId job = world.AddQueued(1, World::Request(1, 1));
+  EXPECT_EQ(CodeOf(world.Send(CheckpointNow{job})), ErrorCode::kConflict);
+  world.Tick();
+  world.Started(job);
+  ASSERT_TRUE(world.Send(CheckpointNow{job}));
+  EXPECT_THAT(world.effects, ElementsAre(Effect{CheckpointGang{node, job, Attempt{1}}}));
+  EXPECT_TRUE(world.new_facts.empty());
+  EXPECT_EQ(StateName(job), JobState::kRunning);
+}
+
 TEST_F(StepTest, PauseNeverCountsAsAFailure) {
   JobRequest request = World::Request(1, 1);
   request.retry_max_attempts = 1;

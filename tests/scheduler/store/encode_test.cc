@@ -32,7 +32,8 @@ std::vector<core::Fact> OneOfEach() {
                           .at = at},
        core::JobFailed{.job = job, .reason = spec::FailureReason::kOom, .message = "m", .at = at},
        core::JobCancelled{.job = job, .at = at}, core::JobPaused{.job = job, .at = at},
-       core::JobResumed{.job = job, .ranks = 2, .at = at}, core::HoldReleased{.job = job, .at = at},
+       core::JobResumed{.job = job, .ranks = 2, .at = at},
+       core::JobResized{.job = job, .ranks = 4, .at = at}, core::HoldReleased{.job = job, .at = at},
        core::JobPriorityChanged{.job = job, .priority = -9, .at = at},
        core::JobArchived{.job = job, .at = at}, core::NodeLost{.node = NodeId(5), .at = at},
        core::NodeLeft{.node = NodeId(5), .at = at}});
