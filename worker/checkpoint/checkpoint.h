@@ -58,8 +58,8 @@ struct Committed {
   Bytes size;
 };
 
-// Temp file → close → fdatasync → rename → fsync of the folder → manifest likewise. kDiskFull, kIo:
-// then nothing new exists. kInvalid: a value is NaN or infinite.
+// Temp file → fdatasync → rename → fsync of the folder → manifest likewise; makes the folder.
+// kDiskFull, kIo: then nothing new exists. kInvalid: a value is NaN or infinite.
 Result<Committed> Write(const fs::path& directory, const Content& content);
 
 struct Found {
@@ -75,7 +75,7 @@ struct Found {
 };
 
 // By their manifests, newest step first (of one step, the newest attempt first). Manifests that do
-// not read are left out.
+// not read are left out. No folder: no checkpoints.
 Result<std::vector<Found>> List(const fs::path& directory);
 
 // Reads `found` into the buffers after its file's digest matched its manifest; then state_digest is
@@ -85,13 +85,14 @@ struct Target {
   std::span<float> parameters;
   std::span<float> first_moments;   // empty: not wanted
   std::span<float> second_moments;  // empty: not wanted
+  std::string spec_digest{};        // the checkpoint must be of this spec; empty: of any
 };
 Status Read(const Found& found, const Target& target);
-// The digests alone.
+// The same without a target: digests and structure.
 Status Verify(const Found& found);
 
-// Removes what is beyond the newest `keep` (at least 2), never the step `keep_step`, and temporary
-// files that writers of older attempts left.
+// Removes what is beyond the newest `keep` (at least 2), never the step `keep_step`, and what
+// writers of attempts before `attempt` left: temporary files, and data without a manifest.
 Status Collect(const fs::path& directory, std::size_t keep, std::int64_t keep_step,
                std::uint32_t attempt);
 
