@@ -6,7 +6,6 @@
 #include <cmath>
 #include <utility>
 
-#include "common/base/check.h"
 #include "jobs/spec/names.h"
 
 namespace tutti::spec {
@@ -398,6 +397,26 @@ void AddRest(std::vector<Field>& rows) {
 #undef TUTTI_CHOICE
 
 }  // namespace
+
+bool Draft::AreSound(std::initializer_list<std::string_view> paths) const {
+  for (std::string_view path : paths) {
+    while (!path.empty()) {  // the field, then the sections around it
+      if (broken.find(path) != broken.end()) return false;
+      const std::size_t dot = path.rfind('.');
+      path = dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
+    }
+  }
+  return true;
+}
+
+Place Draft::Where(std::string_view path) const {
+  while (true) {
+    if (const auto found = given.find(path); found != given.end()) return found->second;
+    if (path.empty()) return {};
+    const std::size_t dot = path.rfind('.');
+    path = dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
+  }
+}
 
 bool Range::Contains(double value) const {
   return std::isfinite(value) && (above_min ? value > min : value >= min) &&

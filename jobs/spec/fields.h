@@ -3,9 +3,11 @@
 // spec.h). Constant after its first use, safe from any thread.
 #pragma once
 
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,9 +27,14 @@ struct Draft {
   std::optional<std::int64_t> per_device_train_batch_size;
   std::optional<std::int64_t> gradient_accumulation_steps;
   std::optional<SweepSpec> sweep;
-  std::map<std::string, Place, std::less<>> given;  // path -> where, sections too
+  std::map<std::string, Place, std::less<>> given;  // path -> where, sections too; "" = the whole
+  std::set<std::string, std::less<>> broken;        // paths whose value could not be read
 
   bool Has(std::string_view path) const { return given.find(path) != given.end(); }
+  // False when what is known of these fields may not be what was meant: no rule about them applies.
+  bool AreSound(std::initializer_list<std::string_view> paths) const;
+  // Where the field stands; the nearest section around it when it is not given.
+  Place Where(std::string_view path) const;
 };
 
 struct Range {

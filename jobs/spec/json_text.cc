@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "jobs/spec/suggest.h"
+#include "jobs/spec/utf8.h"
 
 namespace tutti::spec {
 namespace {
@@ -100,6 +101,13 @@ class Builder {
   }
   // NOLINTEND(readability-identifier-naming)
 
+  // One problem with what comes next; nothing is taken afterwards.
+  bool Refuse(std::string message) {
+    errors_.push_back({{ErrorCode::kInvalid, std::move(message), Where(Pointer())}, order_});
+    fatal_ = true;
+    return false;
+  }
+
  private:
   static constexpr std::size_t kErrorsKept = 200;
 
@@ -126,12 +134,6 @@ class Builder {
     }
     if (top.pointer.size() + top.key.size() > kLongest) return top.pointer;
     return top.pointer + PointerStep(top.key);
-  }
-
-  bool Refuse(std::string message) {
-    errors_.push_back({{ErrorCode::kInvalid, std::move(message), Where(Pointer())}, order_});
-    fatal_ = true;
-    return false;
   }
 
   bool Put(Node node) {
@@ -202,7 +204,7 @@ bool Feed(const nlohmann::json& json, Builder& to) {
       return to.number_float(json.get<double>(), json.dump());
     case nlohmann::json::value_t::string: {
       std::string text = json.get<std::string>();
-      return to.string(text);
+      return IsUtf8(text) ? to.string(text) : to.Refuse("text that is not UTF-8");
     }
     case nlohmann::json::value_t::binary: {
       nlohmann::json::binary_t none;
@@ -219,6 +221,7 @@ bool Feed(const nlohmann::json& json, Builder& to) {
       if (!to.start_object(json.size())) return false;
       for (const auto& [name, item] : json.items()) {
         std::string key = name;
+        if (!IsUtf8(key)) return to.Refuse("a key that is not UTF-8");
         if (!to.key(key) || !Feed(item, to)) return false;
       }
       return to.end_object();

@@ -58,14 +58,21 @@ constexpr std::array<std::string_view, 3> kGeneration = {"perplexity", "token_ac
 constexpr std::array<std::string_view, 3> kTranslation = {"bleu", "chrf", "loss"};
 constexpr std::array<std::string_view, 4> kSummarization = {"rouge1", "rouge2", "rougeL", "loss"};
 
-constexpr std::array<std::string_view, 15> kRoles = {
-    "text",     "label",       "prompt",   "completion", "messages",
-    "source",   "target",      "document", "summary",    "chosen",
-    "rejected", "instruction", "input",    "output",     "conversations"};
+constexpr std::array<std::string_view, 2> kClassificationRoles = {"text", "label"};
+constexpr std::array<std::string_view, 10> kGenerationRoles = {
+    "text",  "prompt", "completion",    "messages", "instruction",
+    "input", "output", "conversations", "chosen",   "rejected"};
+constexpr std::array<std::string_view, 2> kTranslationRoles = {"source", "target"};
+constexpr std::array<std::string_view, 2> kSummarizationRoles = {"document", "summary"};
+
+constexpr std::array<std::string_view, 2> kClassificationFormats = {"auto", "text-label"};
+constexpr std::array<std::string_view, 7> kGenerationFormats = {
+    "auto", "text", "prompt-completion", "chat", "alpaca", "sharegpt", "preference"};
+constexpr std::array<std::string_view, 2> kPairFormats = {"auto", "pairs"};
 
 constexpr std::array<std::string_view, 1> kCosineKwargs = {"num_cycles"};
 constexpr std::array<std::string_view, 2> kPolynomialKwargs = {"lr_end", "power"};
-constexpr std::array<std::string_view, 2> kInverseSqrtKwargs = {"timescale", "shift"};
+constexpr std::array<std::string_view, 1> kInverseSqrtKwargs = {"timescale"};
 constexpr std::array<std::string_view, 8> kPlateauKwargs = {
     "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps"};
 constexpr std::array<std::string_view, 3> kMinLrKwargs = {"min_lr", "min_lr_rate", "num_cycles"};
@@ -111,7 +118,32 @@ std::span<const std::string_view> MetricsOf(Task task) {
 
 bool GreaterIsBetter(std::string_view metric) { return metric != "loss" && metric != "perplexity"; }
 
-std::span<const std::string_view> ColumnRoles() { return kRoles; }
+std::span<const std::string_view> ColumnRoles(Task task) {
+  switch (task) {
+    case Task::kTextClassification:
+      return kClassificationRoles;
+    case Task::kTextGeneration:
+      return kGenerationRoles;
+    case Task::kTranslation:
+      return kTranslationRoles;
+    case Task::kSummarization:
+      return kSummarizationRoles;
+  }
+  return {};
+}
+
+std::span<const std::string_view> FormatNamesOf(Task task) {
+  switch (task) {
+    case Task::kTextClassification:
+      return kClassificationFormats;
+    case Task::kTextGeneration:
+      return kGenerationFormats;
+    case Task::kTranslation:
+    case Task::kSummarization:
+      return kPairFormats;
+  }
+  return {};
+}
 
 std::span<const std::string_view> SchedulerKwargs(SchedulerType type) {
   switch (type) {

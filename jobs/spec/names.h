@@ -29,7 +29,9 @@ std::span<const std::string_view> MetricsOf(Task task);
 bool GreaterIsBetter(std::string_view metric);
 
 // What `data.columns` may map to a column of the file: "text", "label", "prompt", …
-std::span<const std::string_view> ColumnRoles();
+std::span<const std::string_view> ColumnRoles(Task task);
+// What `data.format` may be, `auto` first.
+std::span<const std::string_view> FormatNamesOf(Task task);
 // What `training.lr_scheduler_kwargs` may hold for this schedule.
 std::span<const std::string_view> SchedulerKwargs(SchedulerType type);
 // DPO's loss types, TRL's names.
