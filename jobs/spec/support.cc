@@ -1,0 +1,79 @@
+#include "jobs/spec/support.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "jobs/spec/names.h"
+
+namespace tutti::spec {
+namespace {
+
+constexpr std::string_view kLeaveOut = "leave it out";
+
+constexpr std::array kLimits = {
+    Limit{"task", "supported: text-classification",
+          [](const Draft& d) { return d.job.task != Task::kTextClassification; }},
+    Limit{"data.format", "supported: auto, text-label",
+          [](const Draft& d) {
+            return d.job.data.format != DataFormat::kAuto &&
+                   d.job.data.format != DataFormat::kTextLabel;
+          }},
+    Limit{"data.packing", "leave it false; rows of like length share a batch anyway",
+          [](const Draft& d) { return d.job.data.packing; }},
+    Limit{"method", "supported: full",
+          [](const Draft& d) { return !std::holds_alternative<FullMethod>(d.job.method); }},
+    Limit{"training.lr_scheduler_type", "supported: every other schedule",
+          [](const Draft& d) {
+            return d.job.training.lr_scheduler_type == SchedulerType::kReduceLrOnPlateau;
+          }},
+    Limit{"training.bf16", "supported: false, which is float32",
+          [](const Draft& d) { return d.job.training.bf16; }},
+    Limit{"training.gradient_checkpointing", "supported: false",
+          [](const Draft& d) { return d.job.training.gradient_checkpointing; }},
+    Limit{"resources.gpus_per_rank", "supported: 0",
+          [](const Draft& d) { return d.job.resources.gpus_per_rank > 0; }},
+    Limit{"schedule.depends_on", "submit it once the other job is done: tutti wait JOB",
+          [](const Draft& d) { return !d.job.schedule.depends_on.empty(); }},
+    Limit{"schedule.labels", kLeaveOut,
+          [](const Draft& d) { return !d.job.schedule.labels.empty(); }},
+    Limit{"schedule.topology", kLeaveOut,
+          [](const Draft& d) { return d.job.schedule.topology.has_value(); }},
+    Limit{"deploy.on_success", "supported: false",
+          [](const Draft& d) { return d.job.deploy_on_success; }},
+    Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},
+    Limit{"resume_from", kLeaveOut, [](const Draft& d) { return d.job.resume_from.has_value(); }},
+    Limit{"tensorboard", "supported: false", [](const Draft& d) { return d.job.tensorboard; }},
+    Limit{"webhooks", "leave it out; tutti events shows state changes",
+          [](const Draft& d) { return !d.job.webhooks.empty(); }},
+    Limit{"sweep", "write a spec for each trial",
+          [](const Draft& d) { return d.sweep.has_value(); }},
+};
+
+// The value as a person wrote it, where it is a word.
+std::string Subject(const Limit& limit, const Draft& draft) {
+  if (const Field* field = FindField(limit.path)) {
+    if (const auto* choice = std::get_if<Choice>(&field->access)) {
+      return fmt::format("{} {}", limit.path, choice->get(draft));
+    }
+  }
+  if (limit.path == "method") {
+    return std::holds_alternative<LoraSpec>(draft.job.method) ? "method lora" : "method dpo";
+  }
+  return std::string(limit.path);
+}
+
+}  // namespace
+
+std::span<const Limit> Limits() { return kLimits; }
+
+void CheckSupport(const Draft& draft, Problems& problems) {
+  for (const Limit& limit : kLimits) {
+    if (!draft.AreSound({limit.path}) || !limit.is_beyond(draft)) continue;
+    problems.Add(ErrorCode::kUnsupported,
+                 fmt::format("{} is not supported yet", Subject(limit, draft)),
+                 draft.Where(limit.path), std::string(limit.instead));
+  }
+}
+
+}  // namespace tutti::spec
