@@ -1,0 +1,66 @@
+// An HTTP/1.1 client in plain calls: every one has a deadline, and ends early when an
+// InterruptScope was told to. One connection a request. One thread at a time per object.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/base/units.h"
+
+namespace tutti::client {
+
+struct Url {
+  std::string host;    // "127.0.0.1", "::1"
+  std::string port;    // "7717"
+  std::string prefix;  // "" or "/below", no slash at the end
+
+  std::string ToString() const;  // "http://127.0.0.1:7717"
+};
+// "http://HOST[:PORT][/path]". kUnsupported for https, kInvalid for anything else.
+Result<Url> ParseUrl(std::string_view text);
+// Whether the host is this machine by its name or address: 127.*, ::1, localhost.
+bool IsLoopback(const Url& url);
+// Percent-encodes all but unreserved characters, '/' too: for one segment of a path.
+std::string EncodeSegment(std::string_view text);
+
+struct Request {
+  std::string method = "GET";
+  std::string target{};  // "/api/v1/jobs?all=1"
+  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
+  std::filesystem::path body_file{};  // sent in place of `body` when not empty
+  Duration timeout = std::chrono::seconds(30);
+};
+
+struct Response {
+  int status = 0;
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+
+  std::string Header(std::string_view lower_case_name) const;  // "" when absent
+};
+
+// An answer whose body is read piece by piece: a stream, or a large file.
+class Incoming {
+ public:
+  virtual ~Incoming() = default;
+  virtual const Response& head() const = 0;  // without body
+  // The next piece; empty at the end. kTimeout when none came in `patience`: asking again is fine.
+  virtual Result<std::string> Read(Duration patience) = 0;
+  // The rest of the body, `max` bytes at most.
+  Result<std::string> ReadAll(Duration timeout, Bytes max);
+};
+
+// Sends the request and reads the head of the answer, whatever its status. kUnavailable when nobody
+// answers there, kTimeout when too late.
+Result<std::unique_ptr<Incoming>> Open(const Url& url, const Request& request);
+// The whole answer, of 64 MiB at most.
+Result<Response> Send(const Url& url, const Request& request);
+
+}  // namespace tutti::client

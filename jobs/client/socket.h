@@ -1,0 +1,94 @@
+// A TCP connection whose reads and writes end at a deadline or on Ctrl-C: what Beast calls a
+// SyncStream. One thread at a time.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+#include <cerrno>
+
+#include "common/base/time.h"
+#include "common/file/file.h"
+
+namespace tutti::client {
+
+class Socket {
+ public:
+  explicit Socket(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  void set_deadline(Instant deadline) { deadline_ = deadline; }
+
+  // boost::asio::error::timed_out at the deadline, operation_aborted on Ctrl-C, eof at the end.
+  template <typename Buffers>
+  std::size_t read_some(const Buffers& buffers, boost::system::error_code& error) {
+    const boost::asio::mutable_buffer first = First<boost::asio::mutable_buffer>(buffers);
+    return Transfer(POLLIN, error,
+                    [&] { return ::recv(fd_.get(), first.data(), first.size(), MSG_DONTWAIT); });
+  }
+  template <typename Buffers>
+  std::size_t write_some(const Buffers& buffers, boost::system::error_code& error) {
+    const boost::asio::const_buffer first = First<boost::asio::const_buffer>(buffers);
+    return Transfer(POLLOUT, error, [&] {
+      return ::send(fd_.get(), first.data(), first.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
+  }
+  // Beast asks for these by name; nobody calls them.
+  template <typename Buffers>
+  std::size_t read_some(const Buffers& buffers) {
+    boost::system::error_code error;
+    const std::size_t count = read_some(buffers, error);
+    if (error) throw boost::system::system_error(error);
+    return count;
+  }
+  template <typename Buffers>
+  std::size_t write_some(const Buffers& buffers) {
+    boost::system::error_code error;
+    const std::size_t count = write_some(buffers, error);
+    if (error) throw boost::system::system_error(error);
+    return count;
+  }
+
+  // Waits until the descriptor is ready for `events`.
+  boost::system::error_code Wait(short events);
+
+ private:
+  template <typename Buffer, typename Buffers>
+  static Buffer First(const Buffers& buffers) {
+    for (auto it = boost::asio::buffer_sequence_begin(buffers);
+         it != boost::asio::buffer_sequence_end(buffers); ++it) {
+      const Buffer buffer(*it);
+      if (buffer.size() > 0) return buffer;
+    }
+    return Buffer();
+  }
+
+  template <typename Call>
+  std::size_t Transfer(short events, boost::system::error_code& error, Call call) {
+    for (;;) {
+      const ssize_t count = call();
+      if (count > 0) {
+        error = {};
+        return static_cast<std::size_t>(count);
+      }
+      if (count == 0) {
+        error = boost::asio::error::eof;
+        return 0;
+      }
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) {
+        error = {errno, boost::system::system_category()};
+        return 0;
+      }
+      error = Wait(events);
+      if (error) return 0;
+    }
+  }
+
+  UniqueFd fd_;
+  Instant deadline_;
+};
+
+}  // namespace tutti::client

@@ -1,0 +1,118 @@
+#include "jobs/client/endpoint.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+
+#include "common/file/file.h"
+
+namespace tutti::client {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+Environment Of(std::map<std::string, std::string> values) {
+  return [values](const std::string& name) -> std::optional<std::string> {
+    const auto it = values.find(name);
+    if (it == values.end()) return std::nullopt;
+    return it->second;
+  };
+}
+
+class EndpointTest : public testing::Test {
+ protected:
+  EndpointTest() {
+    std::string pattern = testing::TempDir() + "endpoint-XXXXXX";
+    dir_ = ::mkdtemp(pattern.data());
+  }
+  ~EndpointTest() override { fs::remove_all(dir_); }
+
+  void WriteEndpoint(const std::string& url) {
+    std::ofstream(dir_ / "token") << "secret\n";
+    std::ofstream(dir_ / "endpoint.json")
+        << R"({"url": ")" << url << R"(", "token_file": ")" << (dir_ / "token").string()
+        << R"(", "pid": 12, "coordinator_pid": 13, "version": "0.1.0"})";
+  }
+
+  fs::path dir_;
+};
+
+TEST(DataDir, FlagThenVariableThenXdgThenHome) {
+  const EndpointOptions none;
+  EXPECT_EQ(DataDirOf({.data_dir = "/a/"}, Of({{"TUTTI_DATA_DIR", "/b"}})).value(), "/a");
+  EXPECT_EQ(DataDirOf(none, Of({{"TUTTI_DATA_DIR", "/b"}, {"HOME", "/h"}})).value(), "/b");
+  EXPECT_EQ(DataDirOf(none, Of({{"XDG_DATA_HOME", "/x"}, {"HOME", "/h"}})).value(), "/x/tutti");
+  EXPECT_EQ(DataDirOf(none, Of({{"HOME", "/h"}})).value(), "/h/.local/share/tutti");
+  EXPECT_EQ(DataDirOf(none, Of({})).error().code, ErrorCode::kInvalid);
+}
+
+TEST(DataDir, IsMadeAbsolute) {
+  EXPECT_EQ(DataDirOf({.data_dir = "sub"}, Of({})).value(), fs::current_path() / "sub");
+}
+
+TEST_F(EndpointTest, ReadsTheFileAndItsToken) {
+  WriteEndpoint("http://127.0.0.1:4000");
+  const auto found = FindEndpoint({.data_dir = dir_.string()}, Of({}));
+  ASSERT_TRUE(found.has_value()) << found.error().ToString();
+  EXPECT_EQ(found->url.ToString(), "http://127.0.0.1:4000");
+  EXPECT_EQ(found->token, "secret");
+  EXPECT_EQ(found->data_dir, dir_);
+}
+
+TEST_F(EndpointTest, AUrlWinsAndBringsItsOwnToken) {
+  WriteEndpoint("http://127.0.0.1:4000");
+  const auto env = Of({{"TUTTI_URL", "http://other:1"}, {"TUTTI_TOKEN", "t"}});
+  auto found = FindEndpoint({.data_dir = dir_.string()}, env);
+  EXPECT_EQ(found.value().url.host, "other");
+  EXPECT_EQ(found.value().token, "t");
+  found = FindEndpoint({.url = "http://third:2"}, env);
+  EXPECT_EQ(found.value().url.host, "third");
+}
+
+TEST_F(EndpointTest, TheTokenOfTheDirectoryGoesToItsOwnAddressOnly) {
+  WriteEndpoint("http://127.0.0.1:4000");
+  EXPECT_EQ(FindEndpoint({.url = "http://127.0.0.1:4000", .data_dir = dir_.string()}, Of({}))
+                .value()
+                .token,
+            "secret");
+  EXPECT_EQ(FindEndpoint({.url = "http://127.0.0.1:4001", .data_dir = dir_.string()}, Of({}))
+                .value()
+                .token,
+            "");
+}
+
+TEST_F(EndpointTest, NoClusterSaysHowToStartOne) {
+  const auto found = FindEndpoint({.data_dir = dir_.string()}, Of({}));
+  EXPECT_EQ(found.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(found.error().hint, HasSubstr("tutti up --data-dir " + dir_.string()));
+}
+
+TEST_F(EndpointTest, AMissingTokenFileIsAnAuthError) {
+  WriteEndpoint("http://127.0.0.1:4000");
+  fs::remove(dir_ / "token");
+  EXPECT_EQ(FindEndpoint({.data_dir = dir_.string()}, Of({})).error().code, ErrorCode::kAuth);
+}
+
+TEST_F(EndpointTest, AFileThatIsNoJsonIsRefused) {
+  std::ofstream(dir_ / "endpoint.json") << "{";
+  EXPECT_EQ(FindEndpoint({.data_dir = dir_.string()}, Of({})).error().code, ErrorCode::kInvalid);
+}
+
+TEST_F(EndpointTest, TheSupervisorIsWhoHoldsTheLock) {
+  EXPECT_EQ(SupervisorOf(dir_), std::nullopt);
+  std::ofstream(dir_ / "supervisor.lock") << "4242\n";
+  EXPECT_EQ(SupervisorOf(dir_), std::nullopt);
+  const UniqueFd fd(::open((dir_ / "supervisor.lock").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(fd.get(), LOCK_EX), 0);
+  EXPECT_EQ(SupervisorOf(dir_), 4242);
+  EXPECT_THAT(FindEndpoint({.data_dir = dir_.string()}, Of({})).error().hint, HasSubstr("4242"));
+}
+
+}  // namespace
+}  // namespace tutti::client

@@ -1,0 +1,128 @@
+#include "jobs/client/http.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "fake_server.h"
+
+namespace tutti::client {
+namespace {
+
+using testing::HasSubstr;
+
+Url UrlOf(const std::string& text) {
+  const auto url = ParseUrl(text);
+  EXPECT_TRUE(url.has_value()) << text;
+  return url.value_or(Url{});
+}
+
+TEST(ParseUrl, TakesHostPortAndPrefix) {
+  EXPECT_EQ(UrlOf("http://127.0.0.1:7717").ToString(), "http://127.0.0.1:7717");
+  EXPECT_EQ(UrlOf("http://[::1]:80/a/").ToString(), "http://[::1]:80/a");
+  EXPECT_EQ(UrlOf("http://host").port, "80");
+}
+
+TEST(ParseUrl, RefusesWhatItCannotReach) {
+  EXPECT_EQ(ParseUrl("https://x:1").error().code, ErrorCode::kUnsupported);
+  for (const char* bad : {"", "127.0.0.1:7717", "http://", "http://h:", "http://h:x", "http://[::1",
+                          "http://a b:1", "http://u@h:1", "http://h:123456"}) {
+    EXPECT_EQ(ParseUrl(bad).error().code, ErrorCode::kInvalid) << bad;
+  }
+}
+
+TEST(ParseUrl, KnowsThisMachine) {
+  EXPECT_TRUE(IsLoopback(UrlOf("http://127.0.0.1:1")));
+  EXPECT_TRUE(IsLoopback(UrlOf("http://[::1]:1")));
+  EXPECT_FALSE(IsLoopback(UrlOf("http://10.0.0.1:1")));
+}
+
+TEST(EncodeSegment, LeavesNothingThatEndsASegment) {
+  EXPECT_EQ(EncodeSegment("ft:a/b c?"), "ft%3Aa%2Fb%20c%3F");
+}
+
+TEST(Send, SendsHeadersAndBodyAndReadsTheAnswer) {
+  FakeServer server([](const Seen& seen) {
+    return FakeServer::Answer(201, "text/plain", seen.method + seen.target + seen.body);
+  });
+  const auto response =
+      Send(UrlOf(server.url()),
+           {.method = "POST", .target = "/a?b=1", .headers = {{"X-One", "1"}}, .body = "hello"});
+  ASSERT_TRUE(response.has_value()) << response.error().ToString();
+  EXPECT_EQ(response->status, 201);
+  EXPECT_EQ(response->body, "POST/a?b=1hello");
+  EXPECT_EQ(response->Header("content-type"), "text/plain");
+  EXPECT_EQ(server.seen().at(0).headers.at("x-one"), "1");
+}
+
+TEST(Send, ReadsChunkedAnswersAndThoseThatEndWithTheConnection) {
+  FakeServer server([](const Seen& seen) -> std::string {
+    if (seen.target == "/chunked") {
+      return "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+             "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    }
+    return FakeServer::Stream("fghij");
+  });
+  EXPECT_EQ(Send(UrlOf(server.url()), {.target = "/chunked"}).value().body, "abcde");
+  EXPECT_EQ(Send(UrlOf(server.url()), {.target = "/close"}).value().body, "fghij");
+}
+
+TEST(Send, StreamsAFileAsBody) {
+  const std::string path = testing::TempDir() + "/body-" + std::to_string(::getpid());
+  const std::string content(300'000, 'x');
+  std::ofstream(path) << content;
+  FakeServer server(
+      [](const Seen& seen) { return FakeServer::Json(std::to_string(seen.body.size())); });
+  const auto response =
+      Send(UrlOf(server.url()), {.method = "PUT", .target = "/f", .body_file = path});
+  ::unlink(path.c_str());
+  ASSERT_TRUE(response.has_value()) << response.error().ToString();
+  EXPECT_EQ(response->body, "300000");
+}
+
+TEST(Send, AHeadAnswerHasNoBody) {
+  FakeServer server(
+      [](const Seen&) -> std::string { return "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n"; });
+  const auto response = Send(UrlOf(server.url()), {.method = "HEAD", .target = "/x"});
+  ASSERT_TRUE(response.has_value()) << response.error().ToString();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->body, "");
+}
+
+TEST(Send, ACutAnswerIsAnError) {
+  FakeServer server([](const Seen&) -> std::string {
+    return "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf";
+  });
+  EXPECT_EQ(Send(UrlOf(server.url()), {.target = "/x"}).error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Send, NobodyThereIsUnavailableAndNamesTheAddress) {
+  std::string url;
+  {
+    FakeServer server([](const Seen&) { return std::string(); });
+    url = server.url();
+  }
+  const auto response = Send(UrlOf(url), {.target = "/x"});
+  EXPECT_EQ(response.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(response.error().ToString(), HasSubstr(url));
+}
+
+TEST(Send, SilenceEndsAtTheDeadline) {
+  // Connections wait in the backlog of a socket that nobody accepts from.
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(fd, 8), 0);
+  socklen_t size = sizeof address;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  const auto response = Send(UrlOf("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port))),
+                             {.target = "/x", .timeout = std::chrono::milliseconds(50)});
+  EXPECT_EQ(response.error().code, ErrorCode::kTimeout);
+  ::close(fd);
+}
+
+}  // namespace
+}  // namespace tutti::client
