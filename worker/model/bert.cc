@@ -20,12 +20,21 @@ Result<std::unique_ptr<Model>> MakeBert(const ModelConfig& config) {
 Bert::Bert(ModelConfig config, const BertConfig& bert)
     : Model(std::move(config)), bert_(bert), kernels_(CpuKernels()) {
   AddParameters();
+  checkpoint_names_ = {.architecture = "BertForSequenceClassification",
+                       .base = "bert.",
+                       .ignored = {"cls.", "qa_outputs.", "embeddings.position_ids"}};
 }
 
-Bert::Affine Bert::AddAffine(const std::string& name, std::int64_t out, std::int64_t in) {
+Bert::Affine Bert::AddAffine(const std::string& name, std::int64_t out, std::int64_t in,
+                             bool head) {
+  ParameterOptions weight, bias;
+  if (head) {
+    weight.fresh_deviation = bert_.initializer_range;
+    bias.fresh_deviation = 0;
+  }
   Affine at;
-  at.weight = layout_.Add(name + ".weight", {out, in});
-  at.bias = layout_.Add(name + ".bias", {out});
+  at.weight = layout_.Add(name + ".weight", {out, in}, weight);
+  at.bias = layout_.Add(name + ".bias", {out}, bias);
   return at;
 }
 
@@ -62,8 +71,8 @@ void Bert::AddParameters() {
     p.out_norm = AddNorm(layer + "output.LayerNorm");
     layers_.push_back(p);
   }
-  pooler_ = AddAffine("bert.pooler.dense", H, H);
-  classifier_ = AddAffine("classifier", bert_.labels, H);
+  pooler_ = AddAffine("bert.pooler.dense", H, H, /*head=*/true);
+  classifier_ = AddAffine("classifier", bert_.labels, H, /*head=*/true);
   fused_qkv_ = H % ParameterLayout::kAlignment == 0;
 }
 

@@ -69,7 +69,7 @@ class Bert final : public Model {
   };
 
   void AddParameters();
-  Affine AddAffine(const std::string& name, std::int64_t out, std::int64_t in);
+  Affine AddAffine(const std::string& name, std::int64_t out, std::int64_t in, bool head = false);
   Affine AddNorm(const std::string& name);
 
   Status Pack(const Batch& batch);

@@ -36,6 +36,13 @@ struct ForwardOptions {
   bool want_hidden = false;  // hidden() is asked for: every position of the last layer is computed
 };
 
+// How a family's checkpoints call things.
+struct CheckpointNames {
+  std::string architecture{};          // "BertForSequenceClassification"
+  std::string base{};                  // "bert.": left out in checkpoints of the headless model
+  std::vector<std::string> ignored{};  // prefixes, without `base`: other heads, buffers
+};
+
 class Model {
  public:
   explicit Model(ModelConfig config) : config_(std::move(config)) {}
@@ -45,6 +52,7 @@ class Model {
 
   const ModelConfig& config() const { return config_; }
   const ParameterLayout& layout() const { return layout_; }
+  const CheckpointNames& checkpoint_names() const { return checkpoint_names_; }
 
   // `params` and `grads` have layout().total() floats and outlive their use here. Weights are read
   // where they lie; gradients are added where they lie, never replaced.
@@ -67,6 +75,7 @@ class Model {
  protected:
   ModelConfig config_;
   ParameterLayout layout_;
+  CheckpointNames checkpoint_names_;
   const float* params_ = nullptr;
   float* grads_ = nullptr;
 };

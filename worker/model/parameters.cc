@@ -47,6 +47,7 @@ std::int64_t ParameterLayout::Add(std::string name, std::vector<std::int64_t> sh
   for (const std::int64_t size : info.shape) info.count *= size;
   info.decay = !options.norm && DecaysByName(info.name);
   info.padding_row = options.padding_row;
+  info.fresh_deviation = options.fresh_deviation;
   end_ = info.offset + info.count;
   elements_ += info.count;
   const bool added = by_name_.emplace(info.name, parameters_.size()).second;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +18,14 @@ struct ParameterInfo {
   std::int64_t count = 0;           // elements
   bool decay = true;                // takes weight decay
   std::int64_t padding_row = -1;    // row of an embedding that look-ups give no gradient; -1: none
+  // A checkpoint may lack it: then it starts as draws of this standard deviation (0: zeros).
+  std::optional<double> fresh_deviation{};
 };
 
 struct ParameterOptions {
   bool norm = false;              // belongs to a normalisation layer
-  std::int64_t padding_row = -1;  // as above
+  std::int64_t padding_row = -1;  // this one and the next as in ParameterInfo
+  std::optional<double> fresh_deviation{};
 };
 
 // Whether Transformers' Trainer decays a parameter of this name (get_decay_parameter_names of

@@ -3,13 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+
+#include "worker/model/random.h"
 
 namespace tutti::train {
 
-// SplitMix64's finaliser over a chain of values; the order matters.
-std::uint64_t HashSeed(std::uint64_t seed, std::uint64_t value);
-std::uint64_t HashSeed(std::uint64_t seed, std::string_view name);
+using model::HashSeed;
 
 struct MicroBatchPlace {
   std::int64_t step = 0;

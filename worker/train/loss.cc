@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "common/base/check.h"
-#include "worker/model/model.h"
 
 namespace tutti::train {
 namespace {
@@ -93,6 +92,23 @@ double SquaredErrorSum(const Logits& logits, std::span<const float> targets) {
 std::int64_t CountItems(std::span<const std::int64_t> targets) {
   return std::ranges::count_if(targets,
                                [](std::int64_t target) { return target != model::kIgnoreLabel; });
+}
+
+double ProblemSum(model::Problem problem, const Logits& logits, const model::Batch& batch,
+                  const CrossEntropyOptions& options) {
+  switch (problem) {
+    case model::Problem::kSingleLabel:
+      return CrossEntropySum(logits, batch.labels, options);
+    case model::Problem::kMultiLabel:
+      return BinaryCrossEntropySum(logits, batch.targets);
+    case model::Problem::kRegression:
+      return SquaredErrorSum(logits, batch.targets);
+  }
+  return 0;
+}
+
+std::int64_t ProblemItems(model::Problem problem, const model::Batch& batch) {
+  return problem == model::Problem::kSingleLabel ? CountItems(batch.labels) : batch.rows;
 }
 
 }  // namespace tutti::train

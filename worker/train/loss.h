@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "worker/model/model.h"
+
 namespace tutti::train {
 
 // logits are [N, V]; `grad` is as large or empty (not asked for) and is overwritten.
@@ -32,5 +34,11 @@ double SquaredErrorSum(const Logits& logits, std::span<const float> targets);
 
 // How many targets are not model::kIgnoreLabel.
 std::int64_t CountItems(std::span<const std::int64_t> targets);
+
+// The one of these that `problem` means, on the labels or targets of `batch`; smoothing is of
+// single labels only.
+double ProblemSum(model::Problem problem, const Logits& logits, const model::Batch& batch,
+                  const CrossEntropyOptions& options = {});
+std::int64_t ProblemItems(model::Problem problem, const model::Batch& batch);
 
 }  // namespace tutti::train

@@ -1,0 +1,129 @@
+#include "worker/model/load.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "common/base/check.h"
+#include "worker/model/random.h"
+#include "worker/safetensors/convert.h"
+#include "worker/safetensors/model_weights.h"
+
+namespace tutti::model {
+namespace {
+
+using safetensors::ModelWeights;
+using safetensors::Tensor;
+
+std::string ShapeText(std::span<const std::int64_t> shape) {
+  std::string text = "[";
+  for (const std::int64_t size : shape) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  }
+  return text + "]";
+}
+
+std::string ModernName(std::string_view name) {
+  for (const auto& [from, to] :
+       {std::pair<std::string_view, std::string_view>{".gamma", ".weight"}, {".beta", ".bias"}}) {
+    if (name.ends_with(from)) {
+      return std::string(name.substr(0, name.size() - from.size())) + std::string(to);
+    }
+  }
+  return std::string(name);
+}
+
+// The parameter that a checkpoint calls `name`; null: none.
+const ParameterInfo* ParameterOf(const Model& model, std::string_view name) {
+  const std::string modern = ModernName(name);
+  if (const ParameterInfo* found = model.layout().Find(modern)) return found;
+  return model.layout().Find(model.checkpoint_names().base + modern);
+}
+
+bool IsIgnored(const CheckpointNames& names, std::string_view name) {
+  if (name.starts_with(names.base)) name.remove_prefix(names.base.size());
+  return std::ranges::any_of(
+      names.ignored, [name](const std::string& prefix) { return name.starts_with(prefix); });
+}
+
+using Sources = std::map<std::string_view, std::string>;  // parameter -> tensor
+
+Result<Sources> MatchNames(const Model& model, const ModelWeights& weights, LoadedWeights& loaded,
+                           const std::string& where) {
+  Sources sources;
+  for (const std::string& name : weights.Names()) {
+    const ParameterInfo* parameter = ParameterOf(model, name);
+    if (parameter != nullptr) {
+      const auto [at, added] = sources.emplace(parameter->name, name);
+      if (added) continue;
+      return Fail(ErrorCode::kInvalid, at->second + " and " + name + " are both " + parameter->name,
+                  where);
+    }
+    if (!IsIgnored(model.checkpoint_names(), name)) {
+      return Fail(
+          ErrorCode::kInvalid,
+          "the tensor " + name + " does not belong to " + model.checkpoint_names().architecture,
+          where, "check model_type and num_hidden_layers in config.json");
+    }
+    loaded.ignored.push_back(name);
+  }
+  return sources;
+}
+
+Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where,
+               std::span<float> out) {
+  if (!std::ranges::equal(tensor.shape, parameter.shape)) {
+    return Fail(ErrorCode::kInvalid,
+                std::string(tensor.name) + " is " + ShapeText(tensor.shape) + ", the model's is " +
+                    ShapeText(parameter.shape),
+                where,
+                parameter.fresh_deviation ? "a head of other labels: remove it from the checkpoint "
+                                            "to start a fresh one"
+                                          : "config.json and the weights do not belong together");
+  }
+  TUTTI_RETURN_IF_ERROR(safetensors::ToFloat32(tensor, out));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (std::isfinite(out[i])) continue;
+    return Fail(ErrorCode::kInvalid,
+                std::string(tensor.name) + " holds " +
+                    (std::isnan(out[i]) ? "NaN" : "an infinity") + " at element " +
+                    std::to_string(i),
+                where, "the checkpoint is broken: start from another one");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
+                                  std::uint64_t seed, std::span<float> params) {
+  const ParameterLayout& layout = model.layout();
+  TUTTI_CHECK(params.size() == static_cast<std::size_t>(layout.total()), "params hold ",
+              params.size(), " floats, the layout ", layout.total());
+  const std::string where = directory.string();
+  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
+  LoadedWeights loaded;
+  TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
+  std::ranges::fill(params, 0.0F);
+  for (const ParameterInfo& parameter : layout.parameters()) {
+    const auto out = params.subspan(static_cast<std::size_t>(parameter.offset),
+                                    static_cast<std::size_t>(parameter.count));
+    const auto source = sources.find(parameter.name);
+    if (source != sources.end()) {
+      TUTTI_ASSIGN_OR_RETURN(const Tensor tensor, weights.Find(source->second));
+      TUTTI_RETURN_IF_ERROR(FillOne(parameter, tensor, where, out));
+    } else if (parameter.fresh_deviation) {
+      FillNormal(HashSeed(seed, parameter.name), *parameter.fresh_deviation, out);
+      loaded.fresh.push_back(parameter.name);
+    } else {
+      return Fail(ErrorCode::kInvalid, "the weights lack " + parameter.name, where,
+                  "config.json and the weights do not belong together");
+    }
+  }
+  return loaded;
+}
+
+}  // namespace tutti::model
