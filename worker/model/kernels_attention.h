@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/model/kernels.h"
+#include "worker/model/kernels_functions.h"
 #include "worker/model/kernels_rows.h"
 #include "worker/model/kernels_vector.h"
 
