@@ -112,6 +112,8 @@ Families::Families()
       sse_dropped_events(Counter(registry, "tutti_sse_dropped_events_total",
                                  "Events a slow or late client could not get")),
       auth_failures(Counter(registry, "tutti_auth_failures_total",
-                            "Requests refused for their token, host or origin")) {}
+                            "Requests refused for their token, host or origin")),
+      wire_dropped_frames(Counter(registry, "tutti_wire_dropped_frames_total",
+                                  "Frames from workers that could not be read, by reason")) {}
 
 }  // namespace tutti::metrics

@@ -92,6 +92,8 @@ struct Families {
   Counters& sse_dropped_events;
   Counters& auth_failures;
 
+  Counters& wire_dropped_frames;
+
   // What nodes have: remembered so that Forget can remove it.
   std::mutex nodes_mutex;
   std::map<std::string, std::map<Gauges*, std::vector<prometheus::Gauge*>>, std::less<>>

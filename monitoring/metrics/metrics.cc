@@ -229,6 +229,10 @@ void HttpMetrics::AuthFailure(std::string_view reason) {
   f_.auth_failures.Add({{"reason", Label(reason)}}).Increment();
 }
 
+void WireMetrics::FrameDropped(std::string_view reason) {
+  f_.wire_dropped_frames.Add({{"reason", Label(reason)}}).Increment();
+}
+
 Metrics::Metrics(std::string_view version, std::string_view revision)
     : families_(std::make_unique<Families>()),
       job_series_(std::make_unique<JobSeries>(*families_)),
@@ -238,7 +242,8 @@ Metrics::Metrics(std::string_view version, std::string_view revision)
       nodes(*families_),
       training(*families_, *job_series_),
       checkpoints(*families_, *job_series_),
-      http(*families_) {
+      http(*families_),
+      wire(*families_) {
   families_->build_info.Add({{"version", Label(version)}, {"revision", Label(revision)}}).Set(1);
 }
 Metrics::~Metrics() = default;

@@ -141,6 +141,15 @@ class HttpMetrics {
   Families& f_;
 };
 
+class WireMetrics {
+ public:
+  explicit WireMetrics(Families& families) : f_(families) {}
+  void FrameDropped(std::string_view reason);  // malformed, parts
+
+ private:
+  Families& f_;
+};
+
 class Metrics {
  public:
   Metrics(std::string_view version, std::string_view revision);
@@ -169,6 +178,7 @@ class Metrics {
   TrainingMetrics training;
   CheckpointMetrics checkpoints;
   HttpMetrics http;
+  WireMetrics wire;
 };
 
 }  // namespace tutti::metrics

@@ -70,6 +70,7 @@ void Fill(Metrics& m) {
   m.http.SseSubscribers(1);
   m.http.SseDropped(2);
   m.http.AuthFailure("token");
+  m.wire.FrameDropped("malformed");
 }
 
 TEST(Metrics, WritesPrometheusText) {
