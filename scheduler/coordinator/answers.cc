@@ -1,0 +1,64 @@
+#include "scheduler/coordinator/answers.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "scheduler/coordinator/job_json.h"
+
+namespace tutti::coordinator {
+
+using nlohmann::json;
+
+void AnswerJob(Api& api, const http::Responder& responder, const std::string& text, int status) {
+  AnswerRead(
+      api, responder, [&api, text](const View& view) { return api.jobs.Find(view, text); },
+      [&api, status](const JobView& job) {
+        return http::Json(status, JobJson(job, api.models_dir()));
+      });
+}
+
+void DoOrRefuse(Api& api, const http::Responder& responder, Work work) {
+  if (api.loop.Do(std::move(work))) return;
+  responder.Send(Error{ErrorCode::kUnavailable,
+                       "the coordinator takes no more requests now",
+                       {},
+                       "try again in a moment"});
+}
+
+Status CheckKeys(const json& body, std::initializer_list<std::string_view> known) {
+  if (!body.is_object()) return Fail(ErrorCode::kInvalid, "the body must be a JSON object");
+  for (const auto& [name, value] : body.items()) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return Fail(ErrorCode::kInvalid, "unknown member '" + name + "'", "#/" + name);
+    }
+  }
+  return {};
+}
+
+Result<std::int64_t> NumberIn(const json& body, const char* name, std::int64_t min,
+                              std::int64_t max, std::optional<std::int64_t> missing) {
+  const auto found = body.find(name);
+  const std::string where = std::string("#/") + name;
+  if (found == body.end() || found->is_null()) {
+    if (missing) return *missing;
+    return Fail(ErrorCode::kInvalid, "is required", where);
+  }
+  const bool fits = found->is_number_integer() &&
+                    (!found->is_number_unsigned() ||
+                     found->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX));
+  const std::int64_t value = fits ? found->get<std::int64_t>() : 0;
+  if (!fits || value < min || value > max) {
+    return Fail(
+        ErrorCode::kInvalid,
+        "must be a whole number between " + std::to_string(min) + " and " + std::to_string(max),
+        where);
+  }
+  return value;
+}
+
+const json& BodyOf(const http::Request& request) {
+  static const json kEmpty = json::object();
+  return request.json == nullptr ? kEmpty : *request.json;
+}
+
+}  // namespace tutti::coordinator

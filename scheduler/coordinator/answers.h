@@ -1,0 +1,49 @@
+// How handlers answer: read on the loop's thread, render off it. Any thread.
+#pragma once
+
+#include <boost/asio/post.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+
+#include "scheduler/coordinator/api.h"
+
+namespace tutti::coordinator {
+
+// Answers with `render(read(view))`: `read` runs on the loop's thread and copies, `render` on a
+// render thread.
+template <typename ReadFn, typename RenderFn>
+void AnswerRead(Api& api, const http::Responder& responder, ReadFn read, RenderFn render) {
+  api.loop.Read([&api, responder, read = std::move(read),
+                 render = std::move(render)](const Result<View>& view) {
+    if (!view) {
+      responder.Send(view.error());
+      return;
+    }
+    auto result = read(*view);
+    if (!result) {
+      responder.Send(result.error());
+      return;
+    }
+    auto copy = std::make_shared<std::decay_t<decltype(*result)>>(std::move(*result));
+    boost::asio::post(api.render, [responder, render, copy] { responder.Send(render(*copy)); });
+  });
+}
+
+// The job object.
+void AnswerJob(Api& api, const http::Responder& responder, const std::string& text, int status);
+
+// Runs on the loop's thread; 503 when the loop takes no more.
+void DoOrRefuse(Api& api, const http::Responder& responder, Work work);
+
+// Members of a request's body: kInvalid for keys not in `known`, for a body that is no object.
+Status CheckKeys(const nlohmann::json& body, std::initializer_list<std::string_view> known);
+// A whole number of the body in [min, max]; `missing` when it is not there. kInvalid.
+Result<std::int64_t> NumberIn(const nlohmann::json& body, const char* name, std::int64_t min,
+                              std::int64_t max, std::optional<std::int64_t> missing);
+// The request's body, `{}` when none came.
+const nlohmann::json& BodyOf(const http::Request& request);
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,54 @@
+// The native HTTP API (docs/formats/http-api.md): the coordinator's routes. Handlers parse on the
+// server's threads, decide and read on the loop's, and render on the render threads.
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "scheduler/coordinator/job_view.h"
+#include "scheduler/coordinator/loop.h"
+#include "scheduler/coordinator/measures.h"
+#include "scheduler/coordinator/models.h"
+#include "scheduler/coordinator/rank_logs.h"
+#include "scheduler/coordinator/waiters.h"
+#include "scheduler/coordinator/workers.h"
+#include "scheduler/http/events.h"
+#include "scheduler/http/router.h"
+
+namespace tutti::coordinator {
+
+// What handlers use; all of it outlives the server.
+struct Api {
+  Loop& loop;
+  JobReader& jobs;     // of the loop's thread
+  Workers& workers;    // of the loop's thread
+  Waiters& waiters;    // of the loop's thread
+  Measures& measures;  // of the loop's thread
+  Models& models;
+  RankLogs& logs;
+  http::EventHub& events;
+  const registry::BlobStore& blobs;
+  const registry::ModelStore& model_store;
+  metrics::Metrics& metrics;
+  boost::asio::thread_pool& render;
+  std::filesystem::path data_dir;
+
+  std::filesystem::path models_dir() const { return data_dir / "models"; }
+};
+
+// Every route, the registry's and the document itself too. `api` outlives the router.
+void RegisterRoutes(http::Router& router, Api& api);
+
+void RegisterJobRoutes(http::Router& router, Api& api);
+void RegisterActionRoutes(http::Router& router, Api& api);
+void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
+void RegisterClusterRoutes(http::Router& router, Api& api);
+void RegisterToolRoutes(http::Router& router, Api& api);
+void AddSchemas(http::Router& router);
+
+// Durable events from the journal, for clients that ask for more than the hub remembers.
+http::OlderEvents OlderEventsFrom(Loop& loop);
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,258 @@
+// The cluster: health, metrics, workers, queues, draining.
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/version/version.h"
+#include "scheduler/coordinator/answers.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+struct WorkerRow {
+  core::Node node;
+  std::optional<core::NodeSeen> seen;
+  std::map<std::string, std::string> labels;
+  std::map<JobId, std::uint32_t> ranks;  // of gangs in the ledger, on this node
+  bool draining = false;
+};
+
+json TextOrNull(const std::string& text) { return text.empty() ? json() : json(text); }
+template <typename Count>
+json CountOrNull(Count count) {
+  return count == 0 ? json() : json(count);
+}
+
+Result<std::vector<WorkerRow>> ReadWorkers(Api& api, const View& view) {
+  const core::State& state = *view.state;
+  std::vector<WorkerRow> rows;
+  for (const auto& [id, node] : state.ledger.nodes) {
+    WorkerRow row{.node = node, .seen = {}, .labels = {}, .ranks = {}};
+    row.draining = state.liveness.draining;
+    if (const auto seen = state.liveness.nodes.find(id); seen != state.liveness.nodes.end()) {
+      row.seen = seen->second;
+    }
+    if (const Session* session = api.workers.Of(id)) row.labels = session->labels;
+    for (const JobId job : node.gangs) {
+      for (const core::GangMember& member : core::ActiveGang(state.ledger.jobs.at(job))->members) {
+        if (member.node == id) row.ranks[job] += member.ranks;
+      }
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+json WorkerJson(const WorkerRow& row) {
+  json gangs = json::array();
+  if (row.seen) {
+    for (const core::GangSeen& gang : row.seen->gangs) {
+      const auto known = row.ranks.find(gang.job);
+      gangs.push_back({{"job", gang.job.ToString()},
+                       {"attempt", Number(gang.attempt)},
+                       {"ranks", known == row.ranks.end() ? gang.rank_pids.size() : known->second},
+                       {"stopping", gang.stopping},
+                       {"rank_pids", gang.rank_pids}});
+    }
+  }
+  const bool seen = row.seen.has_value();
+  return {{"id", row.node.id.ToString()},
+          {"name", row.node.name},
+          {"state", core::ToString(row.node.state)},
+          {"version", row.node.version},
+          {"slots", row.node.slots},
+          {"slots_used", row.node.slots_used},
+          {"cores", row.node.cores},
+          {"memory_bytes", CountOrNull(row.node.memory_bytes)},
+          {"memory_bytes_used", seen ? CountOrNull(row.seen->memory_used_bytes) : json()},
+          {"disk_free_bytes", seen ? CountOrNull(row.seen->disk_free_bytes) : json()},
+          {"cpu_model", TextOrNull(row.node.cpu_model)},
+          {"numerics_fingerprint", TextOrNull(row.node.numerics_fingerprint)},
+          {"pid", seen ? CountOrNull(row.seen->pid) : json()},
+          {"zygote_pid", seen ? CountOrNull(row.seen->zygote_pid) : json()},
+          {"last_seen_at", seen ? json(row.seen->last_seen_at.ToRfc3339()) : json()},
+          {"draining", row.draining},
+          {"labels", row.labels},
+          {"gangs", std::move(gangs)}};
+}
+
+struct ClusterRow {
+  std::uint64_t generation = 0;
+  std::string_view policy;
+  bool read_only = false;
+  std::uint64_t slots = 0;
+  std::uint64_t slots_used = 0;
+  std::map<std::string_view, std::uint64_t> jobs;
+};
+
+Result<ClusterRow> ReadCluster(const View& view) {
+  const core::State& state = *view.state;
+  ClusterRow row;
+  row.generation = state.ledger.generation;
+  row.policy = state.policy.name;
+  row.read_only = view.read_only;
+  for (const auto& [id, node] : state.ledger.nodes) {
+    if (node.state != core::NodeState::kUp) continue;
+    row.slots += node.slots;
+    row.slots_used += node.slots_used;
+  }
+  for (const std::string_view name : spec::JobStateNames()) row.jobs[name] = 0;
+  for (const auto& [id, job] : state.ledger.jobs) {
+    ++row.jobs[spec::ToString(core::StateOf(state.ledger, job))];
+  }
+  return row;
+}
+
+json ClusterJson(const ClusterRow& row, const std::filesystem::path& data_dir) {
+  return {{"version", Version()},
+          {"revision", Revision()},
+          {"generation", row.generation},
+          {"data_dir", data_dir.string()},
+          {"policy", row.policy},
+          {"read_only", row.read_only},
+          {"slots", {{"total", row.slots}, {"used", row.slots_used}}},
+          {"jobs", row.jobs}};
+}
+
+struct QueueRow {
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
+  std::uint64_t slots_used = 0;
+};
+using QueueRows = std::map<std::string, QueueRow>;
+
+Result<QueueRows> ReadQueues(const View& view) {
+  const core::Ledger& ledger = view.state->ledger;
+  QueueRows rows = {{"default", {}}};
+  for (const auto* waiting : {&ledger.validating, &ledger.queued}) {
+    for (const core::QueueKey& key : *waiting) {
+      ++rows[ledger.jobs.at(key.job).request.queue].queued;
+    }
+  }
+  for (const JobId id : ledger.active) {
+    const core::Job& job = ledger.jobs.at(id);
+    QueueRow& row = rows[job.request.queue];
+    ++row.running;
+    row.slots_used += std::uint64_t{core::ActiveGang(job)->size} * job.request.cpus_per_rank;
+  }
+  return rows;
+}
+
+json QueuesJson(const QueueRows& rows) {
+  json data = json::array();
+  for (const auto& [name, row] : rows) {
+    data.push_back({{"name", name},
+                    {"queued", row.queued},
+                    {"running", row.running},
+                    {"slots_used", row.slots_used}});
+  }
+  return {{"data", std::move(data)}};
+}
+
+void Drain(Api& api, const http::Responder& responder) {
+  DoOrRefuse(api, responder, [&api, responder](Round& round) {
+    round.Observe(core::DrainBegun{});
+    const Result<core::Reply> reply = round.Step(core::DrainAll{});
+    round.After([&api, responder, reply](const Status& stored) {
+      if (!stored || !reply) {
+        responder.Send(stored ? reply.error() : stored.error());
+        return;
+      }
+      AnswerRead(
+          api, responder,
+          [](const View& view) -> Result<std::size_t> { return view.state->ledger.active.size(); },
+          [](std::size_t running) {
+            return http::Json(200, {{"running", running}});
+          });
+    });
+  });
+}
+
+http::Response Health(const Api& api) {
+  return http::Json(
+      200, {{"status", "ok"}, {"version", Version()}, {"read_only", api.loop.read_only()}});
+}
+
+void MetricsText(Api& api, const http::Responder& responder) {
+  AnswerRead(
+      api, responder,
+      [&api](const View& view) -> Result<bool> {
+        api.measures.Refresh(view);
+        return true;
+      },
+      [&api](bool) {
+        return http::Text(200, api.metrics.ToText(), std::string(metrics::Metrics::kTextType));
+      });
+}
+
+constexpr const char* kHealthSchema = R"({"type": "object",
+  "required": ["status", "version", "read_only"], "properties": {
+  "status": {"type": "string"}, "version": {"type": "string"},
+  "read_only": {"type": "boolean"}}})";
+constexpr const char* kDrainSchema = R"({"type": "object", "required": ["running"],
+  "properties": {"running": {"type": "integer", "minimum": 0}}})";
+constexpr const char* kQueuesSchema = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "array", "items": {"type": "object",
+  "required": ["name", "queued", "running", "slots_used"], "properties": {
+  "name": {"type": "string"}, "queued": {"type": "integer"}, "running": {"type": "integer"},
+  "slots_used": {"type": "integer"}}}}}})";
+constexpr const char* kWorkersSchema = R"({"type": "object", "required": ["data"],
+  "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Worker"}}}})";
+
+}  // namespace
+
+void RegisterClusterRoutes(http::Router& router, Api& api) {
+  router.Add({.path = "/healthz",
+              .summary = "Whether the coordinator serves",
+              .response_schema = kHealthSchema,
+              .auth = false,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                responder.Send(Health(api));
+              }});
+  router.Add({.path = "/metrics",
+              .summary = "Prometheus metrics",
+              .response_type = "text/plain",
+              .auth = false,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                MetricsText(api, responder);
+              }});
+  router.Add({.path = "/api/v1/cluster",
+              .summary = "The cluster in numbers",
+              .response_schema = R"({"$ref": "#/components/schemas/Cluster"})",
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(api, responder, ReadCluster, [&api](const ClusterRow& row) {
+                  return http::Json(200, ClusterJson(row, api.data_dir));
+                });
+              }});
+  router.Add({.path = "/api/v1/workers",
+              .summary = "Workers, also those that were lost or left",
+              .response_schema = kWorkersSchema,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(
+                    api, responder, [&api](const View& view) { return ReadWorkers(api, view); },
+                    [](const std::vector<WorkerRow>& rows) {
+                      json data = json::array();
+                      for (const WorkerRow& row : rows) data.push_back(WorkerJson(row));
+                      return http::Json(200, {{"data", std::move(data)}});
+                    });
+              }});
+  router.Add({.path = "/api/v1/queues",
+              .summary = "Queues and what they hold",
+              .response_schema = kQueuesSchema,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(api, responder, ReadQueues,
+                           [](const QueueRows& rows) { return http::Json(200, QueuesJson(rows)); });
+              }});
+  router.Add(
+      {.method = http::Method::kPost,
+       .path = "/api/v1/drain",
+       .summary = "Every gang checkpoints and nothing is placed any more; how many still run",
+       .response_schema = kDrainSchema,
+       .handler = [&api](const http::Request&, const http::Responder& responder) {
+         Drain(api, responder);
+       }});
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,199 @@
+// Submitting jobs, listing and showing them, waiting for them.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/digest/sha256.h"
+#include "jobs/spec/states.h"
+#include "scheduler/coordinator/answers.h"
+#include "scheduler/coordinator/job_json.h"
+#include "scheduler/coordinator/random_bits.h"
+#include "scheduler/coordinator/submission.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kListDefault = 100;
+constexpr std::size_t kListMax = 1000;
+constexpr std::uint64_t kWaitMaxMs = 60'000;
+constexpr std::size_t kKeyMax = 256;  // characters of an idempotency key
+constexpr int kIdTries = 4;
+constexpr const char* kJobSchema = R"({"$ref": "#/components/schemas/Job"})";
+
+// "queued,running" → states.
+Result<std::vector<spec::JobState>> StatesIn(std::string_view text) {
+  std::vector<spec::JobState> states;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view word = text.substr(0, comma);
+    const auto state = spec::ParseJobState(word);
+    if (!state) {
+      return Fail(ErrorCode::kInvalid, "there is no state '" + std::string(word) + "'", "state");
+    }
+    states.push_back(*state);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  return states;
+}
+
+Result<JobFilter> FilterOf(const http::Request& request) {
+  JobFilter filter;
+  TUTTI_ASSIGN_OR_RETURN(filter.states, StatesIn(request.Query("state").value_or("")));
+  filter.name = request.Query("name").value_or("");
+  TUTTI_ASSIGN_OR_RETURN(filter.all, request.QueryFlag("all"));
+  TUTTI_ASSIGN_OR_RETURN(filter.before, request.QueryNumber("before", 0));
+  TUTTI_ASSIGN_OR_RETURN(const std::uint64_t limit, request.QueryNumber("limit", kListDefault));
+  if (limit == 0 || limit > kListMax) {
+    return Fail(ErrorCode::kInvalid, "must be between 1 and " + std::to_string(kListMax), "limit");
+  }
+  filter.limit = limit;
+  return filter;
+}
+
+void ListJobs(Api& api, const http::Request& request, const http::Responder& responder) {
+  const auto filter = FilterOf(request);
+  if (!filter) {
+    responder.Send(filter.error());
+    return;
+  }
+  AnswerRead(
+      api, responder,
+      [&api, filter = *filter](const View& view) { return api.jobs.List(view, filter); },
+      [&api](const JobPage& page) {
+        json data = json::array();
+        for (const JobView& job : page.jobs) data.push_back(JobJson(job, api.models_dir()));
+        return http::Json(
+            200, {{"data", std::move(data)}, {"next", page.next ? json(*page.next) : json()}});
+      });
+}
+
+void ShowSpec(Api& api, const http::Request& request, const http::Responder& responder) {
+  AnswerRead(
+      api, responder,
+      [text = request.Param("job")](const View& view) { return JobReader::FindJob(view, text); },
+      [](const core::Job& job) { return http::Text(200, job.spec_json, "application/json"); });
+}
+
+void WaitForJob(Api& api, const http::Request& request, const http::Responder& responder) {
+  const auto timeout_ms = request.QueryNumber("timeout_ms", kWaitMaxMs);
+  if (!timeout_ms) {
+    responder.Send(timeout_ms.error());
+    return;
+  }
+  const Instant deadline =
+      MonotonicNow() + std::chrono::milliseconds(std::min(*timeout_ms, kWaitMaxMs));
+  api.loop.Read([&api, responder, deadline, text = request.Param("job")](const Result<View>& view) {
+    if (!view) {
+      responder.Send(view.error());
+      return;
+    }
+    const auto job = JobReader::FindJob(*view, text);
+    if (!job) {
+      responder.Send(job.error());
+      return;
+    }
+    const auto answer = [&api, responder, id = job->id.ToString()] {
+      AnswerJob(api, responder, id, 200);
+    };
+    if (core::IsFinished(*job)) return answer();
+    api.waiters.Add(job->id, deadline, answer);
+  });
+}
+
+void Submit(Api& api, const http::Responder& responder, core::Submit input, int tries) {
+  DoOrRefuse(api, responder, [&api, responder, input, tries](Round& round) {
+    auto reply = round.Step(input);
+    round.After([&api, responder, input, tries, reply](const Status& stored) {
+      if (!stored) {
+        responder.Send(stored.error());
+      } else if (reply) {
+        const auto& job = std::get<core::JobReply>(*reply);
+        AnswerJob(api, responder, job.job.ToString(), job.created ? 201 : 200);
+      } else if (reply.error().code == ErrorCode::kUnavailable && tries > 1) {
+        core::Submit again = input;
+        again.job = JobId(RandomBits());
+        Submit(api, responder, std::move(again), tries - 1);
+      } else {
+        responder.Send(reply.error());
+      }
+    });
+  });
+}
+
+void SubmitJob(Api& api, const http::Request& request, const http::Responder& responder) {
+  const json& body = BodyOf(request);
+  const auto refuse = [&](const Error& error) { responder.Send(error); };
+  if (const Status keys = CheckKeys(body, {"spec", "hold"}); !keys) return refuse(keys.error());
+  const auto hold = body.find("hold");
+  if (hold != body.end() && !hold->is_boolean()) {
+    return refuse({ErrorCode::kInvalid, "must be true or false", "#/hold"});
+  }
+  const std::string key(request.Header("idempotency-key").value_or(""));
+  if (key.size() > kKeyMax) {
+    return refuse({ErrorCode::kInvalid, "has more than " + std::to_string(kKeyMax) + " characters",
+                   "Idempotency-Key"});
+  }
+  const auto job = ReadSpec(body);
+  if (!job) {
+    responder.Send(http::ErrorResponse(job.error()));
+    return;
+  }
+  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) return refuse(inputs.error());
+  core::Submit input = SubmitOf(*job, request.user);
+  input.held = hold != body.end() && hold->get<bool>();
+  input.idempotency_key = key;
+  // Of the parsed body: how it was spaced and ordered is no difference.
+  input.body_digest = Sha256Of(body.dump()).ToString();
+  Submit(api, responder, std::move(input), kIdTries);
+}
+
+}  // namespace
+
+void RegisterJobRoutes(http::Router& router, Api& api) {
+  router.Add({.path = "/api/v1/jobs",
+              .summary = "Jobs, newest first; finished ones of the last hour, or all",
+              .response_schema = R"({"type": "object", "required": ["data", "next"],
+                "properties": {"data": {"type": "array", "items":
+                  {"$ref": "#/components/schemas/Job"}},
+                "next": {"type": ["integer", "null"], "description": "for ?before="}}})",
+              .query = {"state", "name", "limit", "before", "all"},
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                ListJobs(api, request, responder);
+              }});
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/jobs",
+              .summary = "Submits a job; with an Idempotency-Key that made one before, that one",
+              .request_schema = R"({"type": "object", "required": ["spec"], "properties": {
+                "spec": {"type": "object", "description": "a resolved spec with its inputs"},
+                "hold": {"type": "boolean"}}, "additionalProperties": false})",
+              .response_schema = kJobSchema,
+              .status = 201,
+              .body = http::Body::kJson,
+              .body_max = Bytes{4 << 20},
+              .run_on = http::RunOn::kPool,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                SubmitJob(api, request, responder);
+              }});
+  router.Add({.path = "/api/v1/jobs/{job}",
+              .summary = "A job, by id, unique prefix of it, or name (the newest)",
+              .response_schema = kJobSchema,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                AnswerJob(api, responder, request.Param("job"), 200);
+              }});
+  router.Add({.path = "/api/v1/jobs/{job}/spec",
+              .summary = "A job's resolved spec",
+              .response_schema = R"({"type": "object"})",
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                ShowSpec(api, request, responder);
+              }});
+  router.Add({.path = "/api/v1/jobs/{job}/wait",
+              .summary = "The job once it has finished or the time (60 s at most) is over",
+              .response_schema = kJobSchema,
+              .query = {"timeout_ms"},
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                WaitForJob(api, request, responder);
+              }});
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,231 @@
+// Engine tools on behalf of users: a dry run's inspect, trying and evaluating a model.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "scheduler/coordinator/answers.h"
+#include "scheduler/coordinator/inspection.h"
+#include "scheduler/coordinator/job_json.h"
+#include "scheduler/coordinator/submission.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr Duration kTryDeadline = std::chrono::minutes(2);
+constexpr Duration kEvalDeadline = std::chrono::minutes(30);
+constexpr std::size_t kTextsMax = 10'000;
+constexpr std::int64_t kTopKMax = 10'000;
+
+// A tool's own "not found" is about its input, not about the route.
+Error ForAnswer(Error error) {
+  if (error.code == ErrorCode::kNotFound) error.code = ErrorCode::kInvalid;
+  return error;
+}
+
+using Shape = std::function<http::Response(const json& answer)>;
+
+http::Response AsItIs(const json& answer) { return http::Json(200, answer); }
+
+void RunTool(Api& api, const http::Responder& responder, ToolCall call, Shape shape) {
+  DoOrRefuse(api, responder,
+             [&api, responder, call = std::move(call), shape = std::move(shape)](Round& round) {
+               api.workers.tools().Start(
+                   call, std::nullopt, round.now(),
+                   [responder, shape](Round&, const Result<json>& answer) {
+                     responder.Send(answer ? shape(*answer)
+                                           : http::ErrorResponse(ForAnswer(answer.error())));
+                   });
+             });
+}
+
+void InspectSpec(Api& api, const http::Request& request, const http::Responder& responder) {
+  const json& body = BodyOf(request);
+  if (const Status keys = CheckKeys(body, {"spec"}); !keys) {
+    responder.Send(keys.error());
+    return;
+  }
+  const auto job = ReadSpec(body);
+  if (!job) {
+    responder.Send(http::ErrorResponse(job.error()));
+    return;
+  }
+  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) {
+    responder.Send(inputs.error());
+    return;
+  }
+  const auto shape = [](const json& answer) {
+    json estimate = EstimateJson(ReadEstimate(answer));
+    estimate["start_at"] = nullptr;
+    estimate["end_at"] = nullptr;
+    return http::Json(200, {{"estimate", std::move(estimate)}, {"report", answer}});
+  };
+  DoOrRefuse(
+      api, responder,
+      [&api, responder, shape, call = InspectCall(*job),
+       submit = SubmitOf(*job, request.user)](Round& round) {
+        // What a submit would say, without doing it.
+        const auto outcome = core::Step(round.state(), core::Input{WallNow(), submit}, round.now());
+        if (!outcome) {
+          responder.Send(outcome.error());
+          return;
+        }
+        RunTool(api, responder, call, shape);
+      });
+}
+
+// The model's files below "model/".
+Result<registry::ModelRecord> RecordOf(const Api& api, const std::string& text) {
+  const auto records = api.models.Records();
+  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord* record, registry::FindModel(*records, text));
+  return *record;
+}
+
+ToolCall CallOn(const registry::ModelRecord& record, std::string tool) {
+  ToolCall call{.tool = std::move(tool), .request = {{"model_dir", "model"}}, .files = {}};
+  for (const registry::ModelFile& file : record.files) {
+    call.files.push_back({"model/" + file.path, file.digest.ToString(),
+                          static_cast<std::uint64_t>(file.size.count)});
+  }
+  return call;
+}
+
+Status CheckTexts(const json& body) {
+  const auto texts = body.find("texts");
+  const bool good =
+      texts != body.end() && texts->is_array() && !texts->empty() && texts->size() <= kTextsMax &&
+      std::all_of(texts->begin(), texts->end(), [](const json& text) { return text.is_string(); });
+  if (good) return {};
+  return Fail(ErrorCode::kInvalid, "must be a list of 1 to " + std::to_string(kTextsMax) + " texts",
+              "#/texts");
+}
+
+Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
+  const json& body = BodyOf(request);
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k"}));
+  TUTTI_RETURN_IF_ERROR(CheckTexts(body));
+  TUTTI_ASSIGN_OR_RETURN(const std::int64_t top_k, NumberIn(body, "top_k", 1, kTopKMax, 0));
+  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record, RecordOf(api, request.Param("model")));
+  ToolCall call = CallOn(record, "try");
+  call.request["texts"] = body["texts"];
+  if (top_k != 0) call.request["top_k"] = top_k;
+  call.deadline = kTryDeadline;
+  return call;
+}
+
+struct EvalRequest {
+  ToolCall call;
+  JobId job;  // whose spec has columns and max_length
+};
+
+Result<EvalRequest> EvalCall(const Api& api, const http::Request& request) {
+  const json& body = BodyOf(request);
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"data"}));
+  const auto data = body.find("data");
+  const bool good = data != body.end() && data->is_object() && data->contains("path") &&
+                    (*data)["path"].is_string() && data->contains("digest") &&
+                    (*data)["digest"].is_string();
+  if (!good) {
+    return Fail(ErrorCode::kInvalid, "must have path and digest of an uploaded file", "#/data");
+  }
+  const auto digest = Digest::Parse((*data)["digest"].get<std::string>());
+  if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", "#/data/digest");
+  const auto size = api.blobs.Size(*digest);
+  if (!size) {
+    return Fail(ErrorCode::kInvalid, "the data was not uploaded", digest->ToString(),
+                "PUT it to /api/v1/blobs/{digest} first");
+  }
+  const std::string name =
+      std::filesystem::path((*data)["path"].get<std::string>()).filename().string();
+  const std::string place = "data/" + name;
+  TUTTI_RETURN_IF_ERROR(JoinBeneath("/", place));
+  if (name.empty()) return Fail(ErrorCode::kInvalid, "names no file", "#/data/path");
+  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record, RecordOf(api, request.Param("model")));
+  EvalRequest out{.call = CallOn(record, "eval"), .job = record.job};
+  out.call.request["data_path"] = place;
+  out.call.files.push_back({place, digest->ToString(), static_cast<std::uint64_t>(size->count)});
+  out.call.deadline = kEvalDeadline;
+  return out;
+}
+
+void EvalModel(Api& api, const http::Request& request, const http::Responder& responder) {
+  auto asked = EvalCall(api, request);
+  if (!asked) {
+    responder.Send(asked.error());
+    return;
+  }
+  api.loop.Read([&api, responder, asked = *asked](const Result<View>& view) {
+    if (!view) {
+      responder.Send(view.error());
+      return;
+    }
+    ToolCall call = asked.call;
+    if (const auto job = JobReader::FindJob(*view, asked.job.ToString())) {
+      call.request["spec"] = json::parse(job->spec_json, nullptr, false);
+    }
+    RunTool(api, responder, std::move(call), AsItIs);
+  });
+}
+
+constexpr const char* kInspectRequest = R"({"type": "object", "required": ["spec"],
+  "properties": {"spec": {"type": "object", "description": "a resolved spec with its inputs"}},
+  "additionalProperties": false})";
+constexpr const char* kInspectAnswer = R"({"type": "object", "required": ["estimate", "report"],
+  "properties": {"estimate": {"$ref": "#/components/schemas/Estimate"},
+  "report": {"type": "object"}}})";
+constexpr const char* kTryRequest = R"({"type": "object", "required": ["texts"], "properties": {
+  "texts": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+  "top_k": {"type": "integer", "minimum": 1}}, "additionalProperties": false})";
+constexpr const char* kTryAnswer = R"({"type": "object", "required": ["results"], "properties": {
+  "results": {"type": "array", "items": {"type": "array", "items": {"type": "object",
+  "required": ["label", "score"], "properties": {
+  "label": {"type": "string"}, "score": {"type": "number"}}}}}}})";
+constexpr const char* kEvalRequest = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "object", "required": ["path", "digest"], "properties": {
+  "path": {"type": "string"}, "digest": {"type": "string"},
+  "size_bytes": {"type": "integer", "minimum": 0}}}}, "additionalProperties": false})";
+constexpr const char* kEvalAnswer = R"({"type": "object",
+  "description": "the task's metrics and the rows", "additionalProperties": {"type": "number"}})";
+
+}  // namespace
+
+void RegisterToolRoutes(http::Router& router, Api& api) {
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/inspect",
+              .summary = "What inspect finds in a spec's model and data; creates nothing",
+              .request_schema = kInspectRequest,
+              .response_schema = kInspectAnswer,
+              .body = http::Body::kJson,
+              .body_max = Bytes{4 << 20},
+              .run_on = http::RunOn::kPool,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                InspectSpec(api, request, responder);
+              }});
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/models/{model}/try",
+              .summary = "What a model says of texts, best first",
+              .request_schema = kTryRequest,
+              .response_schema = kTryAnswer,
+              .body = http::Body::kJson,
+              .body_max = Bytes{8 << 20},
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                auto call = TryCall(api, request);
+                if (!call) {
+                  responder.Send(call.error());
+                  return;
+                }
+                RunTool(api, responder, std::move(*call), AsItIs);
+              }});
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/models/{model}/eval",
+              .summary = "A model's metrics on an uploaded file",
+              .request_schema = kEvalRequest,
+              .response_schema = kEvalAnswer,
+              .body = http::Body::kJson,
+              .run_on = http::RunOn::kPool,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                EvalModel(api, request, responder);
+              }});
+}
+
+}  // namespace tutti::coordinator

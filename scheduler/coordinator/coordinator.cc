@@ -1,0 +1,235 @@
+#include "scheduler/coordinator/coordinator.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/curve/keys.h"
+#include "common/version/version.h"
+#include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/api.h"
+#include "scheduler/coordinator/effects.h"
+#include "scheduler/coordinator/job_json.h"
+#include "scheduler/coordinator/worker_link.h"
+#include "scheduler/http/auth.h"
+#include "scheduler/http/server.h"
+
+namespace tutti::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kStopDeadline{2000};
+constexpr Duration kRoomDeadline = std::chrono::seconds(1);
+constexpr std::size_t kRenderThreads = 1;
+
+struct Opened {
+  curve::KeyPair keys;
+  std::string token;
+  std::unique_ptr<store::Store> store;
+};
+
+// The state database first: its lock is what keeps a second coordinator out of everything else.
+Result<Opened> OpenDirectory(const fs::path& data_dir) {
+  const fs::path own = data_dir / "coordinator";
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(own, 0700));
+  Opened opened;
+  TUTTI_ASSIGN_OR_RETURN(opened.store, store::Store::Open(own / "state.db"));
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(own / "allowed"));
+  TUTTI_ASSIGN_OR_RETURN(opened.keys, curve::LoadOrMakeKeyPair(own));
+  TUTTI_ASSIGN_OR_RETURN(opened.token, http::LoadOrMakeToken(data_dir / "token"));
+  std::error_code ignored;
+  fs::remove(own / "serving.json", ignored);  // of a life that was killed
+  return opened;
+}
+
+}  // namespace
+
+// In the order of construction.
+struct Coordinator::Parts {
+  Parts(Options given, Opened opened, registry::BlobStore blob_store)
+      : options(std::move(given)),
+        keys(std::move(opened.keys)),
+        token(std::move(opened.token)),
+        metrics(Version(), Revision()),
+        blobs(std::move(blob_store)),
+        loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
+        events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
+        progress(events, metrics),
+        logs(options.data_dir / "coordinator" / "logs") {}
+
+  Options options;
+  curve::KeyPair keys;
+  std::string token;
+  metrics::Metrics metrics;
+  registry::BlobStore blobs;
+  std::optional<registry::ModelStore> model_store;
+  std::optional<Models> models;
+  Loop loop;
+  http::EventHub events;
+  ProgressBoard progress;
+  RankLogs logs;
+  Waiters waiters;
+  Measures measures{metrics};
+  JobReader jobs{progress};
+  Workers workers{{progress, logs, blobs, metrics}};
+  std::optional<Effects> effects;
+  boost::asio::thread_pool render{kRenderThreads};
+  std::optional<Api> api;
+  http::Router router;
+  std::optional<http::Auth> auth;
+  std::unique_ptr<http::Server> server;
+  std::unique_ptr<WorkerLink> link;
+  bool stopped = false;
+
+  Status StartLoop(std::function<void(const Error&)> failed);
+  Status StartServer();
+  Status StartLink();
+  Status SayWhere() const;
+  void OnStored(const Stored& stored);
+  fs::path ServingFile() const { return options.data_dir / "coordinator" / "serving.json"; }
+};
+
+// Facts as events, metrics and answers to those who wait.
+void Coordinator::Parts::OnStored(const Stored& stored) {
+  std::uint64_t seq = stored.first_seq;
+  for (const core::Fact& fact : stored.facts) {
+    if (const auto* archived = std::get_if<core::JobArchived>(&fact)) {
+      progress.Forget(archived->job);
+    }
+    if (auto event = EventOf(seq, fact, stored.view.state->ledger)) {
+      events.Publish({.seq = seq,
+                      .job = std::move(event->job),
+                      .type = std::move(event->type),
+                      .data = std::move(event->data)});
+    }
+    ++seq;
+  }
+  measures.OnStored(stored);
+  waiters.OnStored(stored);
+}
+
+Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
+  Status loaded;
+  LoopHooks hooks;
+  hooks.tick = [this](Round& round) {
+    workers.Tick(round);
+    waiters.Tick(round.now());
+    models->Retry(round.now());
+  };
+  hooks.perform = [this](const core::Effect& effect, const View& view) {
+    effects->Perform(effect, view);
+  };
+  hooks.stored = [this](const Stored& stored) { OnStored(stored); };
+  hooks.failed = std::move(failed);
+  TUTTI_RETURN_IF_ERROR(loop.Start(std::move(hooks), [&](const View& view) {
+    events.SetLastSeq(view.store->last_seq());
+    loaded = models->Load(view);
+  }));
+  return loaded;
+}
+
+Status Coordinator::Parts::StartServer() {
+  api.emplace(Api{.loop = loop,
+                  .jobs = jobs,
+                  .workers = workers,
+                  .waiters = waiters,
+                  .measures = measures,
+                  .models = *models,
+                  .logs = logs,
+                  .events = events,
+                  .blobs = blobs,
+                  .model_store = *model_store,
+                  .metrics = metrics,
+                  .render = render,
+                  .data_dir = options.data_dir});
+  RegisterRoutes(router, *api);
+  auth.emplace(std::vector{http::TokenEntry{Sha256Of(token), "local"}}, std::vector<std::string>{});
+  http::ServerOptions server_options;
+  server_options.host = options.http.host;
+  server_options.port = options.http.port;
+  server_options.spool_dir = blobs.uploads_dir();
+  server_options.metrics = &metrics.http;
+  TUTTI_ASSIGN_OR_RETURN(server, http::Server::Start(server_options, router, *auth));
+  return {};
+}
+
+Status Coordinator::Parts::StartLink() {
+  WorkerLinkOptions link_options;
+  link_options.host = options.zmq.host;
+  link_options.port = options.zmq.port;
+  link_options.keys = keys;
+  link_options.allowed_dir = options.data_dir / "coordinator" / "allowed";
+  link_options.on_message = [this](const Peer& peer, wire::ToCoordinator message) {
+    // Shared: a work can be copied.
+    auto shared = std::make_shared<wire::ToCoordinator>(std::move(message));
+    const Work work = [this, peer, shared](Round& round) { workers.Handle(round, peer, *shared); };
+    if (loop.Do(work)) return;
+    loop.WaitForRoom(kRoomDeadline);
+    loop.Do(work);  // still no room: the worker says it again
+  };
+  link_options.on_dropped = [this](std::string_view reason) {
+    metrics.wire.FrameDropped(reason);
+    Log(kWarning, "frame_dropped", {{"reason", reason}});
+  };
+  TUTTI_ASSIGN_OR_RETURN(link, WorkerLink::Open(std::move(link_options)));
+  loop.Do([this](Round&) {
+    workers.Open({.send = [this](const std::string& route,
+                                 const wire::ToWorker& message) { link->Send(route, message); },
+                  .generation = loop.generation(),
+                  .http_url = server->Url(),
+                  .http_token = token});
+  });
+  return {};
+}
+
+Status Coordinator::Parts::SayWhere() const {
+  const nlohmann::json where = {
+      {"url", server->Url()}, {"zmq", link->endpoint()}, {"pid", ::getpid()}};
+  return WriteFileAtomically(ServingFile(), where.dump() + "\n");
+}
+
+Coordinator::Coordinator(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Coordinator::~Coordinator() { Stop(); }
+
+Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
+                                                        std::function<void(const Error&)> failed) {
+  TUTTI_ASSIGN_OR_RETURN(Opened opened, OpenDirectory(options.data_dir));
+  TUTTI_ASSIGN_OR_RETURN(registry::BlobStore blobs,
+                         registry::BlobStore::Open(options.data_dir / "coordinator"));
+  auto parts = std::make_unique<Parts>(options, std::move(opened), std::move(blobs));
+  TUTTI_ASSIGN_OR_RETURN(auto model_store,
+                         registry::ModelStore::Open(options.data_dir / "models", parts->blobs));
+  parts->model_store.emplace(std::move(model_store));
+  parts->models.emplace(*parts->model_store);
+  parts->effects.emplace(parts->loop, parts->workers, *parts->models);
+  std::unique_ptr<Coordinator> coordinator(new Coordinator(std::move(parts)));
+  TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartLoop(std::move(failed)));
+  TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartServer());
+  TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartLink());
+  TUTTI_RETURN_IF_ERROR(coordinator->parts_->SayWhere());
+  Log(kInfo, "serving",
+      {{"url", coordinator->parts_->server->Url()},
+       {"zmq", coordinator->parts_->link->endpoint()},
+       {"generation", coordinator->parts_->loop.generation()}});
+  return coordinator;
+}
+
+void Coordinator::Stop() {
+  if (std::exchange(parts_->stopped, true)) return;
+  std::error_code ignored;
+  fs::remove(parts_->ServingFile(), ignored);
+  parts_->loop.Do([this](Round&) { parts_->waiters.Release(); });
+  if (parts_->server) parts_->server->Stop(kStopDeadline);
+  parts_->loop.Stop();
+  parts_->render.join();
+  // Both send through the link, and its thread feeds the loop: it ends last.
+  parts_->logs.Stop();
+  parts_->link.reset();
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,148 @@
+#include "scheduler/coordinator/job_json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "scheduler/registry/model_store.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+json TextOrNull(std::string_view text) { return text.empty() ? json() : json(text); }
+json TimeOrNull(const std::optional<WallTime>& time) {
+  return time ? json(time->ToRfc3339()) : json();
+}
+json CountOrNull(std::uint64_t count) { return count == 0 ? json() : json(count); }
+json NumberOrNull(double number) { return std::isfinite(number) ? json(number) : json(); }
+
+json AttemptReason(const core::AttemptRecord& attempt) {
+  if (attempt.failure) return spec::ToString(*attempt.failure);
+  if (attempt.stop_why) return core::ToString(*attempt.stop_why);
+  return nullptr;
+}
+
+json AttemptsJson(const JobView& view) {
+  json list = json::array();
+  for (const core::AttemptRecord& attempt : view.job.attempts) {
+    json workers = json::array();
+    for (const NodeId node : attempt.nodes) workers.push_back(view.node_names.at(node));
+    list.push_back({{"attempt", Number(attempt.attempt)},
+                    {"ranks", attempt.ranks},
+                    {"workers", std::move(workers)},
+                    {"placed_at", attempt.placed_at.ToRfc3339()},
+                    {"started_at", TimeOrNull(attempt.started_at)},
+                    {"ended_at", TimeOrNull(attempt.ended_at)},
+                    {"reason", AttemptReason(attempt)},
+                    {"message", TextOrNull(attempt.message)},
+                    {"from_step", attempt.started_at ? json(attempt.from_step) : json()},
+                    {"bits_changed", attempt.bits_changed}});
+  }
+  return list;
+}
+
+json CheckpointsJson(const core::Job& job) {
+  json list = json::array();
+  for (const core::CheckpointRecord& checkpoint : job.checkpoints) {
+    list.push_back({{"step", checkpoint.step},
+                    {"attempt", Number(checkpoint.attempt)},
+                    {"path", checkpoint.path},
+                    {"state_digest", checkpoint.state_digest},
+                    {"size_bytes", checkpoint.size_bytes},
+                    {"committed_at", checkpoint.committed_at.ToRfc3339()}});
+  }
+  return list;
+}
+
+json ResultJson(const core::Job& job, const std::filesystem::path& models_dir) {
+  const auto* succeeded = std::get_if<core::Succeeded>(&job.phase);
+  if (succeeded == nullptr) return nullptr;
+  json metrics = json::parse(succeeded->metrics_json, nullptr, false);
+  if (!metrics.is_object()) metrics = json::object();
+  return {{"model", registry::ModelId(job.request.model_base, job.request.name, job.id)},
+          {"path", (models_dir / job.id.ToString()).string()},
+          {"digest", succeeded->model_digest},
+          {"metrics", std::move(metrics)}};
+}
+
+json EvalJson(const JobView& view) {
+  if (!view.progress || !view.progress->eval) return nullptr;
+  json out = {{"step", view.progress->eval->step}};
+  for (const auto& [name, value] : view.progress->eval->metrics) out[name] = NumberOrNull(value);
+  return out;
+}
+
+json JobEstimateJson(const JobView& view) {
+  if (!view.job.estimate) return nullptr;
+  json out = EstimateJson(*view.job.estimate);
+  out["start_at"] = nullptr;
+  out["end_at"] = nullptr;
+  const bool running = std::holds_alternative<core::Running>(view.job.phase);
+  if (running && view.progress && view.progress->progress) {
+    const double eta_ms = view.progress->progress->eta_seconds * 1000;
+    if (eta_ms >= 0 && eta_ms < 1e14) {
+      out["end_at"] = WallTime{view.now.unix_ms + static_cast<std::int64_t>(eta_ms)}.ToRfc3339();
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+json ProgressJson(const enginelink::Progress& progress) {
+  return {{"step", progress.step},
+          {"total_steps", progress.total_steps},
+          {"epoch", NumberOrNull(progress.epoch)},
+          {"loss", NumberOrNull(progress.loss)},
+          {"learning_rate", NumberOrNull(progress.learning_rate)},
+          {"grad_norm", NumberOrNull(progress.grad_norm)},
+          {"tokens_per_second", NumberOrNull(progress.tokens_per_second)},
+          {"eta_seconds", NumberOrNull(progress.eta_seconds)}};
+}
+
+json EstimateJson(const core::Estimate& estimate) {
+  return {{"memory_bytes_per_rank", CountOrNull(estimate.memory_bytes_per_rank)},
+          {"disk_bytes", CountOrNull(estimate.disk_bytes)},
+          {"total_steps", CountOrNull(estimate.total_steps)},
+          {"rows", CountOrNull(estimate.rows)},
+          {"tokens", CountOrNull(estimate.tokens)},
+          {"warnings", estimate.warnings}};
+}
+
+json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
+  const core::Job& job = view.job;
+  const core::Gang* gang = core::ActiveGang(job);
+  const bool has_progress = view.progress && view.progress->progress;
+  return {
+      {"id", job.id.ToString()},
+      {"name", job.request.name},
+      {"task", job.request.task},
+      {"model", job.request.model_base},
+      {"state", spec::ToString(view.shown.state)},
+      {"reason", TextOrNull(view.shown.reason)},
+      {"message", TextOrNull(view.shown.message)},
+      {"attempt", CountOrNull(Number(job.attempt))},
+      {"queue", job.request.queue},
+      {"priority", job.request.priority},
+      {"user", job.request.user},
+      {"held", job.held},
+      {"sequence", job.sequence},
+      {"submitted_at", job.submitted_at.ToRfc3339()},
+      {"since", job.since.ToRfc3339()},
+      {"finished_at", TimeOrNull(job.finished_at)},
+      {"ranks",
+       {{"min", job.request.ranks_min},
+        {"max", job.request.ranks_max},
+        {"current", gang == nullptr ? json() : json(gang->size)}}},
+      {"progress", has_progress ? ProgressJson(*view.progress->progress) : json()},
+      {"eval", EvalJson(view)},
+      {"estimate", JobEstimateJson(view)},
+      {"measured",
+       job.memory_peak_bytes == 0 ? json() : json{{"memory_bytes_peak", job.memory_peak_bytes}}},
+      {"attempts", AttemptsJson(view)},
+      {"checkpoints", CheckpointsJson(job)},
+      {"result", ResultJson(job, models_dir)}};
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,139 @@
+#include "scheduler/coordinator/job_view.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tutti::coordinator {
+namespace {
+
+constexpr std::size_t kExplained = 1000;   // queued jobs whose reason is worked out
+constexpr std::size_t kScannedMax = 5000;  // jobs looked at for one page
+constexpr std::size_t kArchivePage = 200;
+constexpr std::int64_t kRecentMs = 3600 * 1000;
+
+Error NoJob(std::string_view text) {
+  return {ErrorCode::kNotFound,
+          "there is no job '" + std::string(text) + "'",
+          {},
+          "'tutti ps --all' shows those there are"};
+}
+
+bool Wanted(const View& view, const core::Job& job, const JobFilter& filter, WallTime now) {
+  if (!filter.name.empty() && job.request.name != filter.name) return false;
+  if (!filter.states.empty()) {
+    const spec::JobState state = core::StateOf(view.state->ledger, job);
+    if (std::find(filter.states.begin(), filter.states.end(), state) == filter.states.end()) {
+      return false;
+    }
+  }
+  if (filter.all || !core::IsFinished(job)) return true;
+  return job.finished_at && now.unix_ms - job.finished_at->unix_ms < kRecentMs;
+}
+
+// Jobs of ledger and archive as one list, newest first.
+class NewestFirst {
+ public:
+  NewestFirst(const View& view, std::uint64_t before, bool archive)
+      : view_(view), archive_before_(before), archive_more_(archive) {
+    const auto& order = view.state->ledger.by_sequence;
+    next_ = order.rbegin();
+    if (before != 0) {
+      next_ = std::make_reverse_iterator(order.lower_bound(before));
+    }
+  }
+
+  // nullptr at the end; the job lives until the next call.
+  Result<const core::Job*> Next() {
+    if (page_.empty() && archive_more_) TUTTI_RETURN_IF_ERROR(ReadPage());
+    const core::Ledger& ledger = view_.state->ledger;
+    const bool in_ledger = next_ != ledger.by_sequence.rend();
+    if (!in_ledger && page_.empty()) return nullptr;
+    if (!in_ledger || (!page_.empty() && page_.back().sequence > next_->first)) {
+      current_ = std::move(page_.back());
+      page_.pop_back();
+      return &current_;
+    }
+    return &ledger.jobs.at((next_++)->second);
+  }
+
+ private:
+  Status ReadPage() {
+    TUTTI_ASSIGN_OR_RETURN(page_, view_.store->ListArchived(archive_before_, kArchivePage));
+    archive_more_ = page_.size() == kArchivePage;
+    if (!page_.empty()) archive_before_ = page_.back().sequence;
+    std::reverse(page_.begin(), page_.end());
+    return {};
+  }
+
+  const View& view_;
+  std::map<std::uint64_t, JobId>::const_reverse_iterator next_;
+  std::uint64_t archive_before_;
+  bool archive_more_;
+  std::vector<core::Job> page_;  // oldest first
+  core::Job current_;
+};
+
+}  // namespace
+
+const core::Pending* JobReader::PendingOf(const View& view, const core::Job& job) {
+  if (!std::holds_alternative<core::Queued>(job.phase) || job.held) return nullptr;
+  const core::State& state = *view.state;
+  if (pending_at_ != state.ledger.facts_applied || pending_draining_ != state.liveness.draining) {
+    pending_ = core::ExplainQueue(state, kExplained);
+    pending_at_ = state.ledger.facts_applied;
+    pending_draining_ = state.liveness.draining;
+  }
+  const auto found = pending_.find(job.id);
+  return found == pending_.end() ? nullptr : &found->second;
+}
+
+JobView JobReader::ViewOf(const View& view, const core::Job& job) {
+  JobView out;
+  out.job = job;
+  out.job.spec_json.clear();
+  out.shown = core::Show(*view.state, job, PendingOf(view, job));
+  for (const core::AttemptRecord& attempt : job.attempts) {
+    for (const NodeId id : attempt.nodes) {
+      const core::Node* node = core::FindNode(view.state->ledger, id);
+      out.node_names.emplace(id, node == nullptr ? id.ToString() : node->name);
+    }
+  }
+  if (const JobProgress* progress = progress_.Of(job.id)) out.progress = *progress;
+  out.now = WallNow();
+  return out;
+}
+
+Result<core::Job> JobReader::FindJob(const View& view, std::string_view text) {
+  if (const core::Job* job = core::FindJobByText(view.state->ledger, text)) return *job;
+  auto archived = view.store->FindArchived(text);
+  if (!archived && archived.error().code == ErrorCode::kNotFound) return Fail(NoJob(text));
+  return archived;
+}
+
+Result<JobView> JobReader::Find(const View& view, std::string_view text) {
+  if (const core::Job* job = core::FindJobByText(view.state->ledger, text)) {
+    return ViewOf(view, *job);
+  }
+  TUTTI_ASSIGN_OR_RETURN(const core::Job job, FindJob(view, text));
+  return ViewOf(view, job);
+}
+
+Result<JobPage> JobReader::List(const View& view, const JobFilter& filter) {
+  JobPage page;
+  const WallTime now = WallNow();
+  NewestFirst jobs(view, filter.before, filter.all);
+  std::uint64_t last = 0;
+  for (std::size_t scanned = 0;; ++scanned) {
+    if (page.jobs.size() == filter.limit || scanned == kScannedMax) {
+      page.next = last;
+      break;
+    }
+    TUTTI_ASSIGN_OR_RETURN(const core::Job* job, jobs.Next());
+    if (job == nullptr) break;
+    last = job->sequence;
+    if (Wanted(view, *job, filter, now)) page.jobs.push_back(ViewOf(view, *job));
+  }
+  return page;
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,59 @@
+// What people see of a job, copied from the loop's thread so that it can be rendered on another.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/coordinator/loop.h"
+#include "scheduler/coordinator/progress.h"
+#include "scheduler/core/explain.h"
+
+namespace tutti::coordinator {
+
+struct JobView {
+  core::Job job;  // without spec_json
+  core::Shown shown;
+  std::map<NodeId, std::string> node_names;  // of its attempts
+  std::optional<JobProgress> progress;
+  WallTime now;
+};
+
+struct JobFilter {
+  std::vector<spec::JobState> states;  // empty = any
+  std::string name;                    // "" = any
+  bool all = false;                    // finished long ago too
+  std::uint64_t before = 0;            // submitted before this sequence; 0 = any
+  std::size_t limit = 100;
+};
+struct JobPage {
+  std::vector<JobView> jobs;  // newest first
+  std::optional<std::uint64_t> next;
+};
+
+// Reads jobs from ledger and archive. Of the loop's thread; remembers why queued jobs wait until
+// the ledger changes.
+class JobReader {
+ public:
+  explicit JobReader(const ProgressBoard& progress) : progress_(progress) {}
+
+  JobView ViewOf(const View& view, const core::Job& job);
+  // By id, unique prefix, or name (the newest). kNotFound.
+  Result<JobView> Find(const View& view, std::string_view text);
+  Result<JobPage> List(const View& view, const JobFilter& filter);
+
+  // The job itself, for those who need its spec.
+  static Result<core::Job> FindJob(const View& view, std::string_view text);
+
+ private:
+  const core::Pending* PendingOf(const View& view, const core::Job& job);
+
+  const ProgressBoard& progress_;
+  std::map<JobId, core::Pending> pending_;
+  std::uint64_t pending_at_ = 0;  // facts applied when they were explained
+  bool pending_draining_ = false;
+};
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,29 @@
+// What tutti-coordinator is told on its command line. Values, parsed once.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/config/flags.h"
+
+namespace tutti::coordinator {
+
+struct Options {
+  std::filesystem::path data_dir;  // absolute
+  config::HostPort http{"127.0.0.1", 7717};
+  config::HostPort zmq{"127.0.0.1", 7718};
+};
+
+struct ShowText {  // --help, --version, --print-config
+  std::string text;
+};
+
+// `arguments` without the program's name. kInvalid; kUnsupported for an address that other
+// machines could reach (there is no TLS yet).
+Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string> arguments);
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,72 @@
+#include "scheduler/coordinator/submission.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "jobs/spec/parse.h"
+#include "scheduler/coordinator/inspection.h"
+#include "scheduler/coordinator/job_request.h"
+#include "scheduler/coordinator/random_bits.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+bool IsInPlace(std::string_view input) { return input.starts_with("file:///"); }
+
+Unexpected NotUploaded(const std::string& what, std::string where) {
+  return Fail(ErrorCode::kInvalid, what + " is not among the spec's inputs", std::move(where),
+              "hash it, upload it as a blob and name it in spec.inputs, or use file:///…");
+}
+
+}  // namespace
+
+tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const json& body) {
+  const auto found = body.find("spec");
+  if (found == body.end()) {
+    return tl::unexpected(
+        std::vector{Error{ErrorCode::kInvalid, "a resolved spec is required", "#/spec"}});
+  }
+  return spec::FromJson(*found);
+}
+
+Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs) {
+  if (job.inputs.model.empty() && !IsInPlace(job.model)) {
+    return NotUploaded("the model '" + job.model + "'", "#/spec/model");
+  }
+  if (!job.inputs.train && !IsInPlace(job.data.train)) {
+    return NotUploaded("the data '" + job.data.train + "'", "#/spec/data/train");
+  }
+  if (job.data.eval && !job.inputs.eval && !IsInPlace(*job.data.eval)) {
+    return NotUploaded("the data '" + *job.data.eval + "'", "#/spec/data/eval");
+  }
+  std::string missing;
+  for (const spec::InputFile& file : InputsOf(job)) {
+    TUTTI_RETURN_IF_ERROR(JoinBeneath("/", file.path));
+    const auto digest = Digest::Parse(file.digest);
+    if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", file.digest);
+    const auto size = blobs.Size(*digest);
+    if (!size) {
+      missing += (missing.empty() ? "" : " ") + file.digest;
+    } else if (size->count != file.size_bytes) {
+      return Fail(ErrorCode::kInvalid,
+                  "the blob has " + std::to_string(size->count) + " bytes, the spec says " +
+                      std::to_string(file.size_bytes),
+                  file.digest);
+    }
+  }
+  if (missing.empty()) return {};
+  return Fail(ErrorCode::kInvalid, "inputs were not uploaded", missing,
+              "PUT each to /api/v1/blobs/{digest} first");
+}
+
+core::Submit SubmitOf(const spec::JobSpec& job, std::string user) {
+  core::Submit input;
+  input.job = JobId(RandomBits());
+  input.request = RequestOf(job, std::move(user));
+  input.spec_json = spec::ToJson(job).dump();
+  return input;
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,22 @@
+// A submitted spec on its way into the scheduler: read, checked against the blobs. Pure but for
+// looking which blobs are there.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "jobs/spec/spec.h"
+#include "scheduler/core/inputs.h"
+#include "scheduler/registry/blob_store.h"
+
+namespace tutti::coordinator {
+
+// The member "spec" of a body. Every error found; kInvalid and kUnsupported.
+tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const nlohmann::json& body);
+// kInvalid when inputs are not there; where = their digests.
+Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs);
+
+// With a fresh id.
+core::Submit SubmitOf(const spec::JobSpec& job, std::string user);
+
+}  // namespace tutti::coordinator

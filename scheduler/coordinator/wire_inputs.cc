@@ -1,0 +1,166 @@
+#include "scheduler/coordinator/wire_inputs.h"
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+
+#include "common/base/check.h"
+#include "common/version/version.h"
+#include "common/wire/protocol.h"
+#include "jobs/spec/states.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using internal::Concat;
+using nlohmann::json;
+
+constexpr std::size_t kTextMax = 8192;  // of a message for people
+constexpr std::size_t kNameMax = 63;
+constexpr int kFilesMax = 10'000;  // of a model
+
+// At most kTextMax bytes, cut at a character of UTF-8.
+std::string Bounded(const std::string& text) {
+  if (text.size() <= kTextMax) return text;
+  std::size_t end = kTextMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+bool IsName(const std::string& name) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= kNameMax &&
+         std::isalnum(static_cast<unsigned char>(name[0])) != 0 &&
+         std::all_of(name.begin(), name.end(), plain);
+}
+
+// {"accuracy": 0.7, …}: numbers only, else "{}".
+std::string MetricsOf(const std::string& text) {
+  const json metrics = json::parse(text, nullptr, false);
+  if (!metrics.is_object() || text.size() > kTextMax) return "{}";
+  json out = json::object();
+  for (const auto& [name, value] : metrics.items()) {
+    if (value.is_number()) out[name] = value;
+  }
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+core::GangOutcome OutcomeOf(wire::GangEnded::Outcome outcome) {
+  if (outcome == wire::GangEnded::SUCCEEDED) return core::GangOutcome::kSucceeded;
+  if (outcome == wire::GangEnded::RELEASED) return core::GangOutcome::kReleased;
+  if (outcome == wire::GangEnded::KILLED) return core::GangOutcome::kKilled;
+  return core::GangOutcome::kFailed;
+}
+
+}  // namespace
+
+Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint64_t session,
+                                        NodeId fresh) {
+  if (message.protocol() != wire::kProtocol) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("this worker is Tutti ", message.version(), " and speaks protocol ",
+                       message.protocol(), "; the coordinator is Tutti ", Version(),
+                       " and speaks protocol ", wire::kProtocol),
+                {}, "install the same version on both machines");
+  }
+  if (!IsName(message.name())) {
+    return Fail(ErrorCode::kInvalid,
+                "a worker's name is 1 to 63 of A-Z a-z 0-9 . _ -, starting with a letter or digit");
+  }
+  core::RegisterNode input;
+  input.node = fresh;
+  input.name = message.name();
+  input.session = session;
+  input.version = message.version().substr(0, kNameMax);
+  input.slots = message.resources().slots();
+  input.cores = message.resources().cores();
+  input.memory_bytes = message.resources().memory_bytes();
+  input.cpu_model = Bounded(message.resources().cpu_model());
+  input.numerics_fingerprint = Bounded(message.resources().numerics_fingerprint());
+  input.gangs = ReadGangs(message.gangs());
+  return input;
+}
+
+core::ReportStarted ReadStarted(const wire::GangReport& report, NodeId node, JobId job) {
+  return {node, job, Attempt{report.attempt()}, report.started().from_step()};
+}
+
+core::ReportCheckpoint ReadCheckpoint(const wire::GangReport& report, NodeId node, JobId job) {
+  const auto& checkpoint = report.checkpoint();
+  return {node,
+          job,
+          Attempt{report.attempt()},
+          checkpoint.step(),
+          Bounded(checkpoint.path()),
+          Bounded(checkpoint.state_digest()),
+          checkpoint.size_bytes()};
+}
+
+core::ReportEnded ReadEnded(const wire::GangReport& report, NodeId node, JobId job) {
+  const auto& ended = report.ended();
+  core::ReportEnded input;
+  input.node = node;
+  input.job = job;
+  input.attempt = Attempt{report.attempt()};
+  input.outcome = OutcomeOf(ended.outcome());
+  input.reason = spec::ParseFailureReason(ended.reason()).value_or(spec::FailureReason::kInternal);
+  input.message = Bounded(ended.message());
+  input.step = ended.step();
+  input.memory_peak_bytes = ended.memory_peak_bytes();
+  if (input.outcome == core::GangOutcome::kSucceeded) {
+    input.model_digest = ended.model().digest();
+    for (int i = 0; i < std::min(ended.model().files_size(), kFilesMax); ++i) {
+      const wire::File& file = ended.model().files(i);
+      input.files.push_back({file.path(), file.digest(), file.size_bytes()});
+    }
+    input.metrics_json = MetricsOf(ended.metrics_json());
+  }
+  return input;
+}
+
+std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
+                                            const core::LaunchGang& effect) {
+  const core::Job* job = core::FindJob(ledger, effect.job);
+  const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
+  if (gang == nullptr || gang->attempt != effect.attempt) return std::nullopt;
+  wire::LaunchGang launch;
+  launch.set_job(effect.job.ToString());
+  launch.set_attempt(Number(effect.attempt));
+  launch.set_spec_json(job->spec_json);
+  launch.set_size(gang->size);
+  bool member_of_it = false;
+  for (const core::GangMember& member : gang->members) {
+    if (member.node == effect.node) {
+      launch.set_first_rank(member.first_rank);
+      launch.set_local_ranks(member.ranks);
+      member_of_it = true;
+    }
+    auto* out = launch.add_members();
+    out->set_node(member.node.ToString());
+    out->set_first_rank(member.first_rank);
+    out->set_ranks(member.ranks);
+  }
+  if (!member_of_it) return std::nullopt;
+  for (auto it = job->checkpoints.rbegin(); it != job->checkpoints.rend(); ++it) {
+    auto* out = launch.add_checkpoints();
+    out->set_step(it->step);
+    out->set_path(it->path);
+    out->set_state_digest(it->state_digest);
+  }
+  launch.set_resume(!job->checkpoints.empty());
+  return launch;
+}
+
+wire::StopGang WriteStop(const core::StopGang& effect) {
+  wire::StopGang stop;
+  stop.set_job(effect.job.ToString());
+  stop.set_attempt(Number(effect.attempt));
+  stop.set_mode(effect.mode == core::StopMode::kKill ? wire::StopGang::KILL
+                                                     : wire::StopGang::CHECKPOINT);
+  stop.set_reason(effect.why);
+  return stop;
+}
+
+}  // namespace tutti::coordinator

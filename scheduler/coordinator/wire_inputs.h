@@ -1,0 +1,44 @@
+// Messages of workers as the scheduler's inputs, and its effects as messages. Pure functions.
+// Everything a worker sends is checked: ids, sizes, enums.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/wire/messages.pb.h"
+#include "scheduler/core/inputs.h"
+#include "scheduler/core/ledger.h"
+
+namespace tutti::coordinator {
+
+// kInvalid when protocols differ (the message names both versions) or a field is out of range.
+// `fresh`: the node's id when its name is new.
+Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint64_t session,
+                                        NodeId fresh);
+// Gangs whose id is none are left out.
+template <typename Repeated>
+std::vector<core::GangSeen> ReadGangs(const Repeated& gangs) {
+  std::vector<core::GangSeen> seen;
+  for (const wire::GangStatus& gang : gangs) {
+    const auto job = JobId::Parse(gang.job());
+    if (!job) continue;
+    seen.push_back({*job,
+                    Attempt{gang.attempt()},
+                    gang.stopping(),
+                    {gang.rank_pids().begin(), gang.rank_pids().end()}});
+  }
+  return seen;
+}
+
+core::ReportStarted ReadStarted(const wire::GangReport& report, NodeId node, JobId job);
+core::ReportCheckpoint ReadCheckpoint(const wire::GangReport& report, NodeId node, JobId job);
+core::ReportEnded ReadEnded(const wire::GangReport& report, NodeId node, JobId job);
+
+// nullopt when the job has no such attempt any more.
+std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
+                                            const core::LaunchGang& effect);
+wire::StopGang WriteStop(const core::StopGang& effect);
+
+}  // namespace tutti::coordinator

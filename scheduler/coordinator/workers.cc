@@ -1,0 +1,319 @@
+#include "scheduler/coordinator/workers.h"
+
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/wire/protocol.h"
+#include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/models.h"
+#include "scheduler/coordinator/random_bits.h"
+#include "scheduler/coordinator/wire_inputs.h"
+
+namespace tutti::coordinator {
+namespace {
+
+constexpr int kIdTries = 4;  // fresh node ids, should one be taken
+constexpr std::size_t kLabelsMax = 64;
+
+Duration Seconds(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+bool IsMember(const core::Job& job, Attempt attempt, NodeId node) {
+  const core::Gang* gang = core::ActiveGang(job);
+  if (gang == nullptr || gang->attempt != attempt) return false;
+  for (const core::GangMember& member : gang->members) {
+    if (member.node == node) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Workers::Workers(Parts parts)
+    : parts_(parts),
+      tools_({.connected =
+                  [this] {
+                    std::vector<NodeId> nodes;
+                    for (const auto& [node, session] : by_node_) nodes.push_back(node);
+                    return nodes;
+                  },
+              .send = [this](NodeId node,
+                             wire::ToWorker message) { return Send(node, std::move(message)); }},
+             RandomBits() >> 1) {}
+
+void Workers::Answer(const Peer& peer, std::uint64_t session, wire::ToWorker message) const {
+  if (!offer_.send) return;
+  message.set_session(session);
+  message.set_generation(offer_.generation);
+  offer_.send(peer.route, message);
+}
+
+bool Workers::Send(NodeId node, wire::ToWorker message) {
+  const Session* session = Of(node);
+  if (session == nullptr) return false;
+  Answer(session->peer, session->id, std::move(message));
+  return true;
+}
+
+const Session* Workers::Of(NodeId node) const {
+  const auto found = by_node_.find(node);
+  return found == by_node_.end() ? nullptr : &sessions_.at(found->second);
+}
+
+// The session a message belongs to: known by its number, and by the key it authenticated with.
+Session* Workers::Known(const Peer& peer, std::uint64_t session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end() || found->second.peer.user != peer.user) return nullptr;
+  found->second.peer.route = peer.route;  // it may have connected anew
+  return &found->second;
+}
+
+void Workers::End(std::uint64_t session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  const NodeId node = found->second.node;
+  sessions_.erase(found);
+  by_node_.erase(node);
+  tools_.WorkerGone(node);
+}
+
+void Workers::Tick(Round& round) {
+  const core::Ledger& ledger = round.state().ledger;
+  std::vector<std::uint64_t> gone;
+  for (const auto& [id, session] : sessions_) {
+    const core::Node* node = core::FindNode(ledger, session.node);
+    if (node == nullptr || node->state != core::NodeState::kUp || node->session != id) {
+      gone.push_back(id);
+    }
+  }
+  for (const std::uint64_t id : gone) End(id);
+  tools_.Tick(round);
+}
+
+void Workers::Handle(Round& round, const Peer& peer, const wire::ToCoordinator& message) {
+  if (message.has_register_()) {
+    return Register(round, peer, message.session(), message.register_());
+  }
+  const Session* session = Known(peer, message.session());
+  if (session == nullptr) {
+    wire::ToWorker answer;
+    answer.mutable_reregister();
+    return Answer(peer, message.session(), std::move(answer));
+  }
+  switch (message.body_case()) {
+    case wire::ToCoordinator::kHeartbeat:
+      return Hear(round, *session, message.heartbeat());
+    case wire::ToCoordinator::kGangReport:
+      return Hear(round, *session, message.gang_report());
+    case wire::ToCoordinator::kGangProgress:
+      return Hear(round, *session, message.gang_progress());
+    case wire::ToCoordinator::kLogChunk:
+      return Hear(round, *session, message.log_chunk());
+    case wire::ToCoordinator::kToolResult:
+      return tools_.Answer(round, session->node, message.tool_result());
+    case wire::ToCoordinator::kGoodbye: {
+      const NodeId node = session->node;
+      if (round.Step(core::Goodbye{node})) End(message.session());
+      return;
+    }
+    case wire::ToCoordinator::kRegister:
+    case wire::ToCoordinator::BODY_NOT_SET:
+      return;
+  }
+}
+
+// ---- registration ----------------------------------------------------------------------------
+
+void Workers::Refuse(const Peer& peer, std::uint64_t session, const Error& error) {
+  Log(kWarning, "worker_refused", {{"worker", peer.user}, {"error", error.ToString()}});
+  wire::ToWorker answer;
+  answer.mutable_refused()->set_message(error.message);
+  answer.mutable_refused()->set_hint(error.hint);
+  Answer(peer, session, std::move(answer));
+}
+
+void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
+                       const wire::Register& message) {
+  if (message.name() != peer.user) {
+    return Refuse(
+        peer, session,
+        {ErrorCode::kInvalid,
+         "the worker calls itself '" + message.name() + "', its key is that of '" + peer.user + "'",
+         {},
+         "start it with --name " + peer.user});
+  }
+  if (const auto taken = sessions_.find(session);
+      taken != sessions_.end() && taken->second.peer.user != peer.user) {
+    return Refuse(peer, session, {ErrorCode::kConflict, "the session number is another worker's"});
+  }
+  Result<core::Reply> reply;
+  core::RegisterNode input;
+  for (int i = 0; i < kIdTries; ++i) {
+    auto read = ReadRegister(message, session, NodeId(RandomBits()));
+    if (!read) return Refuse(peer, session, read.error());
+    input = *read;
+    reply = round.Step(std::move(*read));
+    if (reply || reply.error().code != ErrorCode::kUnavailable) break;
+  }
+  if (!reply) {
+    // A store that cannot write now: the worker asks again.
+    if (reply.error().code == ErrorCode::kDiskFull) return;
+    return Refuse(peer, session, reply.error());
+  }
+  const NodeId node = std::get<core::NodeReply>(*reply).node;
+  round.Observe(core::WorkerSeen{.node = node,
+                                 .at = WallNow(),
+                                 .session = session,
+                                 .gangs = input.gangs,
+                                 .disk_free_bytes = message.resources().disk_free_bytes(),
+                                 .pid = message.pid(),
+                                 .zygote_pid = message.zygote_pid()});
+  if (const auto earlier = by_node_.find(node);
+      earlier != by_node_.end() && earlier->second != session) {
+    End(earlier->second);
+  }
+  Session& known = sessions_[session];
+  known = {.id = session, .node = node, .peer = peer, .labels = {}};
+  for (const auto& [name, value] : message.labels()) {
+    if (known.labels.size() < kLabelsMax) known.labels.emplace(name, value);
+  }
+  by_node_[node] = session;
+  round.After([this, peer, session, node, name = message.name()](const Status& stored) {
+    if (!stored) return End(session);
+    Log(kInfo, "worker_registered", {{"worker", name}, {"node", node.ToString()}});
+    parts_.metrics.nodes.Up(name, true);
+    wire::ToWorker answer;
+    auto* registered = answer.mutable_registered();
+    registered->set_node(node.ToString());
+    registered->set_heartbeat_interval_ms(wire::kHeartbeatIntervalMs);
+    registered->set_lease_ms(wire::kLeaseMs);
+    registered->set_http_url(offer_.http_url);
+    registered->set_http_token(offer_.http_token);
+    registered->set_log_window_bytes(wire::kLogWindowBytes);
+    Answer(peer, session, std::move(answer));
+  });
+}
+
+// ---- what registered workers say ---------------------------------------------------------------
+
+void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& message) {
+  const core::Node* node = core::FindNode(round.state().ledger, session.node);
+  if (node != nullptr && node->state == core::NodeState::kUp) {
+    const WallTime at = WallNow();
+    round.Observe(core::WorkerSeen{.node = session.node,
+                                   .at = at,
+                                   .session = session.id,
+                                   .gangs = ReadGangs(message.gangs()),
+                                   .memory_used_bytes = message.memory_used_bytes(),
+                                   .disk_free_bytes = message.disk_free_bytes(),
+                                   .cpu_seconds = message.cpu_seconds(),
+                                   .zygote_pid = message.zygote_pid()});
+    metrics::NodeMetrics& nodes = parts_.metrics.nodes;
+    const std::uint64_t used = std::min(message.memory_used_bytes(), node->memory_bytes);
+    nodes.Heartbeat(node->name, at);
+    nodes.Memory(node->name, Bytes{static_cast<std::int64_t>(node->memory_bytes - used)},
+                 Bytes{static_cast<std::int64_t>(used)});
+    nodes.DiskFree(node->name, Bytes{static_cast<std::int64_t>(message.disk_free_bytes())});
+    nodes.CpuTime(node->name, Seconds(message.cpu_seconds()));
+  }
+  wire::ToWorker answer;
+  if (round.Step(core::Heartbeat{session.node})) {
+    answer.mutable_heartbeat_ack();
+  } else {
+    answer.mutable_reregister();
+  }
+  // At once: it carries no decision, and the worker's lease waits for it.
+  Answer(session.peer, session.id, std::move(answer));
+}
+
+std::string Workers::MissingOf(const core::ReportEnded& report) const {
+  if (!Digest::Parse(report.model_digest)) return "the model has no digest";
+  const auto files = ModelFilesOf(report.files);
+  if (!files) return files.error().ToString();
+  for (const registry::ModelFile& file : *files) {
+    if (!parts_.blobs.Has(file.digest)) return file.path + " was not uploaded";
+  }
+  return "";
+}
+
+void Workers::Hear(Round& round, const Session& session, const wire::GangReport& message) {
+  const auto job = JobId::Parse(message.job());
+  Result<core::Reply> decided;
+  if (job) {
+    switch (message.event_case()) {
+      case wire::GangReport::kStarted:
+        decided = round.Step(ReadStarted(message, session.node, *job));
+        break;
+      case wire::GangReport::kCheckpoint: {
+        decided = round.Step(ReadCheckpoint(message, session.node, *job));
+        parts_.metrics.checkpoints.Stage(metrics::CheckpointStage::kWrite,
+                                         Seconds(message.checkpoint().write_seconds()));
+        break;
+      }
+      case wire::GangReport::kEnded: {
+        core::ReportEnded ended = ReadEnded(message, session.node, *job);
+        if (ended.outcome == core::GangOutcome::kSucceeded) {
+          if (const std::string missing = MissingOf(ended); !missing.empty()) {
+            ended.outcome = core::GangOutcome::kFailed;
+            ended.reason = spec::FailureReason::kInternal;
+            ended.message = "the exported model did not arrive whole: " + missing;
+          }
+        }
+        decided = round.Step(std::move(ended));
+        break;
+      }
+      case wire::GangReport::EVENT_NOT_SET:
+        break;
+    }
+  }
+  if (!decided) return;  // nothing can be stored now: the worker repeats it
+  // Acknowledged once what it led to is stored; one that led to nothing has nothing to repeat.
+  round.After([this, id = message.report_id(), peer = session.peer,
+               number = session.id](const Status& stored) {
+    if (!stored) return;
+    wire::ToWorker answer;
+    answer.mutable_report_ack()->set_report_id(id);
+    Answer(peer, number, std::move(answer));
+  });
+}
+
+void Workers::Hear(Round& round, const Session& session, const wire::GangProgress& message) {
+  const auto id = JobId::Parse(message.job());
+  const core::Job* job = id ? core::FindJob(round.state().ledger, *id) : nullptr;
+  if (job == nullptr || !IsMember(*job, Attempt{message.attempt()}, session.node)) return;
+  if (const Status heard = parts_.progress.Hear(round, *job, message.payload_json()); !heard) {
+    Log(kWarning, "progress_dropped",
+        {{"job", message.job()}, {"error", heard.error().ToString()}});
+  }
+}
+
+void Workers::Hear(Round& round, const Session& session, const wire::LogChunk& message) {
+  const auto id = JobId::Parse(message.job());
+  const core::Job* job = id ? core::FindJob(round.state().ledger, *id) : nullptr;
+  const auto acknowledge = [send = offer_.send, generation = offer_.generation,
+                            route = session.peer.route, number = session.id, job = message.job(),
+                            attempt = message.attempt(),
+                            rank = message.rank()](std::uint64_t up_to) {
+    if (!send) return;
+    wire::ToWorker answer;
+    answer.set_session(number);
+    answer.set_generation(generation);
+    auto* ack = answer.mutable_log_ack();
+    ack->set_job(job);
+    ack->set_attempt(attempt);
+    ack->set_rank(rank);
+    ack->set_up_to_offset(up_to);
+    send(route, answer);
+  };
+  // Of a job nobody knows: there is nothing to keep it for.
+  if (job == nullptr || message.attempt() == 0 || message.attempt() > Number(job->attempt)) {
+    return acknowledge(message.offset() + message.data().size());
+  }
+  parts_.logs.Append({.key = {*id, Attempt{message.attempt()}, message.rank()},
+                      .offset = message.offset(),
+                      .data = message.data(),
+                      .acknowledge = acknowledge});
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,110 @@
+#include "scheduler/coordinator/zap.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/curve/keys.h"
+
+namespace tutti::coordinator {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kFramesMax = 16;
+constexpr std::size_t kKeysMax = 20'000;
+
+// All parts of one message; nullopt when the context was shut down.
+std::optional<std::vector<std::string>> Receive(zmq::socket_t& socket) {
+  std::vector<std::string> frames;
+  try {
+    for (;;) {
+      zmq::message_t frame;
+      if (!socket.recv(frame)) return std::nullopt;
+      if (frames.size() < kFramesMax) frames.push_back(frame.to_string());
+      if (!frame.more()) return frames;
+    }
+  } catch (const zmq::error_t&) {
+    return std::nullopt;
+  }
+}
+
+struct Verdict {
+  std::string status;  // "200", "400"
+  std::string text;
+  std::string user;
+};
+
+}  // namespace
+
+Zap::Zap(zmq::context_t& context, fs::path allowed_dir)
+    : allowed_dir_(std::move(allowed_dir)), socket_(context, zmq::socket_type::rep) {
+  socket_.set(zmq::sockopt::linger, 0);
+  socket_.bind("inproc://zeromq.zap.01");
+  thread_ = std::thread([this] { Run(); });
+}
+
+Zap::~Zap() {
+  thread_.join();
+  socket_.close();
+}
+
+// Request (RFC 27): version, request id, domain, address, identity, mechanism, credentials.
+void Zap::Run() {
+  while (const auto request = Receive(socket_)) {
+    Verdict verdict{"400", "this key is not allowed", ""};
+    const bool curve = request->size() == 7 && (*request)[0] == "1.0" && (*request)[2] == kDomain &&
+                       (*request)[5] == "CURVE" && (*request)[6].size() == curve::kKeyBytes;
+    if (curve) {
+      const auto* bytes = reinterpret_cast<const std::uint8_t*>((*request)[6].data());
+      const std::string key = curve::EncodeZ85({bytes, curve::kKeyBytes});
+      std::string name = NameOf(key);
+      if (name.empty()) {
+        Log(kWarning, "worker_key_refused", {{"key", key}, {"address", (*request)[3]}});
+      } else {
+        verdict = {"200", "OK", std::move(name)};
+      }
+    }
+    const std::string id = request->size() > 1 ? (*request)[1] : "";
+    const std::array<std::string, 6> answer = {"1.0",        id,           verdict.status,
+                                               verdict.text, verdict.user, ""};
+    try {
+      for (std::size_t i = 0; i < answer.size(); ++i) {
+        const auto flags = i + 1 < answer.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+        socket_.send(zmq::buffer(answer[i]), flags);
+      }
+    } catch (const zmq::error_t&) {
+      return;  // shut down
+    }
+  }
+}
+
+std::string Zap::NameOf(const std::string& public_key) {
+  auto found = names_.find(public_key);
+  if (found == names_.end()) {
+    ReadFolder();
+    found = names_.find(public_key);
+  }
+  return found == names_.end() ? std::string() : found->second;
+}
+
+// A key that was taken away stays allowed until another unknown one comes: connections that exist
+// are not cut by this anyway.
+void Zap::ReadFolder() {
+  names_.clear();
+  std::error_code error;
+  for (fs::directory_iterator entry(allowed_dir_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (path.extension() != ".pub" || names_.size() >= kKeysMax) continue;
+    if (const auto key = curve::LoadKey(path)) {
+      names_.emplace(*key, path.stem().string());
+    } else {
+      Log(kWarning, "worker_key_unreadable", {{"error", key.error().ToString()}});
+    }
+  }
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,41 @@
+// ZAP: who may connect to the ZeroMQ socket. A thread answers libzmq's questions at
+// inproc://zeromq.zap.01: a CURVE client is let in when its public key lies in the folder of
+// allowed keys as NAME.pub, and its messages then carry NAME as their user id. The folder is read
+// again whenever an unknown key comes.
+//
+// Made before the socket is bound; destroyed after its context was shut down.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <thread>
+#include <zmq.hpp>
+
+#include "common/base/result.h"
+
+namespace tutti::coordinator {
+
+class Zap {
+ public:
+  static constexpr const char* kDomain = "tutti";
+
+  // `context` outlives it.
+  Zap(zmq::context_t& context, std::filesystem::path allowed_dir);
+  ~Zap();  // REQUIRES: context.shutdown() was called
+  Zap(const Zap&) = delete;
+  Zap& operator=(const Zap&) = delete;
+
+ private:
+  void Run();
+  // The name of a key, "" when it is not allowed.
+  std::string NameOf(const std::string& public_key);
+  void ReadFolder();
+
+  const std::filesystem::path allowed_dir_;
+  zmq::socket_t socket_;
+  std::map<std::string, std::string> names_;  // by public key, Z85; of the thread
+  std::thread thread_;
+};
+
+}  // namespace tutti::coordinator
