@@ -144,7 +144,7 @@ class HttpMetrics {
 class WireMetrics {
  public:
   explicit WireMetrics(Families& families) : f_(families) {}
-  void FrameDropped(std::string_view reason);  // malformed, parts
+  void FrameDropped(std::string_view reason);  // malformed, parts, overload
 
  private:
   Families& f_;

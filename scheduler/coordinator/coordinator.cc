@@ -11,6 +11,7 @@
 #include "common/version/version.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/coordinator/api.h"
+#include "scheduler/coordinator/byte_budget.h"
 #include "scheduler/coordinator/effects.h"
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/worker_link.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kStopDeadline{2000};
 constexpr Duration kRoomDeadline = std::chrono::seconds(1);
 constexpr std::size_t kRenderThreads = 1;
+constexpr std::size_t kWireBytesMax = std::size_t{64} << 20;  // of messages that wait for the loop
 
 struct Opened {
   curve::KeyPair keys;
@@ -65,6 +67,7 @@ struct Coordinator::Parts {
   curve::KeyPair keys;
   std::string token;
   metrics::Metrics metrics;
+  ByteBudget wire_bytes{kWireBytesMax};
   registry::BlobStore blobs;
   std::optional<registry::ModelStore> model_store;
   std::optional<Models> models;
@@ -164,12 +167,17 @@ Status Coordinator::Parts::StartLink() {
   link_options.keys = keys;
   link_options.allowed_dir = options.data_dir / "coordinator" / "allowed";
   link_options.on_message = [this](const Peer& peer, wire::ToCoordinator message) {
-    // Shared: a work can be copied.
-    auto shared = std::make_shared<wire::ToCoordinator>(std::move(message));
-    const Work work = [this, peer, shared](Round& round) { workers.Handle(round, peer, *shared); };
-    if (loop.Do(work)) return;
+    // What cannot wait is dropped: its sender says it again.
+    const std::size_t bytes = message.ByteSizeLong();
+    if (!wire_bytes.Take(bytes, kRoomDeadline)) return metrics.wire.FrameDropped("overload");
+    // Shared, because a work can be copied; returned to the budget with the last copy.
+    const std::shared_ptr<wire::ToCoordinator> shared(new wire::ToCoordinator(std::move(message)),
+                                                      [this, bytes](wire::ToCoordinator* each) {
+                                                        delete each;
+                                                        wire_bytes.Return(bytes);
+                                                      });
     loop.WaitForRoom(kRoomDeadline);
-    loop.Do(work);  // still no room: the worker says it again
+    loop.Do([this, peer, shared](Round& round) { workers.Handle(round, peer, *shared); });
   };
   link_options.on_dropped = [this](std::string_view reason) {
     metrics.wire.FrameDropped(reason);

@@ -1,5 +1,6 @@
 #include "scheduler/coordinator/inspection.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -31,7 +32,9 @@ core::ModelFile FileAt(std::string place, const spec::InputFile& input) {
 
 std::uint64_t CountIn(const json& object, const char* name) {
   const auto found = object.find(name);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+  if (found == object.end() || !found->is_number_integer()) return 0;
+  if (found->is_number_unsigned()) return found->get<std::uint64_t>();
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, found->get<std::int64_t>()));
 }
 
 bool IsInputsFault(ErrorCode code) {

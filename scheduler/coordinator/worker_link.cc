@@ -15,7 +15,8 @@ namespace tutti::coordinator {
 namespace {
 
 constexpr int kNestingMax = 16;
-constexpr int kQueueMessages = 1000;         // a peer, in each direction
+constexpr int kReceiveQueue = 64;            // messages of a peer; each may be large
+constexpr int kSendQueue = 1000;             // messages to a peer
 constexpr std::size_t kOutgoingMax = 65536;  // all peers
 constexpr int kReceivedAtOnce = 256;         // before what waits is sent
 // Handshakes are cut after so long; a peer that is gone is noticed by TCP keep-alive.
@@ -59,8 +60,8 @@ Status WorkerLink::Bind() {
     socket_.set(zmq::sockopt::zap_domain, std::string(Zap::kDomain));
     socket_.set(zmq::sockopt::maxmsgsize, wire::kMaxMessageBytes);
     socket_.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
-    socket_.set(zmq::sockopt::rcvhwm, kQueueMessages);
-    socket_.set(zmq::sockopt::sndhwm, kQueueMessages);
+    socket_.set(zmq::sockopt::rcvhwm, kReceiveQueue);
+    socket_.set(zmq::sockopt::sndhwm, kSendQueue);
     socket_.set(zmq::sockopt::router_mandatory, true);
     socket_.set(zmq::sockopt::tcp_keepalive, 1);
     socket_.set(zmq::sockopt::linger, 100);

@@ -1,0 +1,79 @@
+#include "scheduler/coordinator/wire_inputs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/wire/protocol.h"
+#include "scheduler/coordinator/worker_link.h"
+
+namespace tutti::coordinator {
+namespace {
+
+wire::Register GoodRegister() {
+  wire::Register message;
+  message.set_protocol(wire::kProtocol);
+  message.set_version("1.2.3");
+  message.set_name("worker-1");
+  message.mutable_resources()->set_slots(4);
+  return message;
+}
+
+TEST(ReadRegister, ANameMustBeAName) {
+  EXPECT_TRUE(ReadRegister(GoodRegister(), 7, NodeId(1)));
+  for (const std::string name : {"", "-x", "a/b", "a b", "ü"}) {
+    wire::Register bad = GoodRegister();
+    bad.set_name(name);
+    EXPECT_EQ(ReadRegister(bad, 7, NodeId(1)).error().code, ErrorCode::kInvalid) << name;
+  }
+}
+
+TEST(ReadGangs, LeavesOutWhatIsNoJob) {
+  wire::Heartbeat beat;
+  beat.add_gangs()->set_job("../../etc");
+  beat.add_gangs()->set_job(JobId(5).ToString());
+  const auto gangs = ReadGangs(beat.gangs());
+  ASSERT_EQ(gangs.size(), 1U);
+  EXPECT_EQ(gangs[0].job, JobId(5));
+}
+
+TEST(ReadEnded, BoundsTextsAndKeepsNumbersOnlyInMetrics) {
+  wire::GangReport report;
+  auto* ended = report.mutable_ended();
+  ended->set_outcome(wire::GangEnded::FAILED);
+  ended->set_reason("gremlins");
+  std::string text(8191, 'x');
+  ended->set_message(text + "é" + std::string(100000, 'y'));
+  core::ReportEnded input = ReadEnded(report, NodeId(1), JobId(2));
+  EXPECT_EQ(input.reason, spec::FailureReason::kInternal);
+  EXPECT_EQ(input.message, text + "…");
+  ended->set_outcome(wire::GangEnded::SUCCEEDED);
+  ended->set_metrics_json(R"({"accuracy": 0.5, "note": "x", "list": [1]})");
+  EXPECT_EQ(ReadEnded(report, NodeId(1), JobId(2)).metrics_json, R"({"accuracy":0.5})");
+  ended->set_metrics_json("[");
+  EXPECT_EQ(ReadEnded(report, NodeId(1), JobId(2)).metrics_json, "{}");
+}
+
+TEST(ReadEnded, AnOutcomeOfALaterVersionIsAFailure) {
+  wire::GangReport report;
+  report.mutable_ended()->set_outcome(static_cast<wire::GangEnded::Outcome>(77));
+  EXPECT_EQ(ReadEnded(report, NodeId(1), JobId(2)).outcome, core::GangOutcome::kFailed);
+}
+
+TEST(ParseFrame, RefusesWhatIsEmptyOrNestedOrCut) {
+  wire::ToCoordinator message;
+  message.set_session(1);
+  message.mutable_heartbeat()->set_memory_used_bytes(5);
+  const std::string good = message.SerializeAsString();
+  EXPECT_TRUE(ParseFrame(good));
+  EXPECT_FALSE(ParseFrame(""));
+  EXPECT_FALSE(ParseFrame(good.substr(0, good.size() - 1)));
+  EXPECT_FALSE(ParseFrame(good + '\x07'));
+  message.clear_body();
+  EXPECT_FALSE(ParseFrame(message.SerializeAsString()));
+  std::string nested;
+  for (int i = 0; i < 1000; ++i) nested = "\x0b" + nested + "\x0c";
+  EXPECT_FALSE(ParseFrame(nested));
+}
+
+}  // namespace
+}  // namespace tutti::coordinator
