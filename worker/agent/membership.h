@@ -1,0 +1,62 @@
+// Being a worker of a coordinator: registering, heartbeats, the lease, and which messages count.
+//
+// Owned by the agent, on its loop's thread. It has no clock and no socket of its own: `now` and
+// `send` come from outside.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "common/base/time.h"
+#include "common/wire/messages.pb.h"
+
+namespace tutti::agent {
+
+class Membership {
+ public:
+  struct Options {
+    std::uint64_t session = 0;  // of this process, random, not 0
+    std::function<bool(const wire::ToCoordinator&)> send;
+    std::function<wire::Register()> describe;
+    std::function<wire::Heartbeat()> beat;
+    std::function<void(const wire::Registered&)> on_registered;  // each time
+    std::function<void()> on_lease_lost;                         // gangs must die
+    std::function<void(const wire::Refused&)> on_refused;
+  };
+
+  Membership(Options options, Instant now);
+
+  // What came from the coordinator. True: it is for the rest of the agent to handle (launches,
+  // acknowledgements, …). Messages to another life of this worker, or from a coordinator that has a
+  // successor, are dropped.
+  bool Hear(const wire::ToWorker& message, Instant now);
+  // At least every kTickInterval.
+  void Tick(Instant now);
+  void SayGoodbye();
+
+  bool registered() const { return state_ == State::kRegistered; }
+  // What to send a message of this life in.
+  wire::ToCoordinator Envelope() const;
+
+  static constexpr Duration kTickInterval = std::chrono::milliseconds(50);
+
+ private:
+  enum class State { kRegistering, kRegistered, kLeft };
+
+  void SendRegister(Instant now);
+  void HandleRegistered(const wire::Registered& registered, Instant now);
+
+  Options options_;
+  State state_ = State::kRegistering;
+  std::uint64_t generation_ = 0;  // the newest coordinator heard of
+  Instant next_register_;
+  Instant next_beat_;
+  Instant last_heard_;
+  bool lease_running_ = false;  // there was a coordinator once, and the lease has not been lost
+  Duration interval_;
+  Duration lease_;
+};
+
+}  // namespace tutti::agent
