@@ -116,6 +116,7 @@ Status Zygote::Launch() {
   socket_ = std::move(ours);
   options_.loop.Watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { OnReadable(); });
   Log(kInfo, "zygote_started", {{"pid", pid_}});
+  if (options_.on_started) options_.on_started();
   return {};
 }
 

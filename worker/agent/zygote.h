@@ -31,7 +31,8 @@ class Zygote {
     std::filesystem::path log_path;    // its stdout and stderr
     std::function<void(const enginelink::Spawned&)> on_spawned;
     std::function<void(const enginelink::Exited&)> on_exited;
-    std::function<void()> on_died;  // all its children are dying too (pdeathsig)
+    std::function<void()> on_died;          // all its children are dying too (pdeathsig)
+    std::function<void()> on_started = {};  // it can be sent to, each time
   };
 
   explicit Zygote(Options options) : options_(std::move(options)) {}

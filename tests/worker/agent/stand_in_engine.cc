@@ -135,13 +135,19 @@ int Train(const std::vector<std::string>& arguments) {
   return 0;
 }
 
+// Answers with its request; the request's "script" says how it goes wrong.
 int Tool(const std::vector<std::string>& arguments) {
-  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
-    if (arguments[i] == "--link-fd") link_fd = std::stoi(arguments[i + 1]);
+  std::ifstream file(arguments.at(2));
+  const auto request = nlohmann::json::parse(file, nullptr, false);
+  const std::string script = request.value("script", "succeed");
+  if (script == "hang") pause();
+  if (script == "die") raise(SIGKILL);
+  if (script == "refuse") {
+    std::cout << R"({"error": {"code": "invalid", "message": "bad row", "where": "a.jsonl:3"}})";
+    return 3;
   }
-  const std::string request = HearLine();
-  const std::string answer = R"({"type": "result", "echo": )" + request + "}\n";
-  return write(link_fd, answer.data(), answer.size()) > 0 ? 0 : 1;
+  std::cout << nlohmann::json{{"tool", arguments.at(0)}, {"echo", request}};
+  return 0;
 }
 
 struct Received {

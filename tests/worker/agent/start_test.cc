@@ -1,0 +1,162 @@
+// What a worker does before its first message: flags, keys, what machine it is on; and requests of
+// tools.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "common/file/file.h"
+#include "worker/agent/curve_keys.h"
+#include "worker/agent/fingerprint.h"
+#include "worker/agent/machine.h"
+#include "worker/agent/settings.h"
+#include "worker/agent/tool_request.h"
+
+namespace tutti::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+class Start : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/tutti-start-XXXXXX";
+    folder_ = mkdtemp(name);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path folder_;
+};
+
+std::vector<std::string> Flags() {
+  return {"--dir", "d",  "--name", "one", "--coordinator", "tcp://127.0.0.1:7718", "--server-key",
+          "k",     "--jobs-dir", "j", "--slots=4"};
+}
+
+Error ErrorOf(std::vector<std::string> flags) {
+  const auto parsed = ParseSettings(flags);
+  EXPECT_FALSE(parsed);
+  return parsed ? Error{} : parsed.error();
+}
+
+TEST(Settings, AreReadAndPathsAbsolute) {
+  auto flags = Flags();
+  flags.insert(flags.end(), {"--data-root", "/data", "--data-root=/more", "--label", "disk=ssd"});
+  const auto parsed = ParseSettings(flags);
+  ASSERT_TRUE(parsed) << parsed.error().ToString();
+  const auto& settings = std::get<Settings>(*parsed);
+  EXPECT_EQ(settings.dir, fs::current_path() / "d");
+  EXPECT_EQ(settings.slots, 4u);
+  EXPECT_EQ(settings.data_roots, (std::vector<fs::path>{"/data", "/more"}));
+  EXPECT_EQ(settings.labels.at("disk"), "ssd");
+  EXPECT_EQ(settings.engine.filename(), "tutti-engine");
+}
+
+TEST(Settings, ErrorsNameTheFlag) {
+  EXPECT_EQ(ErrorOf({"--dirr", "x"}).where, "--dirr");
+  EXPECT_EQ(ErrorOf({"--dir"}).where, "--dir");
+  EXPECT_EQ(ErrorOf({"--name", "../up"}).where, "--name");
+  EXPECT_EQ(ErrorOf({"--slots", "0"}).where, "--slots");
+  EXPECT_EQ(ErrorOf({"--slots", "2x"}).where, "--slots");
+  EXPECT_EQ(ErrorOf({"--coordinator", "127.0.0.1"}).where, "--coordinator");
+  auto flags = Flags();
+  flags.pop_back();
+  EXPECT_EQ(ErrorOf(flags).where, "--slots");
+}
+
+TEST_F(Start, KeysAreMadeOnceAndSecret) {
+  const auto first = LoadOrMakeKeys(folder_);
+  ASSERT_TRUE(first) << first.error().ToString();
+  const auto second = LoadOrMakeKeys(folder_);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(first->secret, second->secret);
+  EXPECT_EQ(first->open, second->open);
+  struct stat info {};
+  ASSERT_EQ(stat((folder_ / "curve.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0600u);
+  ASSERT_TRUE(AllowKey(folder_ / "allowed", "one", *first));
+  EXPECT_EQ(*ReadFile(folder_ / "allowed/one.pub"), first->open + "\n");
+}
+
+TEST_F(Start, ADamagedKeyIsAnErrorAndNotReplaced) {
+  std::ofstream(folder_ / "curve.key") << "short";
+  const auto keys = LoadOrMakeKeys(folder_);
+  ASSERT_FALSE(keys);
+  EXPECT_EQ(keys.error().where, folder_ / "curve.key");
+  EXPECT_EQ(*ReadFile(folder_ / "curve.key"), "short");
+}
+
+TEST_F(Start, AMissingServerKeyIsWaitedForWithADeadline) {
+  const auto key = AwaitPublicKey(folder_ / "server.pub", 50ms);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::kTimeout);
+}
+
+TEST(Machine, HasCoresAndMemory) {
+  const auto machine = ProbeMachine();
+  ASSERT_TRUE(machine) << machine.error().ToString();
+  EXPECT_GE(machine->cores, 1u);
+  EXPECT_GT(machine->memory_bytes, std::uint64_t{64} << 20);
+  EXPECT_FALSE(machine->isa_flags.empty());
+  EXPECT_GT(ProbeUsage().memory_used_bytes, 0u);
+  EXPECT_GT(ProbeUsage().cpu_seconds, 0.0);
+}
+
+TEST_F(Start, TheFingerprintChangesWithTheEngineAlone) {
+  const auto machine = ProbeMachine();
+  ASSERT_TRUE(machine);
+  const fs::path engine = folder_ / "engine";
+  fs::copy_file("/proc/self/exe", engine);
+  const auto first = NumericsFingerprint(*machine, engine);
+  ASSERT_TRUE(first) << first.error().ToString();
+  EXPECT_EQ(*NumericsFingerprint(*machine, engine), *first);
+  const auto libraries = NumericLibraries(engine);
+  ASSERT_TRUE(libraries);
+  EXPECT_TRUE(std::any_of(libraries->begin(), libraries->end(), [](const fs::path& library) {
+    return library.filename().string().starts_with("libm");
+  }));
+  std::ofstream(engine, std::ios::app) << "more";
+  EXPECT_NE(*NumericsFingerprint(*machine, engine), *first);
+  Machine other = *machine;
+  other.isa_flags.push_back("another");
+  EXPECT_NE(*NumericsFingerprint(other, engine), *NumericsFingerprint(*machine, engine));
+}
+
+TEST_F(Start, AToolsPathsBecomeLocal) {
+  fs::create_directories(folder_ / "data");
+  std::ofstream(folder_ / "data/rows.jsonl") << "rows";
+  const std::vector<fs::path> roots = {folder_ / "data"};
+  const std::string in_place = "file://" + (folder_ / "data/rows.jsonl").string();
+  const auto local =
+      LocalRequest(R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})",
+                   "/run/tool-1", "/cache", roots);
+  ASSERT_TRUE(local) << local.error().ToString();
+  const auto request = nlohmann::json::parse(*local);
+  EXPECT_EQ(request["model_dir"], "/run/tool-1/model");
+  EXPECT_EQ(request["train_path"], fs::canonical(folder_ / "data/rows.jsonl").string());
+  EXPECT_TRUE(request["eval_path"].is_null());
+  EXPECT_EQ(request["cache_dir"], "/cache");
+  for (const char* bad : {R"({"model_dir": "../up"})", R"({"data_path": "/etc/passwd"})", "[]"}) {
+    EXPECT_FALSE(LocalRequest(bad, "/run/tool-1", "/cache", roots)) << bad;
+  }
+}
+
+TEST(ToolAnswer, SaysWhatWentWrong) {
+  const ToolAnswer fine = AnswerOfOutput("inspect", R"({"estimate": {}})", "", 0);
+  EXPECT_TRUE(fine.ok);
+  const ToolAnswer refused =
+      AnswerOfOutput("inspect", R"({"error": {"code": "invalid", "where": "a:3"}})", "", 3 << 8);
+  EXPECT_FALSE(refused.ok);
+  EXPECT_EQ(nlohmann::json::parse(refused.json)["where"], "a:3");
+  const ToolAnswer killed = AnswerOfOutput("inspect", "", "", 9);
+  EXPECT_FALSE(killed.ok);
+  EXPECT_THAT(killed.json, testing::HasSubstr("inspect was killed by SIGKILL"));
+  const ToolAnswer silent = AnswerOfOutput("try", "", "a library says why", 1 << 8);
+  EXPECT_THAT(silent.json, testing::HasSubstr("a library says why"));
+  EXPECT_FALSE(AnswerOfOutput("try", "not JSON", "", 0).ok);
+}
+
+}  // namespace
+}  // namespace tutti::agent

@@ -1,0 +1,299 @@
+#include "worker/agent/gang.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "worker/agent/gang_export.h"
+#include "worker/agent/machine.h"
+
+namespace tutti::agent {
+namespace {
+
+using spec::FailureReason;
+
+constexpr Duration kLogPatience = std::chrono::seconds(3);  // for the last output to arrive
+
+FailureReason ReasonOf(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kDiskFull:
+      return FailureReason::kDiskFull;
+    case ErrorCode::kInvalid:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kTooLarge:
+      return FailureReason::kData;
+    case ErrorCode::kConflict:
+    case ErrorCode::kAuth:
+    case ErrorCode::kQuota:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kIo:
+    case ErrorCode::kInternal:
+      return FailureReason::kInternal;
+  }
+  return FailureReason::kInternal;
+}
+
+wire::GangEnded::Outcome OutcomeOf(attempt::Outcome outcome) {
+  switch (outcome) {
+    case attempt::Outcome::kSucceeded:
+      return wire::GangEnded::SUCCEEDED;
+    case attempt::Outcome::kReleased:
+      return wire::GangEnded::RELEASED;
+    case attempt::Outcome::kFailed:
+      return wire::GangEnded::FAILED;
+    case attempt::Outcome::kKilled:
+      return wire::GangEnded::KILLED;
+  }
+  return wire::GangEnded::UNKNOWN;
+}
+
+}  // namespace
+
+Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over)
+    : services_(services), launch_(std::move(launch)), on_over_(std::move(on_over)) {
+  folder_ = services_.settings.dir / "run" / name();
+  state_ = attempt::Begin(launch_.local_ranks(), launch_.first_rank(), services_.limits,
+                          MonotonicNow());
+  ranks_.resize(launch_.local_ranks());
+}
+
+Gang::~Gang() {
+  for (RankRun& rank : ranks_) {
+    if (rank.child) services_.children.Abandon(*rank.child);
+  }
+  if (in_pmix_) services_.pmix.Deregister(name());
+}
+
+std::string Gang::name() const { return launch_.job() + "." + std::to_string(launch_.attempt()); }
+
+wire::GangStatus Gang::Status() const {
+  wire::GangStatus status;
+  status.set_job(launch_.job());
+  status.set_attempt(launch_.attempt());
+  status.set_stopping(state_.stop != attempt::Stop::kNone ||
+                      state_.phase >= attempt::Phase::kKilling);
+  for (const attempt::Rank& rank : state_.ranks) {
+    if (rank.life == attempt::Rank::Life::kAlive) {
+      status.add_rank_pids(static_cast<std::uint32_t>(rank.pid));
+    }
+  }
+  return status;
+}
+
+void Gang::Start() {
+  Log(kInfo, "gang_accepted", {{"gang", name()}, {"ranks", launch_.local_ranks()}});
+  if (launch_.size() != launch_.local_ranks()) {
+    return Do(attempt::InputsFailed{FailureReason::kInternal,
+                                    "a gang over several machines is not supported yet"});
+  }
+  auto inputs = ReadGangInputs(launch_.spec_json());
+  if (!inputs) {
+    return Do(attempt::InputsFailed{ReasonOf(inputs.error()), inputs.error().ToString()});
+  }
+  FetchInputs(std::move(*inputs));
+}
+
+// ---- events and actions -------------------------------------------------------------------------
+
+void Gang::Do(attempt::Event event, std::string line) {
+  events_.emplace_back(std::move(event), std::move(line));
+  if (stepping_) return;  // an action made this event: it is next
+  stepping_ = true;
+  while (!events_.empty()) {
+    const auto [next, its_line] = std::move(events_.front());
+    events_.pop_front();
+    for (const attempt::Action& action : attempt::Step(state_, next, MonotonicNow())) {
+      std::visit([&, &text = its_line](const auto& a) { Perform(a, text); }, action);
+    }
+  }
+  stepping_ = false;
+}
+
+template <typename T>
+void Gang::Work(std::function<T(std::stop_token)> work, std::function<void(T)> done) {
+  ++works_;
+  stop_work_ = services_.background.Run<T>(std::move(work), [this, done](T result) {
+    --works_;
+    done(std::move(result));
+    if (cleaning_ && works_ == 0) RemoveFolder();
+    CallIfOver();
+  });
+}
+
+void Gang::FetchInputs(GangInputs inputs) {
+  inputs_ = std::move(inputs);
+  const auto checkpoints = services_.settings.jobs_dir / launch_.job() / "checkpoints";
+  Work<Result<LocalInputs>>(
+      [this, checkpoints](std::stop_token stop) -> Result<LocalInputs> {
+        TUTTI_RETURN_IF_ERROR(RemoveTree(folder_));
+        TUTTI_RETURN_IF_ERROR(MakeDirectories(folder_, 0700));
+        TUTTI_RETURN_IF_ERROR(MakeDirectories(checkpoints));
+        for (const char* name : {"inputs", "tmp", "export"}) {
+          TUTTI_RETURN_IF_ERROR(MakeDirectories(folder_ / name));
+        }
+        return PlaceInputs(inputs_,
+                           {.folder = folder_ / "inputs",
+                            .cache = services_.cache,
+                            .remote = services_.remote,
+                            .data_roots = services_.settings.data_roots},
+                           std::move(stop));
+      },
+      [this](Result<LocalInputs> local) {
+        if (!local) {
+          return Do(attempt::InputsFailed{ReasonOf(local.error()), local.error().ToString()});
+        }
+        local_ = std::move(*local);
+        Do(attempt::InputsReady{});
+      });
+}
+
+void Gang::Perform(const attempt::SendToRankZero& action, const std::string& /*line*/) {
+  if (launch_.first_rank() == 0 && ranks_[0].link) ranks_[0].link->Send(action.message);
+}
+
+void Gang::Perform(const attempt::KillRanks&, const std::string& /*line*/) {
+  for (const RankRun& rank : ranks_) {
+    if (rank.child) services_.children.Kill(*rank.child);
+  }
+}
+
+void Gang::Perform(const attempt::UploadExport& action, const std::string& /*line*/) {
+  Work<Result<wire::Model>>(
+      [this, files = action.files](std::stop_token stop) {
+        return UploadModel(folder_ / "export", files, services_.remote, std::move(stop));
+      },
+      [this](Result<wire::Model> model) {
+        if (!model) {
+          const FailureReason reason = model.error().code == ErrorCode::kDiskFull
+                                           ? FailureReason::kDiskFull
+                                           : FailureReason::kInternal;
+          return Do(attempt::UploadFailed{
+              reason, "the model could not be handed over: " + model.error().ToString()});
+        }
+        model_ = std::move(*model);
+        Do(attempt::UploadFinished{});
+      });
+}
+
+// Not at once: this may be the callback of a link that goes.
+void Gang::Perform(const attempt::CleanUp&, const std::string& /*line*/) {
+  services_.loop.Post([this] { FinishCleaning(); });
+}
+
+void Gang::FinishCleaning() {
+  for (RankRun& rank : ranks_) {
+    rank.link.reset();
+    rank.output.reset();
+    if (rank.log) services_.logs.Close(*rank.log);
+  }
+  if (std::exchange(in_pmix_, false)) services_.pmix.Deregister(name());
+  memory_.Reset();
+  cleaning_ = true;
+  if (works_ > 0) {
+    stop_work_.request_stop();  // it may still write into the folder
+  } else {
+    RemoveFolder();
+  }
+}
+
+void Gang::RemoveFolder() {
+  cleaning_ = false;
+  Work<tutti::Status>([this](std::stop_token) { return RemoveTree(folder_); },
+                      [this](tutti::Status removed) {
+                        if (!removed) {
+                          Log(kError, "folder_left", {{"error", removed.error().ToString()}});
+                        }
+                        Do(attempt::CleanedUp{});
+                      });
+}
+
+// ---- reports ------------------------------------------------------------------------------------
+
+wire::GangReport Gang::NewReport() const {
+  wire::GangReport report;
+  report.set_job(launch_.job());
+  report.set_attempt(launch_.attempt());
+  return report;
+}
+
+void Gang::SendProgress(std::string payload_json) {
+  wire::GangProgress progress;
+  progress.set_job(launch_.job());
+  progress.set_attempt(launch_.attempt());
+  progress.set_payload_json(std::move(payload_json));
+  services_.send_progress(progress);
+}
+
+void Gang::Perform(const attempt::Forward&, const std::string& line) { SendProgress(line); }
+
+void Gang::Perform(const attempt::ReportWarning& action, const std::string& /*line*/) {
+  Log(kWarning, "gang_warning", {{"gang", name()}, {"message", action.message}});
+  std::string text = enginelink::Encode(enginelink::ToWorker(enginelink::Warning{action.message}));
+  text.pop_back();  // the line's end
+  SendProgress(std::move(text));
+}
+
+void Gang::Perform(const attempt::ReportStarted& action, const std::string& /*line*/) {
+  const double seconds = std::chrono::duration<double>(action.launch).count();
+  Log(kInfo, "gang_started",
+      {{"gang", name()}, {"from_step", action.from_step}, {"launch_seconds", seconds}});
+  wire::GangReport report = NewReport();
+  report.mutable_started()->set_ranks(launch_.size());
+  report.mutable_started()->set_from_step(action.from_step);
+  report.mutable_started()->set_launch_seconds(seconds);
+  services_.reports.Add(std::move(report), MonotonicNow());
+}
+
+void Gang::Perform(const attempt::ReportCheckpoint& action, const std::string& /*line*/) {
+  wire::GangReport report = NewReport();
+  wire::CheckpointCommitted& checkpoint = *report.mutable_checkpoint();
+  checkpoint.set_step(action.checkpoint.step);
+  checkpoint.set_path(action.checkpoint.path);
+  checkpoint.set_state_digest(action.checkpoint.state_digest);
+  checkpoint.set_size_bytes(action.checkpoint.size_bytes);
+  checkpoint.set_write_seconds(action.checkpoint.write_seconds);
+  services_.reports.Add(std::move(report), MonotonicNow());
+}
+
+void Gang::Perform(const attempt::ReportEnded& action, const std::string& /*line*/) {
+  wire::GangReport report = NewReport();
+  wire::GangEnded& ended = *report.mutable_ended();
+  ended.set_outcome(OutcomeOf(action.outcome));
+  if (action.reason) ended.set_reason(std::string(spec::ToString(*action.reason)));
+  ended.set_message(action.message);
+  ended.set_step(action.step);
+  ended.set_memory_peak_bytes(action.memory_peak_bytes);
+  if (action.outcome == attempt::Outcome::kSucceeded) {
+    *ended.mutable_model() = model_;
+    ended.set_metrics_json(nlohmann::json(action.metrics).dump());
+  }
+  Log(kInfo, "gang_ended",
+      {{"gang", name()},
+       {"outcome", wire::GangEnded::Outcome_Name(ended.outcome())},
+       {"reason", ended.reason()},
+       {"message", ended.message()}});
+  // Who hears of the end may look at the output: it goes first.
+  services_.logs.WhenArrived(launch_.job(), launch_.attempt(), MonotonicNow(), kLogPatience,
+                             [this, report = std::move(report)]() mutable {
+                               ended_ = report;
+                               services_.reports.Add(std::move(report), MonotonicNow());
+                               services_.loop.Post([this] { CallIfOver(); });
+                             });
+}
+
+void Gang::CallIfOver() {
+  if (!ended_ || works_ > 0 || !on_over_) return;
+  const OnOver on_over = std::exchange(on_over_, nullptr);
+  on_over(*ended_);
+}
+
+}  // namespace tutti::agent

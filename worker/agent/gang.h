@@ -1,0 +1,132 @@
+// One attempt's gang on this machine: performs the actions of jobs/attempt and tells it what came
+// of them.
+//
+// Owned by Gangs, on the loop's thread. Lives until `on_over` was called.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/wire/messages.pb.h"
+#include "jobs/attempt/attempt.h"
+#include "worker/agent/background.h"
+#include "worker/agent/blob_cache.h"
+#include "worker/agent/children.h"
+#include "worker/agent/gang_inputs.h"
+#include "worker/agent/log_shipper.h"
+#include "worker/agent/output_pipe.h"
+#include "worker/agent/pmix.h"
+#include "worker/agent/rank_link.h"
+#include "worker/agent/remote_blobs.h"
+#include "worker/agent/report_outbox.h"
+#include "worker/agent/settings.h"
+
+namespace tutti::agent {
+
+// What gangs work with. Everything outlives them.
+struct GangServices {
+  Loop& loop;
+  Children& children;
+  PmixServer& pmix;
+  Background& background;
+  const BlobCache& cache;
+  const RemoteBlobs& remote;
+  LogShipper& logs;
+  ReportOutbox& reports;
+  const Settings& settings;
+  std::function<void(const wire::GangProgress&)> send_progress;
+  attempt::Limits limits = {};
+};
+
+class Gang {
+ public:
+  // Called once, from the loop: the end has been reported as `ended`, and nothing of the gang is
+  // left. It may not destroy the gang before the loop's next round of posted tasks.
+  using OnOver = std::function<void(const wire::GangReport& ended)>;
+
+  Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over);
+  ~Gang();
+  Gang(const Gang&) = delete;
+  Gang& operator=(const Gang&) = delete;
+
+  void Start();
+  void Do(attempt::Event event) { Do(std::move(event), {}); }
+  // `rank` of the gang called MPI_Abort.
+  void OnMpiAborted(std::uint32_t rank, int status) {
+    Do(attempt::MpiAborted{rank - launch_.first_rank(), status});
+  }
+
+  const std::string& job() const { return launch_.job(); }
+  std::uint32_t attempt() const { return launch_.attempt(); }
+  std::string name() const;  // "JOB.ATTEMPT", as PMIx and folders have it
+  wire::GangStatus Status() const;
+
+ private:
+  struct RankRun {
+    std::optional<Children::Id> child;
+    std::unique_ptr<RankLink> link;
+    std::unique_ptr<OutputPipe> output;
+    std::optional<LogShipper::Key> log;
+  };
+
+  // `line` is what a FromRank event came as.
+  void Do(attempt::Event event, std::string line);
+  // The actions.
+  void Perform(const attempt::SpawnRanks&, const std::string& line);
+  void Perform(const attempt::SendToRankZero& action, const std::string& line);
+  void Perform(const attempt::KillRanks&, const std::string& line);
+  void Perform(const attempt::UploadExport& action, const std::string& line);
+  void Perform(const attempt::CleanUp&, const std::string& line);
+  void Perform(const attempt::Forward&, const std::string& line);
+  void Perform(const attempt::ReportWarning& action, const std::string& line);
+  void Perform(const attempt::ReportStarted& action, const std::string& line);
+  void Perform(const attempt::ReportCheckpoint& action, const std::string& line);
+  void Perform(const attempt::ReportEnded& action, const std::string& line);
+
+  void FetchInputs(GangInputs inputs);
+  tutti::Status PrepareLaunch();
+  tutti::Status SpawnRank(std::uint32_t local);
+  Result<enginelink::Spawn> SpawnOf(std::uint32_t local) const;
+  enginelink::Plan PlanOf(std::uint32_t local) const;
+  void OnSpawned(std::uint32_t local, Result<pid_t> pid);
+  void OnExited(std::uint32_t local, const Children::Exit& exit);
+  void OnLine(std::uint32_t local, std::string line);
+  void FinishCleaning();
+  void RemoveFolder();
+  void CallIfOver();
+
+  // Runs `work` in the background; the gang stays until `done` was called.
+  template <typename T>
+  void Work(std::function<T(std::stop_token)> work, std::function<void(T)> done);
+  wire::GangReport NewReport() const;
+  void SendProgress(std::string payload_json);
+
+  const GangServices& services_;
+  const wire::LaunchGang launch_;
+  OnOver on_over_;
+  std::filesystem::path folder_;
+  attempt::State state_;
+  std::deque<std::pair<attempt::Event, std::string>> events_;
+  bool stepping_ = false;
+
+  GangInputs inputs_;
+  LocalInputs local_;
+  std::vector<RankRun> ranks_;
+  UniqueFd memory_;
+  bool in_pmix_ = false;
+  std::optional<std::uint64_t> memory_kills_;  // of this machine before the ranks started
+  int works_ = 0;                              // in the background
+  std::stop_source stop_work_;
+  bool cleaning_ = false;
+  wire::Model model_;                      // once uploaded
+  std::optional<wire::GangReport> ended_;  // once reported
+};
+
+}  // namespace tutti::agent

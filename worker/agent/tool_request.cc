@@ -1,0 +1,83 @@
+#include "worker/agent/tool_request.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "common/file/file.h"
+#include "worker/agent/gang_inputs.h"
+
+namespace tutti::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 3> kTools = {"inspect", "try", "eval"};
+constexpr std::array<const char*, 4> kPaths = {"model_dir", "train_path", "eval_path", "data_path"};
+
+Result<fs::path> LocalPath(const std::string& text, const fs::path& folder,
+                           std::span<const fs::path> data_roots) {
+  if (const auto path = PathOfFileUrl(text)) return CheckInPlace(*path, data_roots);
+  if (text.starts_with('/')) return CheckInPlace(text, data_roots);
+  return JoinBeneath(folder, text);
+}
+
+std::string HowItEnded(std::string_view tool, int wait_status) {
+  std::string text(tool);
+  if (WIFSIGNALED(wait_status)) {
+    const char* name = sigabbrev_np(WTERMSIG(wait_status));
+    return text + " was killed by SIG" + (name != nullptr ? name : "?");
+  }
+  return text + " exited with status " + std::to_string(WEXITSTATUS(wait_status)) +
+         " and did not say why";
+}
+
+}  // namespace
+
+bool IsTool(std::string_view name) {
+  return std::find(kTools.begin(), kTools.end(), name) != kTools.end();
+}
+
+Result<std::string> LocalRequest(const std::string& request_json, const fs::path& folder,
+                                 const fs::path& cache_dir, std::span<const fs::path> data_roots) {
+  json request = json::parse(request_json, nullptr, false);
+  if (!request.is_object()) {
+    return Fail(ErrorCode::kInvalid, "the tool's request is not a JSON object");
+  }
+  for (const char* key : kPaths) {
+    const auto found = request.find(key);
+    if (found == request.end() || !found->is_string()) continue;
+    TUTTI_ASSIGN_OR_RETURN(const fs::path path,
+                           LocalPath(found->get<std::string>(), folder, data_roots));
+    *found = path.string();
+  }
+  request["cache_dir"] = cache_dir.string();
+  return request.dump();
+}
+
+ToolAnswer AnswerOfError(const Error& error) {
+  const json object = {{"code", std::string(ToString(error.code))},
+                       {"message", error.message},
+                       {"where", error.where},
+                       {"hint", error.hint}};
+  return {.ok = false, .json = object.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+ToolAnswer AnswerOfOutput(std::string_view tool, const std::string& out, const std::string& errors,
+                          int wait_status) {
+  const json answer = json::parse(out, nullptr, false);
+  if (answer.is_object()) {
+    const auto error = answer.find("error");
+    if (error != answer.end() && error->is_object()) return {.ok = false, .json = error->dump()};
+    if (wait_status == 0) return {.ok = true, .json = answer.dump()};
+  }
+  Error error{.code = ErrorCode::kInternal, .message = HowItEnded(tool, wait_status)};
+  if (wait_status == 0) error.message = std::string(tool) + " did not answer with a JSON object";
+  if (!errors.empty()) error.message += ": " + errors;
+  return AnswerOfError(error);
+}
+
+}  // namespace tutti::agent

@@ -1,0 +1,33 @@
+// A tool's request, from what the coordinator asks to what the engine can do on this machine, and
+// the engine's answer back. Pure but for looking at paths.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.h"
+
+namespace tutti::agent {
+
+// inspect, try, eval.
+bool IsTool(std::string_view name);
+
+// Paths of the request (model_dir, train_path, eval_path, data_path): relative ones are below
+// `folder`, others must lie below a data root. Sets "cache_dir". kInvalid says which path.
+Result<std::string> LocalRequest(const std::string& request_json,
+                                 const std::filesystem::path& folder,
+                                 const std::filesystem::path& cache_dir,
+                                 std::span<const std::filesystem::path> data_roots);
+
+struct ToolAnswer {
+  bool ok = false;
+  std::string json;  // ok: the answer; else {"code","message","where","hint"}
+};
+ToolAnswer AnswerOfError(const Error& error);
+// Of what a tool wrote to stdout and stderr, and how it ended.
+ToolAnswer AnswerOfOutput(std::string_view tool, const std::string& out, const std::string& errors,
+                          int wait_status);
+
+}  // namespace tutti::agent
