@@ -110,12 +110,13 @@ Status Agent::StartProcesses() {
                                       }});
   TUTTI_RETURN_IF_ERROR(children_->Start());
   TUTTI_ASSIGN_OR_RETURN(
-      pmix_, PmixServer::Start({.temp_dir = settings_.dir / "pmix",
-                                .on_abort = [this](std::string gang, std::uint32_t rank, int status) {
-                                  loop_->Post([this, gang = std::move(gang), rank, status] {
-                                    if (gangs_) gangs_->OnMpiAborted(gang, rank, status);
-                                  });
-                                }}));
+      pmix_,
+      PmixServer::Start({.temp_dir = settings_.dir / "pmix",
+                         .on_abort = [this](std::string gang, std::uint32_t rank, int status) {
+                           loop_->Post([this, gang = std::move(gang), rank, status] {
+                             if (gangs_) gangs_->OnMpiAborted(gang, rank, status);
+                           });
+                         }}));
   background_.emplace(*loop_);
   return {};
 }
@@ -183,32 +184,33 @@ void Agent::MakeParts() {
       .directory = settings_.dir / "logs", .send = [this](const wire::LogChunk& chunk) {
         return Send([&](wire::ToCoordinator& message) { *message.mutable_log_chunk() = chunk; });
       }});
-  gangs_.emplace(GangServices{
-      .loop = *loop_,
-      .children = *children_,
-      .pmix = *pmix_,
-      .background = *background_,
-      .cache = *cache_,
-      .remote = remote_,
-      .logs = *logs_,
-      .reports = *reports_,
-      .settings = settings_,
-      .send_progress = [this](const wire::GangProgress& progress) {
-        Send([&](wire::ToCoordinator& message) { *message.mutable_gang_progress() = progress; });
-      }});
-  tools_.emplace(ToolServices{
-      .loop = *loop_,
-      .children = *children_,
-      .background = *background_,
-      .cache = *cache_,
-      .remote = remote_,
-      .settings = settings_,
-      .send =
-          [this](const wire::ToolResult& result) {
-            return Send(
-                [&](wire::ToCoordinator& message) { *message.mutable_tool_result() = result; });
-          },
-      .threads = machine_.cores});
+  gangs_.emplace(GangServices{.loop = *loop_,
+                              .children = *children_,
+                              .pmix = *pmix_,
+                              .background = *background_,
+                              .cache = *cache_,
+                              .remote = remote_,
+                              .logs = *logs_,
+                              .reports = *reports_,
+                              .settings = settings_,
+                              .send_progress = [this](const wire::GangProgress& progress) {
+                                Send([&](wire::ToCoordinator& message) {
+                                  *message.mutable_gang_progress() = progress;
+                                });
+                              }});
+  tools_.emplace(ToolServices{.loop = *loop_,
+                              .children = *children_,
+                              .background = *background_,
+                              .cache = *cache_,
+                              .remote = remote_,
+                              .settings = settings_,
+                              .send =
+                                  [this](const wire::ToolResult& result) {
+                                    return Send([&](wire::ToCoordinator& message) {
+                                      *message.mutable_tool_result() = result;
+                                    });
+                                  },
+                              .threads = machine_.cores});
 }
 
 Agent::~Agent() {

@@ -15,7 +15,9 @@
 namespace tutti::agent {
 namespace {
 
-UniqueFd OpenPidfd(pid_t pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
+UniqueFd OpenPidfd(pid_t pid) {
+  return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
 
 // The leader through its pidfd, which no other process can have taken over; its group by number,
 // which stays taken while the leader has not been reaped or a member lives.
@@ -50,8 +52,7 @@ Children::~Children() {
 
 Status Children::Start() { return zygote_.Start(); }
 
-Children::Id Children::Spawn(enginelink::Spawn spawn, std::span<const int> fds,
-                             Handlers handlers) {
+Children::Id Children::Spawn(enginelink::Spawn spawn, std::span<const int> fds, Handlers handlers) {
   const std::uint64_t id = ++last_id_;
   spawn.id = id;
   auto child = std::make_shared<Child>();

@@ -94,9 +94,9 @@ void CoordinatorLink::Pump() {
       break;
     }
     wire::ToWorker message;
-    const bool parsed = zmq_msg_more(&frame) == 0 &&
-                        message.ParseFromArray(zmq_msg_data(&frame),
-                                               static_cast<int>(zmq_msg_size(&frame)));
+    const bool parsed =
+        zmq_msg_more(&frame) == 0 &&
+        message.ParseFromArray(zmq_msg_data(&frame), static_cast<int>(zmq_msg_size(&frame)));
     zmq_msg_close(&frame);
     if (parsed) {
       options_.on_message(message);

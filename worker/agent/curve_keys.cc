@@ -39,13 +39,15 @@ Result<CurveKeys> LoadOrMakeKeys(const fs::path& directory) {
     TUTTI_ASSIGN_OR_RETURN(keys.secret, ReadKey(secret_path));
     std::array<char, kKeyChars + 1> open{};
     if (zmq_curve_public(open.data(), keys.secret.c_str()) != 0) {
-      return Fail(ErrorCode::kInternal, "ZeroMQ has no CURVE", "", "install libzmq5 with libsodium");
+      return Fail(ErrorCode::kInternal, "ZeroMQ has no CURVE", "",
+                  "install libzmq5 with libsodium");
     }
     keys.open = open.data();
   } else {
     std::array<char, kKeyChars + 1> open{}, secret{};
     if (zmq_curve_keypair(open.data(), secret.data()) != 0) {
-      return Fail(ErrorCode::kInternal, "ZeroMQ has no CURVE", "", "install libzmq5 with libsodium");
+      return Fail(ErrorCode::kInternal, "ZeroMQ has no CURVE", "",
+                  "install libzmq5 with libsodium");
     }
     keys = {.secret = secret.data(), .open = open.data()};
     TUTTI_RETURN_IF_ERROR(WriteFileAtomically(secret_path, keys.secret + "\n", {.mode = 0600}));

@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 
 constexpr Duration kLoaderDeadline = std::chrono::seconds(20);
 constexpr std::array<std::string_view, 12> kNumeric = {
-    "libtorch", "libc10.", "libopenblas", "libblas",  "liblapack", "libmkl",
-    "libdnnl",  "libgomp", "libsleef",    "libfbgemm", "libm.so",  "libcudnn"};
+    "libtorch", "libc10.", "libopenblas", "libblas",   "liblapack", "libmkl",
+    "libdnnl",  "libgomp", "libsleef",    "libfbgemm", "libm.so",   "libcudnn"};
 
 // What the dynamic loader prints instead of running the program (as ldd does).
 Result<std::string> AskLoader(const fs::path& program) {

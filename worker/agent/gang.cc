@@ -61,8 +61,8 @@ wire::GangEnded::Outcome OutcomeOf(attempt::Outcome outcome) {
 Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over)
     : services_(services), launch_(std::move(launch)), on_over_(std::move(on_over)) {
   folder_ = services_.settings.dir / "run" / name();
-  state_ = attempt::Begin(launch_.local_ranks(), launch_.first_rank(), services_.limits,
-                          MonotonicNow());
+  state_ =
+      attempt::Begin(launch_.local_ranks(), launch_.first_rank(), services_.limits, MonotonicNow());
   ranks_.resize(launch_.local_ranks());
 }
 

@@ -68,7 +68,8 @@ Status ReadResources(const json& resources, GangInputs& inputs) {
     if (memory->is_number_unsigned()) {
       inputs.memory_limit_bytes = memory->get<std::uint64_t>();
     } else {
-      const auto bytes = memory->is_string() ? ParseBytes(memory->get<std::string>()) : std::nullopt;
+      const auto bytes =
+          memory->is_string() ? ParseBytes(memory->get<std::string>()) : std::nullopt;
       if (!bytes) return Malformed("#/resources/memory_per_rank");
       inputs.memory_limit_bytes = static_cast<std::uint64_t>(bytes->count);
     }

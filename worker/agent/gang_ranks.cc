@@ -32,12 +32,11 @@ tutti::Status Gang::PrepareLaunch() {
 }
 
 Result<enginelink::Spawn> Gang::SpawnOf(std::uint32_t local) const {
-  enginelink::Spawn spawn{
-      .arguments = {"train", "--link-fd", "{link}", "--memory-fd", "{memory}"},
-      .fd_names = {"link", "memory", "stdout", "stderr"},
-      .working_dir = (folder_ / "tmp").string(),
-      .memory_limit_bytes = inputs_.memory_limit_bytes,
-      .threads = inputs_.cpus_per_rank};
+  enginelink::Spawn spawn{.arguments = {"train", "--link-fd", "{link}", "--memory-fd", "{memory}"},
+                          .fd_names = {"link", "memory", "stdout", "stderr"},
+                          .working_dir = (folder_ / "tmp").string(),
+                          .memory_limit_bytes = inputs_.memory_limit_bytes,
+                          .threads = inputs_.cpus_per_rank};
   TUTTI_ASSIGN_OR_RETURN(spawn.environment,
                          services_.pmix.Environment(name(), launch_.first_rank() + local));
   const std::string threads = std::to_string(inputs_.cpus_per_rank);
@@ -82,8 +81,7 @@ tutti::Status Gang::SpawnRank(std::uint32_t local) {
   TUTTI_ASSIGN_OR_RETURN(
       rank.link,
       RankLink::Create(
-          services_.loop, link,
-          [this, local](std::string line) { OnLine(local, std::move(line)); },
+          services_.loop, link, [this, local](std::string line) { OnLine(local, std::move(line)); },
           [this, local](const Error& error) {
             Do(attempt::FromRank{local, enginelink::Failed{.rank = launch_.first_rank() + local,
                                                            .reason = "internal",

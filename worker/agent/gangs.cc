@@ -38,10 +38,9 @@ Gangs::Known& Gangs::Remember(const std::string& job, std::uint32_t attempt) {
   if (known.attempt < attempt) known = {.attempt = attempt};
   known.serial = ++last_serial_;
   while (known_.size() > kKnownMax) {
-    const auto oldest =
-        std::min_element(known_.begin(), known_.end(), [](const auto& a, const auto& b) {
-          return a.second.serial < b.second.serial;
-        });
+    const auto oldest = std::min_element(
+        known_.begin(), known_.end(),
+        [](const auto& a, const auto& b) { return a.second.serial < b.second.serial; });
     known_.erase(oldest);
   }
   return known_.at(job);
@@ -68,8 +67,7 @@ void Gangs::Launch(const wire::LaunchGang& launch) {
     running->Do(attempt::StopRequested{attempt::Stop::kKill, "a newer attempt"});
     return;
   }
-  if (known != known_.end() && launch.attempt() == known->second.attempt &&
-      known->second.ended) {
+  if (known != known_.end() && launch.attempt() == known->second.attempt && known->second.ended) {
     services_.reports.Add(*known->second.ended, MonotonicNow());
     return;
   }
@@ -84,9 +82,10 @@ void Gangs::Launch(const wire::LaunchGang& launch) {
 void Gangs::Stop(const wire::StopGang& stop) {
   Gang* running = Running(stop.job());
   if (running == nullptr || running->attempt() != stop.attempt()) return ReportUnknown(stop);
-  Log(kInfo, "gang_stop", {{"gang", running->name()},
-                           {"mode", wire::StopGang::Mode_Name(stop.mode())},
-                           {"reason", stop.reason()}});
+  Log(kInfo, "gang_stop",
+      {{"gang", running->name()},
+       {"mode", wire::StopGang::Mode_Name(stop.mode())},
+       {"reason", stop.reason()}});
   const auto mode =
       stop.mode() == wire::StopGang::KILL ? attempt::Stop::kKill : attempt::Stop::kCheckpoint;
   running->Do(attempt::StopRequested{mode, stop.reason()});

@@ -38,7 +38,7 @@ class Gangs {
   // The newest attempt of a job that this process has heard of.
   struct Known {
     std::uint32_t attempt = 0;
-    std::uint64_t serial = 0;                // of the last change, for forgetting the oldest
+    std::uint64_t serial = 0;                 // of the last change, for forgetting the oldest
     std::optional<wire::GangReport> ended{};  // how it ended here
   };
 

@@ -23,11 +23,10 @@ class Nvml {
  public:
   Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL)) {
     if (!library_) return;
-    const bool complete = Find(init_, "nvmlInit_v2") && Find(shutdown_, "nvmlShutdown") &&
-                          Find(count_, "nvmlDeviceGetCount_v2") &&
-                          Find(by_index_, "nvmlDeviceGetHandleByIndex_v2") &&
-                          Find(name_, "nvmlDeviceGetName") &&
-                          Find(memory_, "nvmlDeviceGetMemoryInfo");
+    const bool complete =
+        Find(init_, "nvmlInit_v2") && Find(shutdown_, "nvmlShutdown") &&
+        Find(count_, "nvmlDeviceGetCount_v2") && Find(by_index_, "nvmlDeviceGetHandleByIndex_v2") &&
+        Find(name_, "nvmlDeviceGetName") && Find(memory_, "nvmlDeviceGetMemoryInfo");
     running_ = complete && init_() == 0;
   }
   ~Nvml() {

@@ -1,5 +1,5 @@
-// One HTTP request and its answer, for blobs: bodies go from and to files, and nothing waits without
-// a deadline. Blocking: for threads off the loop. Free functions, any thread.
+// One HTTP request and its answer, for blobs: bodies go from and to files, and nothing waits
+// without a deadline. Blocking: for threads off the loop. Free functions, any thread.
 #pragma once
 
 #include <cstdint>

@@ -36,8 +36,8 @@ void LogShipper::Prune(const std::filesystem::path& directory, Bytes keep) {
 }
 
 Status LogShipper::Open(const Key& key) {
-  const std::string name = key.job + "." + std::to_string(key.attempt) + "." +
-                           std::to_string(key.rank) + ".log";
+  const std::string name =
+      key.job + "." + std::to_string(key.attempt) + "." + std::to_string(key.rank) + ".log";
   TUTTI_ASSIGN_OR_RETURN(RankLog log,
                          RankLog::Create(options_.directory / name, options_.keep_bytes));
   Stream stream{.log = std::move(log), .acknowledged = 0, .sent = 0, .again_at = {}};
@@ -112,8 +112,8 @@ void LogShipper::Pump(const Key& key, Stream& stream, Instant now) {
     if (in_flight >= window_bytes_) return;
     std::uint64_t offset = stream.sent;
     auto data = stream.log.Read(
-        offset, std::min<std::size_t>(kChunkBytes,
-                                      static_cast<std::size_t>(window_bytes_ - in_flight)));
+        offset,
+        std::min<std::size_t>(kChunkBytes, static_cast<std::size_t>(window_bytes_ - in_flight)));
     if (!data) {
       Log(kError, "rank_output_lost", {{"error", data.error().ToString()}});
       stream.sent = stream.acknowledged = stream.log.end();

@@ -59,8 +59,7 @@ Result<std::string> RankLog::Read(std::uint64_t& offset, std::size_t max) const 
   const bool in_newer = offset >= newer_begin_;
   const std::uint64_t file_begin = in_newer ? newer_begin_ : older_begin_;
   const std::uint64_t file_end = in_newer ? end_ : newer_begin_;
-  std::string data(
-      static_cast<std::size_t>(std::min<std::uint64_t>(max, file_end - offset)), '\0');
+  std::string data(static_cast<std::size_t>(std::min<std::uint64_t>(max, file_end - offset)), '\0');
   std::size_t filled = 0;
   while (filled < data.size()) {
     const ssize_t size =

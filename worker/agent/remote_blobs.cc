@@ -119,7 +119,8 @@ Status RemoteBlobs::Fetch(const Digest& digest, Bytes size, const fs::path& path
     return {};
   };
   TUTTI_RETURN_IF_ERROR(Retry(stop, received, [&]() -> Status {
-    HttpRequest request{.method = "GET", .target = TargetOf(digest), .headers = {}, .body_file = {}};
+    HttpRequest request{
+        .method = "GET", .target = TargetOf(digest), .headers = {}, .body_file = {}};
     // Goes on where the line broke.
     if (received > 0) {
       request.headers["Range"] = "bytes=" + std::to_string(received) + "-";

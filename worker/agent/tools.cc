@@ -62,7 +62,8 @@ void Tools::Run(std::uint64_t generation, const wire::RunTool& request) {
     if (run->stage == Stage::kLeaving || run->generation != generation) continue;
     if (same(run->request)) return;
   }
-  const std::uint32_t deadline_ms = request.deadline_ms() == 0 ? kDeadlineMs : request.deadline_ms();
+  const std::uint32_t deadline_ms =
+      request.deadline_ms() == 0 ? kDeadlineMs : request.deadline_ms();
   runs_.push_back(std::make_unique<ToolRun>());
   ToolRun& run = *runs_.back();
   run.request = request;
@@ -99,7 +100,8 @@ void Tools::StartNext() {
 
 void Tools::Fetch(ToolRun& run) {
   run.stage = Stage::kFetching;
-  auto work = [this, request = run.request, folder = FolderOf(run)](std::stop_token stop) -> Status {
+  auto work = [this, request = run.request,
+               folder = FolderOf(run)](std::stop_token stop) -> Status {
     TUTTI_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
     TUTTI_RETURN_IF_ERROR(MakeDirectories(folder / "tmp"));
     TUTTI_ASSIGN_OR_RETURN(const auto wanted, WantedFiles(request));

@@ -63,7 +63,7 @@ class Tools {
     std::unique_ptr<OutputPipe> out_pipe;
     std::unique_ptr<OutputPipe> error_pipe;
     std::string out;
-    std::string errors;  // the last of stderr
+    std::string errors;                 // the last of stderr
     std::optional<ToolAnswer> verdict;  // why it is being killed
   };
 

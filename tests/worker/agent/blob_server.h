@@ -27,11 +27,11 @@ class BlobServer {
   bool Has(const std::string& digest) const;
 
   // From now on:
-  void BreakAfter(std::size_t bytes) { break_after_ = bytes; }     // the next GET's body
-  void AnswerPuts(int status) { put_status_ = status; }            // instead of taking them
-  void RefuseLinks(bool refuse) { refuse_links_ = refuse; }        // 422 to X-Tutti-Link
-  void Damage(const std::string& digest);                          // other bytes, same length
-  void Stall(bool stall) { stall_ = stall; }                       // never answers
+  void BreakAfter(std::size_t bytes) { break_after_ = bytes; }  // the next GET's body
+  void AnswerPuts(int status) { put_status_ = status; }         // instead of taking them
+  void RefuseLinks(bool refuse) { refuse_links_ = refuse; }     // 422 to X-Tutti-Link
+  void Damage(const std::string& digest);                       // other bytes, same length
+  void Stall(bool stall) { stall_ = stall; }                    // never answers
 
   std::vector<std::string> requests() const;  // "GET /api/v1/blobs/sha256:…"
 

@@ -173,7 +173,8 @@ TEST_F(Blobs, AnExportWithoutWeightsIsAnError) {
 
 TEST(ModelDigest, OfShardsIsOfTheirDigestsInOrder) {
   wire::Model model;
-  for (const char* name : {"model-00002-of-00002.safetensors", "model-00001-of-00002.safetensors"}) {
+  for (const char* name :
+       {"model-00002-of-00002.safetensors", "model-00001-of-00002.safetensors"}) {
     model.add_files()->set_path(name);
     model.mutable_files()->rbegin()->set_digest(Sha256Of(name).ToString());
   }

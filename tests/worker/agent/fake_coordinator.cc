@@ -171,8 +171,7 @@ std::vector<int> FakeCoordinator::RankPids(const std::string& job, std::uint32_t
   return pids;
 }
 
-const wire::GangEnded* FakeCoordinator::Ended(const std::string& job,
-                                              std::uint32_t attempt) const {
+const wire::GangEnded* FakeCoordinator::Ended(const std::string& job, std::uint32_t attempt) const {
   for (auto it = reports.rbegin(); it != reports.rend(); ++it) {
     if (it->job() == job && it->attempt() == attempt && it->has_ended()) return &it->ended();
   }

@@ -30,9 +30,9 @@ class FakeCoordinator {
 
   std::uint32_t lease_ms = 5000;
   std::uint64_t log_window_bytes = 256 << 10;
-  bool silent = false;       // hears and answers nothing; the line stays
-  bool acknowledge = true;   // reports
-  std::string refuse_with;   // answers Register with Refused
+  bool silent = false;      // hears and answers nothing; the line stays
+  bool acknowledge = true;  // reports
+  std::string refuse_with;  // answers Register with Refused
 
   std::vector<wire::Register> registers;
   std::vector<wire::GangReport> reports;  // each once

@@ -15,18 +15,17 @@ class Member : public testing::Test {
  protected:
   void SetUp() override {
     membership_.emplace(
-        Membership::Options{
-            .session = kSession,
-            .send =
-                [this](const wire::ToCoordinator& message) {
-                  if (connected_) sent_.push_back(message);
-                  return connected_;
-                },
-            .describe = [] { return wire::Register(); },
-            .beat = [] { return wire::Heartbeat(); },
-            .on_registered = [this](const wire::Registered&) { ++registered_; },
-            .on_lease_lost = [this] { ++leases_lost_; },
-            .on_refused = [this](const wire::Refused&) { ++refused_; }},
+        Membership::Options{.session = kSession,
+                            .send =
+                                [this](const wire::ToCoordinator& message) {
+                                  if (connected_) sent_.push_back(message);
+                                  return connected_;
+                                },
+                            .describe = [] { return wire::Register(); },
+                            .beat = [] { return wire::Heartbeat(); },
+                            .on_registered = [this](const wire::Registered&) { ++registered_; },
+                            .on_lease_lost = [this] { ++leases_lost_; },
+                            .on_refused = [this](const wire::Refused&) { ++refused_; }},
         now_);
   }
 

@@ -31,8 +31,8 @@ class Start : public testing::Test {
 };
 
 std::vector<std::string> Flags() {
-  return {"--dir", "d",  "--name", "one", "--coordinator", "tcp://127.0.0.1:7718", "--server-key",
-          "k",     "--jobs-dir", "j", "--slots=4"};
+  return {"--dir",        "d", "--name",     "one", "--coordinator", "tcp://127.0.0.1:7718",
+          "--server-key", "k", "--jobs-dir", "j",   "--slots=4"};
 }
 
 Error ErrorOf(std::vector<std::string> flags) {
@@ -129,9 +129,9 @@ TEST_F(Start, AToolsPathsBecomeLocal) {
   std::ofstream(folder_ / "data/rows.jsonl") << "rows";
   const std::vector<fs::path> roots = {folder_ / "data"};
   const std::string in_place = "file://" + (folder_ / "data/rows.jsonl").string();
-  const auto local =
-      LocalRequest(R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})",
-                   "/run/tool-1", "/cache", roots);
+  const auto local = LocalRequest(
+      R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})",
+      "/run/tool-1", "/cache", roots);
   ASSERT_TRUE(local) << local.error().ToString();
   const auto request = nlohmann::json::parse(*local);
   EXPECT_EQ(request["model_dir"], "/run/tool-1/model");

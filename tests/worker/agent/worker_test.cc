@@ -53,10 +53,23 @@ class Worker : public testing::Test {
   }
 
   void StartWorker() {
-    const std::vector<std::string> words = {
-        TUTTI_WORKER, "--dir", Dir(), "--name", "one", "--coordinator", coordinator_->address(),
-        "--server-key", folder_ / "server.pub", "--allow-dir", folder_ / "allowed", "--jobs-dir",
-        folder_ / "jobs", "--slots", "4", "--engine", TUTTI_STAND_IN_ENGINE};
+    const std::vector<std::string> words = {TUTTI_WORKER,
+                                            "--dir",
+                                            Dir(),
+                                            "--name",
+                                            "one",
+                                            "--coordinator",
+                                            coordinator_->address(),
+                                            "--server-key",
+                                            folder_ / "server.pub",
+                                            "--allow-dir",
+                                            folder_ / "allowed",
+                                            "--jobs-dir",
+                                            folder_ / "jobs",
+                                            "--slots",
+                                            "4",
+                                            "--engine",
+                                            TUTTI_STAND_IN_ENGINE};
     std::vector<char*> argv;
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
