@@ -117,6 +117,11 @@ class Stepper {
     }
   }
 
+  void On(const CheckpointRequested&) {
+    if (s_.phase != Phase::kRunning || s_.stop != Stop::kNone) return;
+    actions_.push_back(SendToRankZero{enginelink::CheckpointNow{}});
+  }
+
   void On(const UploadFinished&) {
     if (s_.phase != Phase::kUploading) return;
     s_.uploaded = true;

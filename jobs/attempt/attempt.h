@@ -87,6 +87,7 @@ struct StopRequested {
   Stop mode = Stop::kKill;
   std::string reason;  // "pause", "lease", … for people
 };
+struct CheckpointRequested {};  // and go on; heard only while the gang trains
 struct UploadFinished {};
 struct UploadFailed {
   spec::FailureReason reason = spec::FailureReason::kInternal;
@@ -96,8 +97,8 @@ struct CleanedUp {};
 struct Tick {};  // at least once a second
 
 using Event = std::variant<InputsReady, InputsFailed, Spawned, SpawnFailed, FromRank, RankExited,
-                           MpiAborted, MemoryExceeded, ZygoteDied, StopRequested, UploadFinished,
-                           UploadFailed, CleanedUp, Tick>;
+                           MpiAborted, MemoryExceeded, ZygoteDied, StopRequested,
+                           CheckpointRequested, UploadFinished, UploadFailed, CleanedUp, Tick>;
 
 // ---- actions ----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@
 #include "common/base/log.h"
 #include "common/version/version.h"
 #include "common/wire/protocol.h"
-#include "worker/agent/curve_keys.h"
+#include "worker/agent/admission.h"
 #include "worker/agent/fingerprint.h"
 #include "worker/agent/gpus.h"
 
@@ -27,7 +27,6 @@ namespace fs = std::filesystem;
 constexpr Duration kServerKeyPatience = std::chrono::seconds(60);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
 constexpr Duration kGangTick = std::chrono::milliseconds(250);
-constexpr Bytes kCacheMax{std::int64_t{100} << 30};
 constexpr int kExitRefused = 2;
 
 std::uint64_t RandomSession() {
@@ -77,7 +76,7 @@ Status Agent::PrepareFolders() {
   // Left by a worker that was killed; its processes died with it.
   for (const char* name : {"run", "pmix"}) TUTTI_RETURN_IF_ERROR(EmptyFolder(dir / name));
   LogShipper::Prune(dir / "logs", Bytes{static_cast<std::int64_t>(RankLog::kKeepBytes)});
-  TUTTI_ASSIGN_OR_RETURN(cache_, BlobCache::Open(dir / "cache", kCacheMax));
+  TUTTI_ASSIGN_OR_RETURN(cache_, BlobCache::Open(dir / "cache", Bytes{settings_.cache_max_bytes}));
   if (access(settings_.engine.c_str(), X_OK) != 0) {
     return Fail(ErrnoError("cannot execute the engine", settings_.engine.string(), errno));
   }
@@ -138,9 +137,9 @@ Status Agent::Describe() {
 }
 
 Status Agent::Connect() {
-  TUTTI_ASSIGN_OR_RETURN(CurveKeys keys, LoadOrMakeKeys(settings_.dir));
+  TUTTI_ASSIGN_OR_RETURN(curve::KeyPair keys, curve::LoadOrMakeKeyPair(settings_.dir));
   if (!settings_.allow_dir.empty()) {
-    TUTTI_RETURN_IF_ERROR(AllowKey(settings_.allow_dir, settings_.name, keys));
+    TUTTI_RETURN_IF_ERROR(AllowKey(settings_.allow_dir, settings_.name, keys.public_key));
   }
   TUTTI_ASSIGN_OR_RETURN(std::string server_key,
                          AwaitPublicKey(settings_.server_key, kServerKeyPatience));
@@ -319,6 +318,8 @@ void Agent::OnMessage(const wire::ToWorker& message) {
       return gangs_->Launch(message.launch_gang());
     case wire::ToWorker::kStopGang:
       return gangs_->Stop(message.stop_gang());
+    case wire::ToWorker::kCheckpointGang:
+      return gangs_->Checkpoint(message.checkpoint_gang());
     case wire::ToWorker::kReportAck:
       return reports_->Acknowledge(message.report_ack().report_id());
     case wire::ToWorker::kLogAck:

@@ -48,8 +48,8 @@ Status CoordinatorLink::Open() {
     return Set(option, key.c_str(), key.size() + 1, name);
   };
   TUTTI_RETURN_IF_ERROR(set_key(ZMQ_CURVE_SERVERKEY, options_.server_key, "the coordinator's key"));
-  TUTTI_RETURN_IF_ERROR(set_key(ZMQ_CURVE_PUBLICKEY, options_.keys.open, "curve.pub"));
-  TUTTI_RETURN_IF_ERROR(set_key(ZMQ_CURVE_SECRETKEY, options_.keys.secret, "curve.key"));
+  TUTTI_RETURN_IF_ERROR(set_key(ZMQ_CURVE_PUBLICKEY, options_.keys.public_key, "curve.pub"));
+  TUTTI_RETURN_IF_ERROR(set_key(ZMQ_CURVE_SECRETKEY, options_.keys.secret_key, "curve.key"));
   TUTTI_RETURN_IF_ERROR(Set(ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes, "MAXMSGSIZE"));
   TUTTI_RETURN_IF_ERROR(SetNumber(ZMQ_IMMEDIATE, 1, "IMMEDIATE"));
   TUTTI_RETURN_IF_ERROR(SetNumber(ZMQ_LINGER, kLingerMs, "LINGER"));

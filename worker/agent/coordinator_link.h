@@ -10,8 +10,8 @@
 #include <string>
 
 #include "common/base/result.h"
+#include "common/curve/keys.h"
 #include "common/wire/messages.pb.h"
-#include "worker/agent/curve_keys.h"
 #include "worker/agent/loop.h"
 
 namespace tutti::agent {
@@ -22,7 +22,7 @@ class CoordinatorLink {
     Loop& loop;
     std::string address;  // tcp://HOST:PORT
     std::string server_key;
-    CurveKeys keys;
+    curve::KeyPair keys;
     std::function<void(const wire::ToWorker&)> on_message;
   };
 

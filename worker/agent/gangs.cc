@@ -91,6 +91,12 @@ void Gangs::Stop(const wire::StopGang& stop) {
   running->Do(attempt::StopRequested{mode, stop.reason()});
 }
 
+void Gangs::Checkpoint(const wire::CheckpointGang& checkpoint) {
+  Gang* running = Running(checkpoint.job());
+  if (running == nullptr || running->attempt() != checkpoint.attempt()) return;
+  running->Do(attempt::CheckpointRequested{});
+}
+
 // It does not run here: said so that nobody waits for its end, and it shall not start any more.
 void Gangs::ReportUnknown(const wire::StopGang& stop) {
   if (!JobId::Parse(stop.job()) || stop.attempt() == 0) return;

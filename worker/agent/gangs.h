@@ -23,6 +23,7 @@ class Gangs {
 
   void Launch(const wire::LaunchGang& launch);
   void Stop(const wire::StopGang& stop);
+  void Checkpoint(const wire::CheckpointGang& checkpoint);  // and go on
   void KillAll(const std::string& reason);
   // No launch is taken any more.
   void Close() { closed_ = true; }

@@ -60,6 +60,7 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
       return false;
     case wire::ToWorker::kLaunchGang:
     case wire::ToWorker::kStopGang:
+    case wire::ToWorker::kCheckpointGang:
     case wire::ToWorker::kReportAck:
     case wire::ToWorker::kLogAck:
     case wire::ToWorker::kRunTool:

@@ -1,4 +1,4 @@
-// What tutti-worker is told on its command line. Values, parsed once at start.
+// What tutti-worker is told: a typed struct, read once at start by common/config.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,14 @@ struct Settings {
   std::vector<std::filesystem::path> data_roots;  // file:///… inputs are read below these only
   std::filesystem::path engine;                   // default: tutti-engine beside this program
   std::map<std::string, std::string> labels;
+  std::int64_t cache_max_bytes = 0;
 };
 
-struct ShowText {  // --help, --version
+struct ShowText {  // --help, --version, --print-config
   std::string text;
 };
 
-// `arguments` without the program's name. Paths come back absolute. kInvalid names the flag.
+// `arguments` without the program's name. Paths come back absolute. kInvalid names the option.
 Result<std::variant<Settings, ShowText>> ParseSettings(std::span<const std::string> arguments);
 
 }  // namespace tutti::agent

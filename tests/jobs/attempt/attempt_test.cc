@@ -161,6 +161,22 @@ TEST_F(Life, CheckpointStopEndsReleased) {
   EXPECT_EQ(Last<ReportEnded>()->outcome, Outcome::kReleased);
 }
 
+TEST_F(Life, ACheckpointCanBeAskedForWhileItTrains) {
+  Do(InputsReady{});
+  Do(CheckpointRequested{});
+  EXPECT_EQ(Count<SendToRankZero>(), 0);
+  Restart(2);
+  ToRunning();
+  Do(CheckpointRequested{});
+  ASSERT_NE(Last<SendToRankZero>(), nullptr);
+  EXPECT_TRUE(std::holds_alternative<enginelink::CheckpointNow>(Last<SendToRankZero>()->message));
+  EXPECT_EQ(state_.phase, Phase::kRunning);
+  Do(StopRequested{Stop::kCheckpoint, "pause"});
+  seen_.clear();
+  Do(CheckpointRequested{});  // the stop makes one
+  EXPECT_TRUE(seen_.empty());
+}
+
 TEST_F(Life, StopBeforeTrainingKills) {
   Do(InputsReady{});
   Do(Spawned{0, 100});

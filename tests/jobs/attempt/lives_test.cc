@@ -102,7 +102,7 @@ class RandomLife {
     if (pick < 83) return StopRequested{Below(2) == 0 ? Stop::kCheckpoint : Stop::kKill, "stop"};
     if (pick < 84) return MemoryExceeded{.rank = {}, .message = "memory"};
     if (pick < 85) return MemoryExceeded{.rank = rank, .message = "memory"};
-    if (pick < 86) return MpiAborted{rank, 1};
+    if (pick < 86) return Below(2) == 0 ? Event(MpiAborted{rank, 1}) : CheckpointRequested{};
     if (pick < 88 && state_.phase == Phase::kCleaning) return CleanedUp{};
     return Tick{};
   }

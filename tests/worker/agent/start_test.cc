@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "common/curve/keys.h"
 #include "common/file/file.h"
-#include "worker/agent/curve_keys.h"
+#include "worker/agent/admission.h"
 #include "worker/agent/fingerprint.h"
 #include "worker/agent/machine.h"
 #include "worker/agent/settings.h"
@@ -30,15 +32,23 @@ class Start : public testing::Test {
   fs::path folder_;
 };
 
-std::vector<std::string> Flags() {
-  return {"--dir",        "d", "--name",     "one", "--coordinator", "tcp://127.0.0.1:7718",
-          "--server-key", "k", "--jobs-dir", "j",   "--slots=4"};
+// Complete flags, but for `option`, which has `value` or, when that is empty, is left out.
+std::vector<std::string> Flags(const std::string& option = "", const std::string& value = "") {
+  std::vector<std::string> flags;
+  const std::map<std::string, std::string> all = {
+      {"--dir", "d"},        {"--name", "one"},   {"--coordinator", "tcp://127.0.0.1:7718"},
+      {"--server-key", "k"}, {"--jobs-dir", "j"}, {"--slots", "4"}};
+  for (const auto& [name, usual] : all) {
+    if (name != option) flags.insert(flags.end(), {name, usual});
+  }
+  if (!value.empty()) flags.insert(flags.end(), {option, value});
+  return flags;
 }
 
-Error ErrorOf(std::vector<std::string> flags) {
+std::string WhereOfErrorIn(const std::vector<std::string>& flags) {
   const auto parsed = ParseSettings(flags);
   EXPECT_FALSE(parsed);
-  return parsed ? Error{} : parsed.error();
+  return parsed ? "" : parsed.error().where;
 }
 
 TEST(Settings, AreReadAndPathsAbsolute) {
@@ -54,38 +64,26 @@ TEST(Settings, AreReadAndPathsAbsolute) {
   EXPECT_EQ(settings.engine.filename(), "tutti-engine");
 }
 
-TEST(Settings, ErrorsNameTheFlag) {
-  EXPECT_EQ(ErrorOf({"--dirr", "x"}).where, "--dirr");
-  EXPECT_EQ(ErrorOf({"--dir"}).where, "--dir");
-  EXPECT_EQ(ErrorOf({"--name", "../up"}).where, "--name");
-  EXPECT_EQ(ErrorOf({"--slots", "0"}).where, "--slots");
-  EXPECT_EQ(ErrorOf({"--slots", "2x"}).where, "--slots");
-  EXPECT_EQ(ErrorOf({"--coordinator", "127.0.0.1"}).where, "--coordinator");
-  auto flags = Flags();
-  flags.pop_back();
-  EXPECT_EQ(ErrorOf(flags).where, "--slots");
+TEST(Settings, ErrorsNameTheOption) {
+  for (const char* bad : {"../up", ".", "a/b", "-x"}) {
+    EXPECT_EQ(WhereOfErrorIn(Flags("--name", bad)), "--name") << bad;
+  }
+  for (const char* bad : {"127.0.0.1", "127.0.0.1:80", "tcp://127.0.0.1", "ipc://x"}) {
+    EXPECT_EQ(WhereOfErrorIn(Flags("--coordinator", bad)), "--coordinator") << bad;
+  }
+  EXPECT_EQ(WhereOfErrorIn(Flags("--slots", "0")), "--slots");
+  EXPECT_EQ(WhereOfErrorIn(Flags("--label", "disk")), "--label");
+  for (const char* needed : {"--dir", "--server-key", "--jobs-dir", "--slots"}) {
+    EXPECT_EQ(WhereOfErrorIn(Flags(needed)), needed);
+  }
 }
 
-TEST_F(Start, KeysAreMadeOnceAndSecret) {
-  const auto first = LoadOrMakeKeys(folder_);
-  ASSERT_TRUE(first) << first.error().ToString();
-  const auto second = LoadOrMakeKeys(folder_);
-  ASSERT_TRUE(second);
-  EXPECT_EQ(first->secret, second->secret);
-  EXPECT_EQ(first->open, second->open);
-  struct stat info {};
-  ASSERT_EQ(stat((folder_ / "curve.key").c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777u, 0600u);
-  ASSERT_TRUE(AllowKey(folder_ / "allowed", "one", *first));
-  EXPECT_EQ(*ReadFile(folder_ / "allowed/one.pub"), first->open + "\n");
-}
-
-TEST_F(Start, ADamagedKeyIsAnErrorAndNotReplaced) {
-  std::ofstream(folder_ / "curve.key") << "short";
-  const auto keys = LoadOrMakeKeys(folder_);
-  ASSERT_FALSE(keys);
-  EXPECT_EQ(keys.error().where, folder_ / "curve.key");
-  EXPECT_EQ(*ReadFile(folder_ / "curve.key"), "short");
+TEST_F(Start, TheWorkersKeyGoesWhereTheCoordinatorLooks) {
+  const auto keys = curve::LoadOrMakeKeyPair(folder_);
+  ASSERT_TRUE(keys) << keys.error().ToString();
+  ASSERT_TRUE(AllowKey(folder_ / "allowed", "one", keys->public_key));
+  ASSERT_TRUE(AllowKey(folder_ / "allowed", "one", keys->public_key));
+  EXPECT_EQ(*ReadFile(folder_ / "allowed/one.pub"), keys->public_key + "\n");
 }
 
 TEST_F(Start, AMissingServerKeyIsWaitedForWithADeadline) {
