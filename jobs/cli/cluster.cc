@@ -1,0 +1,219 @@
+// The cluster itself: up, down, its queues and workers, its programs.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "common/base/units.h"
+#include "common/file/file.h"
+#include "common/version/version.h"
+#include "jobs/cli/commands.h"
+#include "jobs/cli/exit_codes.h"
+#include "jobs/cli/json_fields.h"
+#include "jobs/cli/table.h"
+#include "jobs/cli/text.h"
+#include "jobs/supervisor/up.h"
+
+namespace tutti::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr Duration kUpDeadline = std::chrono::seconds(30);
+constexpr Duration kDownDeadline = std::chrono::seconds(35);
+
+int Fail(Context& context, const client::Errors& errors) {
+  context.console.Complain(errors);
+  return ExitOf(errors);
+}
+
+Result<supervisor::UpOptions> OptionsOf(Context& context, const UpCommand& options) {
+  supervisor::UpOptions up{.bin_dir = context.bin_dir,
+                           .workers = options.workers,
+                           .slots_per_worker = options.slots_per_worker};
+  TUTTI_ASSIGN_OR_RETURN(up.data_dir, client::DataDirOf(context.endpoint, context.env));
+  TUTTI_ASSIGN_OR_RETURN(up.http, supervisor::ParseHostPort(options.http));
+  return up;
+}
+
+std::string UpText(const supervisor::UpOptions& up, const std::string& url, bool color) {
+  std::string workers;
+  const int slots = supervisor::SlotsPerWorker(up, supervisor::Cores());
+  for (const std::string& name : supervisor::WorkerNames(supervisor::HostName(), up.workers)) {
+    workers += (workers.empty() ? "" : ", ") + name + " (" + std::to_string(slots) + " slots)";
+  }
+  return RenderFields({{"coordinator", url},
+                       {"workers", workers},
+                       {"data", up.data_dir.string()},
+                       {"logs", (up.data_dir / "logs").string()}},
+                      color);
+}
+
+int UpInForeground(Context& context, const supervisor::UpOptions& up) {
+  // The supervisor's log takes descriptor 2; people are still told on what it was.
+  const UniqueFd people(::dup(STDERR_FILENO));
+  const bool color = context.console.err_color();
+  const auto say = [&](const std::string& line) {
+    std::string text = line + "\n";
+    if (line.starts_with("ready: ")) {
+      text = UpText(up, line.substr(7), color) + "Ctrl-C stops it; jobs checkpoint first.\n";
+    }
+    [[maybe_unused]] const Status told =
+        WriteAll(people.get(), std::as_bytes(std::span(text)), "stderr");
+  };
+  const Status status = supervisor::UpHere(up, say);
+  ::dup2(people.get(), STDERR_FILENO);
+  if (!status) {
+    context.console.Complain(status.error());
+    return status.error().code == ErrorCode::kConflict ? kUsage : kJobFailed;
+  }
+  context.console.Note("stopped");
+  return kOk;
+}
+
+}  // namespace
+
+int UpCluster(Context& context, const UpCommand& options) {
+  Console& console = context.console;
+  const auto up = OptionsOf(context, options);
+  if (!up) {
+    console.Complain(up.error());
+    return kUsage;
+  }
+  if (!options.detach) return UpInForeground(context, *up);
+  const auto url = supervisor::UpDetached(
+      *up, [&console](const std::string& line) { console.Note(line); }, kUpDeadline);
+  if (!url) {
+    console.Complain(url.error());
+    return url.error().code == ErrorCode::kConflict || url.error().code == ErrorCode::kInvalid
+               ? kUsage
+               : kJobFailed;
+  }
+  if (console.json()) {
+    const auto text = ReadFile(up->data_dir / "endpoint.json", Bytes{1 << 16});
+    const json endpoint = text ? json::parse(*text, nullptr, false) : json();
+    console.OutJson(endpoint.is_object() ? endpoint : json{{"url", *url}});
+  } else if (console.quiet()) {
+    console.Out(*url);
+  } else {
+    console.OutRaw(UpText(*up, *url, console.out_color()));
+    console.Note("stop it with: tutti down");
+  }
+  return kOk;
+}
+
+int DownCluster(Context& context) {
+  Console& console = context.console;
+  const auto data_dir = client::DataDirOf(context.endpoint, context.env);
+  if (!data_dir) {
+    console.Complain(data_dir.error());
+    return kUsage;
+  }
+  if (!console.json() && client::SupervisorOf(*data_dir)) {
+    console.Note("stopping; running jobs checkpoint first");
+  }
+  const auto pid = supervisor::Down(*data_dir, kDownDeadline);
+  if (!pid) return Fail(context, {pid.error()});
+  if (console.json()) {
+    console.OutJson({{"data_dir", data_dir->string()}, {"pid", *pid == 0 ? json() : json(*pid)}});
+  } else {
+    console.Note(*pid == 0 ? "no cluster runs in " + data_dir->string() : "stopped");
+  }
+  return kOk;
+}
+
+int QueueList(Context& context) {
+  const auto queues = context.client.Get("/api/v1/queues");
+  if (!queues) return Fail(context, queues.error());
+  Console& console = context.console;
+  if (console.json()) {
+    console.OutJson(*queues);
+    return kOk;
+  }
+  std::vector<Row> rows;
+  for (const json& queue : ListAt(*queues, "/data")) {
+    if (console.quiet()) console.Out(TextAt(queue, "/name"));
+    rows.push_back({OneLine(TextAt(queue, "/name")), TextAt(queue, "/queued"),
+                    TextAt(queue, "/running"), TextAt(queue, "/slots_used")});
+  }
+  if (!console.quiet()) {
+    console.OutRaw(RenderTable(
+        {{"QUEUE", false, 12}, {"QUEUED", true}, {"RUNNING", true}, {"SLOTS USED", true}}, rows,
+        console.out_width(), console.out_color()));
+  }
+  return kOk;
+}
+
+int WorkerList(Context& context) {
+  const auto workers = context.client.Get("/api/v1/workers");
+  if (!workers) return Fail(context, workers.error());
+  Console& console = context.console;
+  if (console.json()) {
+    console.OutJson(*workers);
+    return kOk;
+  }
+  std::vector<Row> rows;
+  for (const json& worker : ListAt(*workers, "/data")) {
+    if (console.quiet()) console.Out(TextAt(worker, "/name"));
+    const std::string state = TextAt(worker, "/state");
+    const bool draining = At(worker, "/draining") == json(true);
+    std::string jobs;
+    for (const json& gang : ListAt(worker, "/gangs")) {
+      jobs += (jobs.empty() ? "" : ", ") + TextAt(gang, "/job") + " ×" +
+              std::to_string(ListAt(gang, "/ranks").size());
+    }
+    const auto memory = [&](const char* field) {
+      const auto bytes = IntAt(worker, field);
+      return bytes ? FormatBytes(Bytes{*bytes}) : std::string("?");
+    };
+    rows.push_back(
+        {OneLine(TextAt(worker, "/name")),
+         Cell(draining ? state + ", draining" : state, state == "up" ? Paint::kGreen : Paint::kRed),
+         TextAt(worker, "/slots_used") + "/" + TextAt(worker, "/slots"),
+         memory("/memory_bytes_used") + " of " + memory("/memory_bytes"),
+         memory("/disk_free_bytes"), OneLine(TextAt(worker, "/cpu_model")),
+         Age(TextAt(worker, "/last_seen_at"), WallNow()), jobs});
+  }
+  if (console.quiet()) return kOk;
+  if (rows.empty()) {
+    console.Note("no workers; start some with: tutti up");
+    return kOk;
+  }
+  console.OutRaw(RenderTable({{"WORKER", false, 12},
+                              {"STATE"},
+                              {"SLOTS"},
+                              {"MEMORY", false, 0, 4},
+                              {"DISK FREE", false, 0, 3},
+                              {"CPU", false, 12, 1},
+                              {"SEEN", true, 0, 2},
+                              {"JOBS", false, 10, 5}},
+                             rows, console.out_width(), console.out_color()));
+  return kOk;
+}
+
+int ExecSibling(Context& context, const std::string& program,
+                const std::vector<std::string>& args) {
+  const fs::path path = context.bin_dir / program;
+  std::vector<std::string> words = {path.string()};
+  words.insert(words.end(), args.begin(), args.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(path.c_str(), argv.data());
+  context.console.Complain(Error{ErrorCode::kIo,
+                                 std::string("cannot run it: ") + std::strerror(errno),
+                                 path.string(), "the programs of one build lie in one folder"});
+  return kUsage;
+}
+
+int PrintVersion(Context& context) {
+  if (context.console.json()) {
+    context.console.OutJson({{"version", Version()}, {"revision", Revision()}});
+  } else {
+    context.console.Out("tutti " + std::string(Version()) + " (" + std::string(Revision()) + ")");
+  }
+  return kOk;
+}
+
+}  // namespace tutti::cli

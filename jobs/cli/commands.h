@@ -1,0 +1,130 @@
+// The commands of `tutti`: what each is given, and a function that does it and returns the exit
+// code. Main thread only; every wait has a deadline or ends on Ctrl-C.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/cli/completion.h"
+#include "jobs/cli/console.h"
+#include "jobs/client/api.h"
+
+namespace tutti::cli {
+
+// What every command works with.
+struct Context {
+  Console& console;
+  client::Client& client;
+  client::EndpointOptions endpoint{};
+  client::Environment env{};
+  std::filesystem::path bin_dir{};  // where the sibling programs lie
+};
+
+// ---- submitting ------------------------------------------------------------------------------
+
+struct SubmitOptions {
+  std::string spec;  // a path, or "-" for stdin
+  std::vector<std::string> sets;
+  bool dry_run = false;
+  bool hold = false;
+  bool follow = false;
+};
+int Submit(Context& context, const SubmitOptions& options);
+
+struct InitOptions {
+  std::string path = "job.yaml";
+  std::string name{};
+  std::string task{};
+  std::string model{};
+  std::string train{};
+  std::string eval{};
+  bool force = false;
+  bool schema = false;
+};
+int Init(Context& context, const InitOptions& options);
+
+// ---- jobs ------------------------------------------------------------------------------------
+
+struct PsOptions {
+  bool all = false;
+  std::string state{};
+  std::string name{};
+  int limit = 0;  // 0 = no bound
+};
+int Ps(Context& context, const PsOptions& options);
+int Show(Context& context, const std::string& job);
+int Why(Context& context, const std::string& job);
+
+struct LogsOptions {
+  std::string job{};
+  std::optional<int> rank{};
+  std::optional<int> attempt{};
+  bool follow = false;
+};
+int Logs(Context& context, const LogsOptions& options);
+
+struct EventsOptions {
+  std::string job{};  // "" = every job's, as they come
+  bool follow = false;
+};
+int Events(Context& context, const EventsOptions& options);
+
+struct WaitOptions {
+  std::string job{};
+  std::string timeout{};  // "60s"; "" = none
+};
+int Wait(Context& context, const WaitOptions& options);
+
+// `action`: "cancel", "pause", "checkpoint". Goes on after an error; the first one's exit code.
+int Act(Context& context, const std::string& action, const std::vector<std::string>& jobs);
+int Resume(Context& context, const std::string& job, std::optional<int> ranks);
+int Resize(Context& context, const std::string& job, int ranks);
+
+struct CloneOptions {
+  std::string job{};
+  std::string name{};  // "" = as it was
+  bool hold = false;
+  bool follow = false;
+};
+int Clone(Context& context, const CloneOptions& options);
+
+// ---- the cluster -----------------------------------------------------------------------------
+
+struct UpCommand {
+  int workers = 1;
+  int slots_per_worker = 0;
+  std::string http = "127.0.0.1:7717";
+  bool detach = false;
+};
+int UpCluster(Context& context, const UpCommand& options);
+int DownCluster(Context& context);
+int QueueList(Context& context);
+int WorkerList(Context& context);
+int Doctor(Context& context);
+
+// Replaces this process by a sibling program. Returns only when that failed.
+int ExecSibling(Context& context, const std::string& program, const std::vector<std::string>& args);
+
+// ---- models ----------------------------------------------------------------------------------
+
+int ModelList(Context& context);
+int ModelShow(Context& context, const std::string& model);
+
+struct TryOptions {
+  std::string model{};
+  std::vector<std::string> texts{};  // none: lines of stdin
+  int top_k = 3;
+};
+int ModelTry(Context& context, const TryOptions& options);
+int ModelEval(Context& context, const std::string& model, const std::string& data);
+int ModelExport(Context& context, const std::string& model, const std::string& directory);
+
+// ---- the rest --------------------------------------------------------------------------------
+
+int Completion(Context& context, const std::string& shell, const std::vector<CommandWords>& words);
+int PrintVersion(Context& context);
+
+}  // namespace tutti::cli

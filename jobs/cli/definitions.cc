@@ -1,0 +1,232 @@
+#include "jobs/cli/definitions.h"
+
+#include <CLI/Validators.hpp>
+
+#include "jobs/cli/exit_codes.h"
+#include "jobs/cli/unsupported.h"
+#include "jobs/spec/names.h"
+#include "jobs/spec/states.h"
+#include "jobs/supervisor/options.h"
+
+namespace tutti::cli {
+namespace {
+
+constexpr const char* kJobs = "Jobs";
+constexpr const char* kModels = "Models";
+constexpr const char* kCluster = "Cluster";
+constexpr const char* kLater = "Not supported yet";
+
+std::vector<std::string> Strings(std::span<const std::string_view> names) {
+  return {names.begin(), names.end()};
+}
+
+}  // namespace
+
+void DefineSubmitting(Definitions& d) {
+  auto* submit = d.Add(&d.app, "submit", "Submit a job spec (YAML or JSON)", kJobs);
+  auto submitted = std::make_shared<SubmitOptions>();
+  submit->add_option("SPEC", submitted->spec, "The spec's file; - reads stdin")->required();
+  submit->add_option("--set", submitted->sets, "Override a field: training.learning_rate=1e-4")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->allow_extra_args(false);
+  auto* dry = submit->add_flag("--dry-run", submitted->dry_run,
+                               "Inspect data and model, print the estimate, create no job");
+  submit->add_flag("--hold", submitted->hold, "Keep it queued until `tutti resume`")->excludes(dry);
+  submit->add_flag("-f,--follow", submitted->follow, "Show its progress until it ends")
+      ->excludes(dry);
+  d.On(submit, [submitted](Context& c) { return Submit(c, *submitted); });
+
+  auto* init = d.Add(&d.app, "init", "Write a job spec from answers, flags or a data file", kJobs);
+  auto inited = std::make_shared<InitOptions>();
+  init->add_option("FILE", inited->path, "Where to write it")->capture_default_str();
+  init->add_option("--train", inited->train, "Training data")->type_name("FILE");
+  init->add_option("--eval", inited->eval, "Evaluation data, or a fraction of the training data");
+  init->add_option("--model", inited->model, "A Hugging Face directory")->type_name("DIR");
+  init->add_option("--task", inited->task, "The task; guessed from the data's columns")
+      ->check(CLI::IsMember(Strings(spec::TaskNames())));
+  init->add_option("--name", inited->name, "The job's name");
+  init->add_flag("--force", inited->force, "Replace the file");
+  init->add_flag("--schema", inited->schema, "Print the JSON Schema of specs and write nothing");
+  d.On(init, [inited](Context& c) { return Init(c, *inited); });
+
+  auto* clone = d.Add(&d.app, "clone", "Submit a job's spec again", kJobs);
+  auto cloned = std::make_shared<CloneOptions>();
+  d.JobArgument(clone, cloned->job);
+  clone->add_option("--name", cloned->name, "Another name for it");
+  clone->add_flag("--hold", cloned->hold, "Keep it queued until `tutti resume`");
+  clone->add_flag("-f,--follow", cloned->follow, "Show its progress until it ends");
+  d.On(clone, [cloned](Context& c) { return Clone(c, *cloned); });
+}
+
+namespace {
+
+void DefineLooking(Definitions& d) {
+  auto* ps = d.Add(&d.app, "ps", "List jobs, newest first", kJobs);
+  auto listed = std::make_shared<PsOptions>();
+  ps->add_flag("-a,--all", listed->all, "Those that finished more than an hour ago too");
+  ps->add_option("--state", listed->state, "Only those in this state")
+      ->check(CLI::IsMember(Strings(spec::JobStateNames())));
+  ps->add_option("--name", listed->name, "Only those of this name");
+  ps->add_option("-n,--limit", listed->limit, "At most that many")->check(CLI::PositiveNumber);
+  d.On(ps, [listed](Context& c) { return Ps(c, *listed); });
+
+  const auto simple = [&](const char* name, const char* what,
+                          int (*run)(Context&, const std::string&)) {
+    auto* command = d.Add(&d.app, name, what, kJobs);
+    auto job = std::make_shared<std::string>();
+    d.JobArgument(command, *job);
+    d.On(command, [job, run](Context& c) { return run(c, *job); });
+  };
+  simple("show", "Show all about a job", Show);
+  simple("why", "Say why a job waits or failed, and what to do", Why);
+
+  auto* logs = d.Add(&d.app, "logs", "Print what a job's ranks wrote", kJobs);
+  auto logged = std::make_shared<LogsOptions>();
+  d.JobArgument(logs, logged->job);
+  logs->add_flag("-f,--follow", logged->follow, "Go on until the job ends");
+  logs->add_option("--rank", logged->rank, "Which rank (default 0)")->check(CLI::NonNegativeNumber);
+  logs->add_option("--attempt", logged->attempt, "Which attempt (default: the newest)")
+      ->check(CLI::PositiveNumber);
+  d.On(logs, [logged](Context& c) { return Logs(c, *logged); });
+
+  auto* events = d.Add(&d.app, "events", "Print what happened to a job, or follow all jobs", kJobs);
+  auto evented = std::make_shared<EventsOptions>();
+  events->add_option("JOB", evented->job,
+                     "Its id, a prefix of it, or its name; none: all, as they come");
+  d.job_commands.push_back(events);
+  events->add_flag("-f,--follow", evented->follow, "Go on until the job ends");
+  d.On(events, [evented](Context& c) { return Events(c, *evented); });
+
+  auto* wait = d.Add(&d.app, "wait", "Wait for a job's end; exit by its result", kJobs);
+  auto waited = std::make_shared<WaitOptions>();
+  d.JobArgument(wait, waited->job);
+  wait->add_option("--timeout", waited->timeout, "Exit 8 after that long: 60s, 10m")
+      ->type_name("TIME");
+  d.On(wait, [waited](Context& c) { return Wait(c, *waited); });
+}
+
+void DefineSteering(Definitions& d) {
+  const auto act = [&](const char* name, const char* what) {
+    auto* command = d.Add(&d.app, name, what, kJobs);
+    auto jobs = std::make_shared<std::vector<std::string>>();
+    command->add_option("JOB", *jobs, "Ids, prefixes of them, or names")->required();
+    d.job_commands.push_back(command);
+    d.On(command, [jobs, action = std::string(name)](Context& c) { return Act(c, action, *jobs); });
+  };
+  act("cancel", "Stop jobs for good");
+  act("pause", "Checkpoint jobs and take them off their workers");
+
+  auto* resume = d.Add(&d.app, "resume", "Let a paused or held job go on", kJobs);
+  auto resumed = std::make_shared<std::pair<std::string, std::optional<int>>>();
+  d.JobArgument(resume, resumed->first);
+  resume->add_option("--ranks", resumed->second, "With that many ranks")
+      ->check(CLI::PositiveNumber);
+  d.On(resume, [resumed](Context& c) { return Resume(c, resumed->first, resumed->second); });
+
+  auto* resize = d.Add(&d.app, "resize", "Change a running job's number of ranks", kJobs);
+  auto resized = std::make_shared<std::pair<std::string, int>>();
+  d.JobArgument(resize, resized->first);
+  resize->add_option("--ranks", resized->second, "How many")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  d.On(resize, [resized](Context& c) { return Resize(c, resized->first, resized->second); });
+}
+
+}  // namespace
+
+void DefineJobs(Definitions& d) {
+  DefineLooking(d);
+  DefineSteering(d);
+}
+
+void DefineModels(Definitions& d) {
+  auto* model = d.Add(&d.app, "model", "Finished models: list show try eval export", kModels);
+  model->require_subcommand(1);
+
+  d.On(d.Add(model, "list", "List models, newest first"), ModelList);
+
+  auto* show = d.Add(model, "show", "Show a model and its files");
+  auto shown = std::make_shared<std::string>();
+  d.ModelArgument(show, *shown);
+  d.On(show, [shown](Context& c) { return ModelShow(c, *shown); });
+
+  auto* attempt = d.Add(model, "try", "Answer texts, given as arguments or one a line on stdin");
+  auto tried = std::make_shared<TryOptions>();
+  d.ModelArgument(attempt, tried->model);
+  attempt->add_option("TEXT", tried->texts, "The texts");
+  attempt->add_option("--top-k", tried->top_k, "How many labels a text")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  d.On(attempt, [tried](Context& c) { return ModelTry(c, *tried); });
+
+  auto* eval = d.Add(model, "eval", "Measure a model on a data file");
+  auto evaluated = std::make_shared<std::pair<std::string, std::string>>();
+  d.ModelArgument(eval, evaluated->first);
+  eval->add_option("--data", evaluated->second, "JSONL, CSV or TSV")->required()->type_name("FILE");
+  d.On(eval, [evaluated](Context& c) { return ModelEval(c, evaluated->first, evaluated->second); });
+
+  auto* take = d.Add(model, "export", "Write a model as a Hugging Face directory");
+  auto exported = std::make_shared<std::pair<std::string, std::string>>();
+  d.ModelArgument(take, exported->first);
+  take->add_option("DIR", exported->second, "A folder that is not there, or empty")->required();
+  d.On(take, [exported](Context& c) { return ModelExport(c, exported->first, exported->second); });
+}
+
+void DefineCluster(Definitions& d) {
+  auto* up = d.Add(&d.app, "up", "Start a cluster on this machine", kCluster);
+  auto started = std::make_shared<UpCommand>();
+  up->add_option("--workers", started->workers, "How many workers")
+      ->capture_default_str()
+      ->check(CLI::Range(1, supervisor::kWorkersMax));
+  up->add_option("--slots-per-worker", started->slots_per_worker,
+                 "Ranks that fit one worker (default: the cores, shared among the workers)")
+      ->check(CLI::Range(1, 4096));
+  up->add_option("--http", started->http, "Where to listen; port 0 takes a free one")
+      ->capture_default_str()
+      ->type_name("HOST:PORT");
+  up->add_flag("--detach", started->detach, "Return once it is up; `tutti down` stops it");
+  d.On(up, [started](Context& c) { return UpCluster(c, *started); });
+
+  d.On(d.Add(&d.app, "down", "Stop it; running jobs checkpoint first", kCluster), DownCluster);
+
+  auto* queue = d.Add(&d.app, "queue", "Queues: list", kCluster);
+  queue->require_subcommand(1);
+  d.On(d.Add(queue, "list", "List queues"), QueueList);
+
+  // Without one of these words, ParseCommandLine runs the sibling program.
+  auto* worker =
+      d.Add(&d.app, "worker", "Workers: list; with other words: run tutti-worker", kCluster);
+  worker->require_subcommand(1);
+  d.On(d.Add(worker, "list", "List workers"), WorkerList);
+  d.Add(&d.app, "coordinator", "Run tutti-coordinator with the words that follow", kCluster);
+
+  d.On(d.Add(&d.app, "doctor", "Check this machine; exit 1 if something is wrong", kCluster),
+       Doctor);
+
+  auto* completion = d.Add(&d.app, "completion", "Print a shell's completion script", kCluster);
+  auto shell = std::make_shared<std::string>();
+  completion->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  d.On(completion, [&d, shell](Context& c) { return Completion(c, *shell, d.Words()); });
+}
+
+void DefineUnsupported(Definitions& d) {
+  for (const Unsupported& command : UnsupportedCommands()) {
+    const std::string path(command.path);
+    const std::size_t space = path.find(' ');
+    CLI::App* parent =
+        space == std::string::npos ? &d.app : d.app.get_subcommand(path.substr(0, space));
+    const std::string name = space == std::string::npos ? path : path.substr(space + 1);
+    auto* added = d.Add(parent, name.c_str(), std::string(command.what).c_str(), kLater);
+    added->allow_extras()->fallthrough(false);
+    d.On(added, [&command](Context& c) {
+      c.console.Complain(Error{ErrorCode::kUnsupported, "not supported yet",
+                               "tutti " + std::string(command.path), std::string(command.hint)});
+      return static_cast<int>(kUsage);
+    });
+  }
+}
+
+}  // namespace tutti::cli

@@ -1,0 +1,216 @@
+// Finished models: looking, trying, measuring.
+#include <algorithm>
+#include <istream>
+
+#include "common/base/units.h"
+#include "jobs/cli/commands.h"
+#include "jobs/cli/exit_codes.h"
+#include "jobs/cli/inputs.h"
+#include "jobs/cli/job_text.h"
+#include "jobs/cli/json_fields.h"
+#include "jobs/cli/table.h"
+#include "jobs/cli/text.h"
+
+namespace tutti::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kTextsAtOnce = 64;
+constexpr Duration kToolTimeout = std::chrono::minutes(11);
+
+int Fail(Context& context, const client::Errors& errors) {
+  context.console.Complain(errors);
+  return ExitOf(errors);
+}
+
+std::int64_t SizeOf(const json& model) {
+  std::int64_t size = 0;
+  for (const json& file : ListAt(model, "/files")) size += IntAt(file, "/size_bytes").value_or(0);
+  return size;
+}
+
+// "perl  ████████░░░ 0.82" a label.
+std::string LabelBars(const json& labels, bool color) {
+  constexpr int kBar = 24;
+  int width = 0;
+  for (const json& label : labels) {
+    width = std::max(width, DisplayWidth(OneLine(TextAt(label, "/label"))));
+  }
+  std::string out;
+  bool first = true;
+  for (const json& label : labels) {
+    const double score = std::clamp(NumberAt(label, "/score").value_or(0), 0.0, 1.0);
+    const int filled = static_cast<int>(score * kBar + 0.5);
+    std::string bar;
+    std::string rest;
+    for (int i = 0; i < kBar; ++i) (i < filled ? bar : rest) += i < filled ? "█" : "░";
+    out += "  " +
+           Painted(Pad(OneLine(TextAt(label, "/label")), width),
+                   first ? Paint::kBold : Paint::kNone, color) +
+           "  " + Painted(bar, first ? Paint::kGreen : Paint::kCyan, color) +
+           Painted(rest, Paint::kDim, color) + "  " + Number(score, 3) + "\n";
+    first = false;
+  }
+  return out;
+}
+
+client::Answer<json> TryTexts(Context& context, const TryOptions& options,
+                              const std::vector<std::string>& texts) {
+  return context.client.Post(client::ModelTarget(options.model, "/try"),
+                             {{"texts", texts}, {"top_k", options.top_k}},
+                             {.timeout = kToolTimeout});
+}
+
+// Asks for the texts and prints (or, for --json, collects) the answers.
+int TryAndPrint(Context& context, const TryOptions& options, const std::vector<std::string>& texts,
+                json& results) {
+  for (std::size_t at = 0; at < texts.size(); at += kTextsAtOnce) {
+    const std::size_t end = std::min(texts.size(), at + kTextsAtOnce);
+    const std::vector<std::string> some(texts.begin() + static_cast<std::ptrdiff_t>(at),
+                                        texts.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto answer = TryTexts(context, options, some);
+    if (!answer) return Fail(context, answer.error());
+    const json& list = ListAt(*answer, "/results");
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (context.console.json()) {
+        results.push_back(list[i]);
+      } else if (context.console.quiet()) {
+        context.console.Out(list[i].empty() ? "" : TextAt(list[i][0], "/label"));
+      } else {
+        const std::string text = i < some.size() ? OneLine(some[i]) : "";
+        context.console.Out(Painted(text, Paint::kBold, context.console.out_color()));
+        context.console.OutRaw(LabelBars(list[i], context.console.out_color()));
+      }
+    }
+  }
+  return kOk;
+}
+
+}  // namespace
+
+int ModelList(Context& context) {
+  const auto models = context.client.Get("/api/v1/models");
+  if (!models) return Fail(context, models.error());
+  Console& console = context.console;
+  if (console.json()) {
+    console.OutJson(*models);
+    return kOk;
+  }
+  std::vector<Row> rows;
+  for (const json& model : ListAt(*models, "/data")) {
+    if (console.quiet()) {
+      console.Out(TextAt(model, "/id"));
+      continue;
+    }
+    rows.push_back({OneLine(TextAt(model, "/id")), OneLine(TextAt(model, "/name")),
+                    TextAt(model, "/task"), MetricsText(At(model, "/metrics")),
+                    FormatBytes(Bytes{SizeOf(model)}),
+                    Age(TextAt(model, "/created_at"), WallNow())});
+  }
+  if (console.quiet()) return kOk;
+  if (rows.empty()) {
+    console.Note("no models yet; a job that succeeds makes one");
+  } else {
+    console.OutRaw(RenderTable({{"MODEL", false, 12},
+                                {"JOB", false, 12},
+                                {"TASK", false, 0, 2},
+                                {"METRICS", false, 12, 3},
+                                {"SIZE", true, 0, 1},
+                                {"AGE", true, 0, 4}},
+                               rows, console.out_width(), console.out_color()));
+  }
+  return kOk;
+}
+
+int ModelShow(Context& context, const std::string& name) {
+  const auto model = context.client.Get(client::ModelTarget(name));
+  if (!model) return Fail(context, model.error());
+  Console& console = context.console;
+  if (console.json()) {
+    console.OutJson(*model);
+    return kOk;
+  }
+  if (console.quiet()) {
+    console.Out(TextAt(*model, "/id"));
+    return kOk;
+  }
+  console.OutRaw(RenderFields({{"model", TextAt(*model, "/id")},
+                               {"job", TextAt(*model, "/job") + "  " + TextAt(*model, "/name")},
+                               {"task", TextAt(*model, "/task")},
+                               {"base", OneLine(TextAt(*model, "/base"))},
+                               {"metrics", MetricsText(At(*model, "/metrics"))},
+                               {"created", TextAt(*model, "/created_at")},
+                               {"path", TextAt(*model, "/path")},
+                               {"digest", TextAt(*model, "/digest")}},
+                              console.out_color()));
+  std::vector<Row> rows;
+  for (const json& file : ListAt(*model, "/files")) {
+    rows.push_back({OneLine(TextAt(file, "/path")),
+                    FormatBytes(Bytes{IntAt(file, "/size_bytes").value_or(0)}),
+                    TextAt(file, "/digest")});
+  }
+  console.OutRaw("\n" + RenderTable({{"FILE"}, {"SIZE", true}, {"DIGEST", false, 16, 1}}, rows,
+                                    console.out_width(), console.out_color()));
+  return kOk;
+}
+
+int ModelTry(Context& context, const TryOptions& options) {
+  Console& console = context.console;
+  json results = json::array();
+  int exit = kOk;
+  if (!options.texts.empty()) {
+    exit = TryAndPrint(context, options, options.texts, results);
+  } else if (console.in_terminal() && !console.json()) {
+    // A conversation: an answer after each line.
+    console.Note("one text a line; Ctrl-D ends");
+    std::string line;
+    while (exit == kOk && std::getline(console.in(), line)) {
+      if (!line.empty()) exit = TryAndPrint(context, options, {line}, results);
+    }
+  } else {
+    std::vector<std::string> texts;
+    for (std::string line; std::getline(console.in(), line);) texts.push_back(line);
+    if (texts.empty()) {
+      console.Complain(Error{ErrorCode::kInvalid, "no text: stdin is empty", "model try",
+                             "give texts as arguments or one a line on stdin"});
+      return kUsage;
+    }
+    exit = TryAndPrint(context, options, texts, results);
+  }
+  if (exit == kOk && console.json()) console.OutJson({{"results", results}});
+  return exit;
+}
+
+int ModelEval(Context& context, const std::string& model, const std::string& data) {
+  const auto file = HashFile(data);
+  if (!file) {
+    context.console.Complain(file.error());
+    return kUsage;
+  }
+  if (const auto uploaded = Upload(context.client, {*file}); !uploaded) {
+    return Fail(context, uploaded.error());
+  }
+  const json body = {{"data",
+                      {{"path", std::filesystem::path(data).filename().string()},
+                       {"digest", file->digest},
+                       {"size_bytes", file->size_bytes}}}};
+  const auto metrics =
+      context.client.Post(client::ModelTarget(model, "/eval"), body, {.timeout = kToolTimeout});
+  if (!metrics) return Fail(context, metrics.error());
+  Console& console = context.console;
+  if (console.json()) {
+    console.OutJson(*metrics);
+    return kOk;
+  }
+  std::vector<std::pair<std::string, std::string>> fields;
+  for (const auto& [name, value] : metrics->items()) {
+    if (value.is_number_integer())
+      fields.emplace_back(OneLine(name), Count(value.get<std::int64_t>()));
+    if (value.is_number_float()) fields.emplace_back(OneLine(name), Number(value.get<double>(), 6));
+  }
+  console.OutRaw(RenderFields(fields, console.out_color()));
+  return kOk;
+}
+
+}  // namespace tutti::cli

@@ -1,0 +1,149 @@
+#include <sys/random.h>
+
+#include <array>
+#include <iostream>
+#include <iterator>
+
+#include "common/file/file.h"
+#include "jobs/cli/commands.h"
+#include "jobs/cli/exit_codes.h"
+#include "jobs/cli/follow.h"
+#include "jobs/cli/inputs.h"
+#include "jobs/cli/job_text.h"
+#include "jobs/cli/json_fields.h"
+#include "jobs/spec/parse.h"
+
+namespace tutti::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// The tool has ten minutes; a little for the way.
+constexpr Duration kInspectTimeout = std::chrono::minutes(11);
+constexpr Duration kSubmitRetry = std::chrono::seconds(20);
+
+std::string NewKey() {
+  std::array<unsigned char, 16> bits{};
+  std::string out;
+  if (::getrandom(bits.data(), bits.size(), 0) != static_cast<ssize_t>(bits.size())) return out;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const unsigned char byte : bits) out += {kHex[byte >> 4], kHex[byte & 15]};
+  return out;
+}
+
+Result<std::string> ReadSpec(Context& context, const std::string& path) {
+  if (path == "-") {
+    std::istream& in = context.console.in();
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+  Result<std::string> text = ReadFile(path, Bytes{1 << 20});
+  if (!text && text.error().code == ErrorCode::kNotFound) {
+    return Fail(ErrorCode::kConflict, "no such spec", path, "write one with: tutti init");
+  }
+  return text;
+}
+
+int DryRun(Context& context, const json& spec, const std::string& where) {
+  auto answer =
+      context.client.Post("/api/v1/inspect", {{"spec", spec}}, {.timeout = kInspectTimeout});
+  if (!answer) {
+    client::Errors errors = answer.error();
+    for (Error& error : errors) {
+      if (error.where.empty()) error.where = where;
+    }
+    context.console.Complain(errors);
+    return ExitOf(errors);
+  }
+  for (const char* list : {"/estimate/warnings", "/report/warnings"}) {
+    for (const json& warning : ListAt(*answer, list)) {
+      context.console.Warn(warning.is_string() ? warning.get<std::string>() : Dump(warning));
+    }
+  }
+  if (context.console.json()) {
+    context.console.OutJson(*answer);
+  } else {
+    context.console.OutRaw(RenderInspection(*answer, context.console.out_color()));
+    context.console.Note("nothing was submitted; without --dry-run it will be");
+  }
+  return kOk;
+}
+
+// Sends the job and, when asked to, follows it.
+int Send(Context& context, const json& spec, bool hold, bool follow) {
+  Console& console = context.console;
+  const auto job = context.client.Post("/api/v1/jobs", {{"spec", spec}, {"hold", hold}},
+                                       {.retry_for = kSubmitRetry, .idempotency_key = NewKey()});
+  if (!job) {
+    console.Complain(job.error());
+    return ExitOf(job.error());
+  }
+  const std::string id = TextAt(*job, "/id");
+  if (follow) {
+    console.Note(id + " submitted");
+    return Follow(context,
+                  {.job = id, .stream_json = console.json(), .refused_is_validation = true});
+  }
+  if (console.json()) {
+    console.OutJson(*job);
+  } else if (console.quiet()) {
+    console.Out(id);
+  } else {
+    console.Out(id + "  " + TextAt(*job, "/name") + "  " + TextAt(*job, "/state"));
+    console.Note("follow it: tutti wait " + id + (hold ? "   release it: tutti resume " + id : ""));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+int Submit(Context& context, const SubmitOptions& options) {
+  Console& console = context.console;
+  const auto text = ReadSpec(context, options.spec);
+  if (!text) {
+    console.Complain(text.error());
+    return text.error().code == ErrorCode::kTooLarge ? kValidation : kUsage;
+  }
+  const std::string shown = options.spec == "-" ? "stdin" : options.spec;
+  auto parsed = spec::ParseSpec(*text, {.file_name = shown, .sets = options.sets});
+  if (!parsed) {
+    console.Complain(parsed.error());
+    return kValidation;
+  }
+  if (parsed->sweep) {
+    console.Complain(Error{ErrorCode::kUnsupported, "sweeps are not supported yet", shown,
+                           "remove `sweep` to run the spec as one job"});
+    return kValidation;
+  }
+  for (const std::string& note : parsed->notes) console.Note("note: " + note);
+  std::error_code ignored;
+  const fs::path folder =
+      options.spec == "-" ? fs::path(".") : fs::path(options.spec).parent_path();
+  const fs::path base = fs::absolute(folder.empty() ? "." : folder, ignored).lexically_normal();
+  auto resolved =
+      ResolveInputs(parsed->job, base, PlacesIn(*text, shown, options.sets), context.client);
+  if (!resolved) {
+    console.Complain(resolved.error());
+    return ExitOf(resolved.error());
+  }
+  parsed->job.inputs = std::move(resolved->inputs);
+  if (const auto uploaded = Upload(context.client, resolved->files); !uploaded) {
+    console.Complain(uploaded.error());
+    return ExitOf(uploaded.error());
+  }
+  const json spec = spec::ToJson(parsed->job);
+  if (options.dry_run) return DryRun(context, spec, shown);
+  return Send(context, spec, options.hold, options.follow);
+}
+
+int Clone(Context& context, const CloneOptions& options) {
+  auto spec = context.client.Get(client::JobTarget(options.job, "/spec"));
+  if (!spec) {
+    context.console.Complain(spec.error());
+    return ExitOf(spec.error());
+  }
+  if (!options.name.empty()) (*spec)["name"] = options.name;
+  return Send(context, *spec, options.hold, options.follow);
+}
+
+}  // namespace tutti::cli

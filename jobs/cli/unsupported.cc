@@ -1,0 +1,37 @@
+#include "jobs/cli/unsupported.h"
+
+#include <array>
+
+namespace tutti::cli {
+namespace {
+
+constexpr std::array kCommands = {
+    Unsupported{"checkpoint", "list, verify or collect a job's checkpoints",
+                "`tutti show JOB` lists them with their paths"},
+    Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
+    Unsupported{"simulate", "replay traces, faults and what-ifs", ""},
+    Unsupported{"token", "create, list or revoke tokens",
+                "DIR/token holds the one token of a cluster"},
+    Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
+    Unsupported{"usage", "who used how much", "`tutti ps --all --json` has every job's times"},
+    Unsupported{"backup", "back up the coordinator's store", "stop the cluster and copy its DIR"},
+    Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
+    Unsupported{"ui", "open the dashboard", "`tutti ps` and `tutti show JOB`"},
+    Unsupported{"queue set", "weights, limits and policy of a queue", ""},
+    Unsupported{"worker token", "a join string for a worker elsewhere",
+                "workers run on this machine only: tutti up --workers N"},
+    Unsupported{"worker drain", "empty a worker", "`tutti down` drains all of them"},
+    Unsupported{"worker undrain", "let a worker take jobs again", ""},
+    Unsupported{"model pull", "download a model from a hub",
+                "download it with the hub's own client and name its folder: model: ./NAME"},
+    Unsupported{"model merge", "merge an adapter into its base model", ""},
+    Unsupported{"model deploy", "serve a model", "`tutti model try` answers single texts"},
+    Unsupported{"model undeploy", "stop serving a model", ""},
+    Unsupported{"model publish", "publish a model as an app", ""},
+};
+
+}  // namespace
+
+std::span<const Unsupported> UnsupportedCommands() { return kCommands; }
+
+}  // namespace tutti::cli
