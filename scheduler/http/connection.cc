@@ -106,15 +106,18 @@ void Connection::Start() {
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   stream_.expires_after(shared_.options.header_deadline);
   doing_ = Doing::kIdle;
+  if (shared_.stopping) return Close();
   WaitForRequest();
 }
 
 void Connection::Wind() {
-  if (doing_ == Doing::kIdle || doing_ == Doing::kStreaming || doing_ == Doing::kReading) {
-    Close();
-  } else {
-    keep_alive_ = false;
-  }
+  keep_alive_ = false;
+  if (doing_ == Doing::kIdle || doing_ == Doing::kReading) return Close();
+  if (doing_ != Doing::kStreaming) return;
+  if (streaming_->writing) return Close();  // a slow client: it would hold up the end
+  streaming_->pulling = false;
+  streaming_->timer.cancel();
+  WriteChunk({}, true);
 }
 
 void Connection::Close() {
@@ -185,7 +188,12 @@ Status Connection::TakeHead() {
     std::string name = Lower(View(field.name_string()));
     std::string value = View(field.value());
     if (name == "host") ++hosts;
-    if (name == "content-length") ++lengths;
+    if (name == "content-length") {
+      ++lengths;
+      if (value.find_first_not_of("0123456789") != std::string::npos) {
+        return Fail(Bad("not a number of bytes", name));
+      }
+    }
     if (name == "transfer-encoding") {
       ++encodings;
       if (Lower(value) != "chunked") return Fail(Bad("only chunked is understood", name));

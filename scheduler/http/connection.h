@@ -63,9 +63,9 @@ struct Shared {
 
 // One I/O thread's part.
 struct IoThread {
-  boost::asio::io_context context{1};
-  std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>(context);
   std::unordered_set<Connection*> connections;  // touched on this thread alone
+  boost::asio::io_context context{1};           // goes first: its operations own connections
+  std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>(context);
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -76,7 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection& operator=(const Connection&) = delete;
 
   void Start();
-  // Ends at once when idle or streaming, else after the answer under way.
+  // Ends at once when idle or reading, else after the answer under way; streams get their end.
   void Wind();
   void Close();
 

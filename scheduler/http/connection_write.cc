@@ -22,7 +22,8 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::int64_t kFilePiece = 64 * 1024;
-constexpr auto kLinger = std::chrono::seconds(2);
+constexpr auto kLinger = std::chrono::milliseconds(2'000);
+constexpr auto kLingerAtStop = std::chrono::milliseconds(200);
 
 // "Tue, 03 Feb 2026 04:05:06 GMT"
 std::string HttpDate() {
@@ -48,6 +49,20 @@ std::string HeaderValue(std::string value) {
   return value;
 }
 
+// If-None-Match: "*", or a list of tags that are compared weakly.
+bool NamesTag(std::string_view header, std::string_view etag) {
+  while (!header.empty()) {
+    const std::size_t comma = header.find(',');
+    std::string_view tag = header.substr(0, comma);
+    header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
+    while (!tag.empty() && tag.front() == ' ') tag.remove_prefix(1);
+    while (!tag.empty() && tag.back() == ' ') tag.remove_suffix(1);
+    if (tag.starts_with("W/")) tag.remove_prefix(2);
+    if (tag == "*" || tag == etag) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string Connection::Head(const Response& response, std::optional<std::int64_t> length) const {
@@ -61,9 +76,10 @@ std::string Connection::Head(const Response& response, std::optional<std::int64_
   add("x-content-type-options", "nosniff");
   add("x-request-id", request_.id);
   add("date", HttpDate());
-  if (length) {
+  const bool bodyless = response.status == 204 || response.status == 304;
+  if (length && !bodyless) {
     add("content-length", std::to_string(*length));
-  } else if (!http_1_0_ && response.status != 304) {
+  } else if (!http_1_0_ && !bodyless) {
     add("transfer-encoding", "chunked");
   }
   if (!keep_alive_) {
@@ -95,13 +111,13 @@ void Connection::AnswerFile(Response response) {
   response.headers.emplace_back("accept-ranges", "bytes");
   if (!file.etag.empty()) {
     response.headers.emplace_back("etag", file.etag);
-    if (request_.Header("if-none-match") == file.etag) {
+    if (NamesTag(request_.Header("if-none-match").value_or(""), file.etag)) {
       status_ = response.status = 304;
       return WriteAndFinish(Head(response, std::nullopt));
     }
   }
   const auto if_range = request_.Header("if-range");
-  const bool ranged = response.status == 200 && (!if_range || *if_range == file.etag);
+  const bool ranged = response.status == 200 && !is_head_ && (!if_range || *if_range == file.etag);
   const ByteRange range = ParseRange(ranged ? request_.Header("range").value_or("") : "", size);
   switch (range.kind) {
     case ByteRange::Kind::kWhole:
@@ -294,7 +310,7 @@ void Connection::Linger() {
   ErrorCodeAsio ignored;
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   buffer_.clear();
-  stream_.expires_after(kLinger);
+  stream_.expires_after(shared_.stopping ? kLingerAtStop : kLinger);
   Drop();
 }
 

@@ -31,8 +31,8 @@ struct Route {
   Method method = Method::kGet;
   // "/api/v1/jobs/{job}"; a last part "{path...}" takes the rest, slashes too. A parameter is one
   // part of the path as sent, then decoded: it may hold a "/" that came as %2F.
-  std::string path;
-  std::string summary;               // one line
+  std::string path = {};
+  std::string summary = {};          // one line
   std::string request_schema = {};   // JSON Schema of a kJson body, as JSON text; "" = none
   std::string response_schema = {};  // of the successful answer; "" = not JSON
   std::string response_type = "application/json";

@@ -33,8 +33,13 @@ struct LoadOptions {
   bool require_labels = true;
 };
 
+// The class id of a label that is no class (PyTorch's ignore_index).
+inline constexpr std::int64_t kIgnoreLabel = -100;
+
 class Dataset {
  public:
+  static constexpr std::int32_t kNoLabel = -1;
+
   // Reads, checks and tokenises. kInvalid names "file:line" (the first 20 bad rows are in the
   // message). The cache is used when it holds this content with this tokenizer and these options.
   static Result<Dataset> Load(const LoadOptions& options, const text::Tokenizer& tokenizer);
@@ -44,12 +49,13 @@ class Dataset {
   std::int64_t tokens() const { return static_cast<std::int64_t>(ids_.size()); }
   std::int64_t cut_rows() const { return cut_rows_; }  // longer than max_length
 
-  // The label as the file has it; empty without labels.
+  // The label as the file has it; empty where there is none.
   const std::string& LabelOf(std::int64_t row) const;
-  // Distinct labels of this file.
+  // Labels of this file: the distinct ones, or 0 to the largest whole number.
   const LabelTable& labels() const { return labels_; }
-  // Ids of every row's label in `table`; a label that `table` lacks is kInvalid when `strict`, else
-  // kIgnoreLabel (-100) and counted in `unknown`.
+  // Ids of every row's label in `table`: by name, whole numbers as they are when the table has them
+  // too. A label that `table` lacks is kInvalid when `strict`, else kIgnoreLabel and counted in
+  // `unknown`; so is a row without a label.
   Result<std::vector<std::int64_t>> LabelIds(const LabelTable& table, bool strict,
                                              std::int64_t* unknown = nullptr) const;
 
@@ -57,7 +63,8 @@ class Dataset {
   friend class DatasetBuilder;
   std::vector<std::int64_t> offsets_{0};  // [rows + 1] into ids_
   std::vector<std::int32_t> ids_;
-  std::vector<std::int32_t> label_index_;  // [rows] into labels_.names
+  std::vector<std::int32_t> label_index_;  // [rows] into labels_.names; kNoLabel: none
+  std::vector<std::string> label_texts_;   // as the file has them, by index
   LabelTable labels_;
   std::int64_t cut_rows_ = 0;
 };

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace tutti::model {
 
@@ -115,6 +116,8 @@ struct Kernels {
 };
 
 const Kernels& CpuKernels();
+// All tables that this CPU runs, the plainest first; the last is CpuKernels().
+std::vector<const Kernels*> RunnableKernels();
 
 // SplitMix64's finaliser (Steele, Lea, Flood 2014): how keys are derived from each other.
 constexpr std::uint64_t MixBits(std::uint64_t x) {

@@ -3,15 +3,15 @@
 #pragma once
 
 #include "worker/model/kernels.h"
+#include "worker/model/kernels_functions.h"
 #include "worker/model/kernels_rows.h"
 #include "worker/model/kernels_vector.h"
 
 namespace tutti::model::TUTTI_KERNEL_ISA {
 
-constexpr Index kLaneCount = TUTTI_KERNEL_LANES;
-typedef float Reg __attribute__((vector_size(4 * TUTTI_KERNEL_LANES)));
-typedef float RegU __attribute__((vector_size(4 * TUTTI_KERNEL_LANES), aligned(4), may_alias));
-constexpr int kBlockRows = kLaneCount == 16 ? 8 : 4;
+// Two columns of registers a row: twelve sums fill AVX2's sixteen registers, sixteen AVX-512's
+// half.
+constexpr int kBlockRows = kLaneCount == 16 ? 8 : kLaneCount == 8 ? 6 : 4;
 
 // Element (i, k) is base[i·row + k·column].
 struct Left {
@@ -55,6 +55,10 @@ static void ProductColumns(Index M, Index K, Left a, const float* b, Index ldb, 
   Index i = 0;
   for (; i + kBlockRows <= M; i += kBlockRows) {
     ProductBlock<kBlockRows, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
+  }
+  if (kBlockRows > 4 && i + 4 <= M) {
+    ProductBlock<4, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
+    i += 4;
   }
   for (; i + 2 <= M; i += 2) {
     ProductBlock<2, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
@@ -113,10 +117,10 @@ static void ProductTo(Index M, Index dim, Index padded, Index K, Left a, Right b
 static void SoftmaxRow(Index n, Index padded, float scale, float* x) {
   F16 largest = Splat(-3.0e38F);
   const Index whole = n / kWidth * kWidth;
-  const U16 tail = U16{} + static_cast<std::uint32_t>(n - whole);
+  const U16 tail = SplatBits(static_cast<std::uint32_t>(n - whole));
   for (Index i = 0; i < padded; i += kWidth) {
     F16 v = Load(x + i) * scale;
-    if (i >= whole) v = kLanes < tail ? v : Splat(-3.0e38F);
+    if (i >= whole) v = SelectLess(FirstLanes(), tail, v, Splat(-3.0e38F));
     Store(x + i, v);
     largest = Max(largest, v);
   }
@@ -124,7 +128,7 @@ static void SoftmaxRow(Index n, Index padded, float scale, float* x) {
   F16 sums = {};
   for (Index i = 0; i < padded; i += kWidth) {
     F16 v = Exp(Load(x + i) - top);
-    if (i >= whole) v = kLanes < tail ? v : F16{};
+    if (i >= whole) v = SelectLess(FirstLanes(), tail, v, Splat(0));
     Store(x + i, v);
     sums += v;
   }

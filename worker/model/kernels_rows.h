@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/model/kernels.h"
+#include "worker/model/kernels_functions.h"
 #include "worker/model/kernels_vector.h"
 
 namespace tutti::model::TUTTI_KERNEL_ISA {
@@ -24,9 +25,7 @@ TUTTI_INLINE void StoreSome(float* p, F16 v, Index n) {
     StorePart(p, v, n);
   }
 }
-TUTTI_INLINE F16 ZeroTail(F16 v, Index n) {
-  return n == kWidth ? v : (kLanes < (U16{} + static_cast<std::uint32_t>(n)) ? v : F16{});
-}
+TUTTI_INLINE F16 ZeroTail(F16 v, Index n) { return n == kWidth ? v : KeepFirst(v, n); }
 
 static void AddNormForwardRows(const AddNormForward& args) {
   const AddNormForward a = args;  // a copy: stores through its pointers cannot change it
@@ -109,7 +108,7 @@ struct ValueAndSlope {
 // is the density's.
 TUTTI_INLINE ValueAndSlope Gelu(F16 x) {
   const F16 z = x * 0.70710678118654752F;
-  const F16 magnitude = z < F16{} ? -z : z;
+  const F16 magnitude = Max(z, -z);
   const F16 t = 1.0F / (magnitude * 0.3275911F + 1.0F);
   F16 p = Splat(1.061405429F);
   p = p * t - 1.453152027F;
@@ -118,7 +117,7 @@ TUTTI_INLINE ValueAndSlope Gelu(F16 x) {
   p = p * t + 0.254829592F;
   const F16 density = Exp(-(z * z));
   const F16 tail = p * t * density * 0.5F;  // Φ(−|x|)
-  const F16 phi = x < F16{} ? tail : 1.0F - tail;
+  const F16 phi = SelectLess(x, Splat(0), tail, 1.0F - tail);
   return {x * phi, phi + x * density * 0.3989422804014327F};
 }
 
@@ -145,7 +144,7 @@ TUTTI_INLINE ValueAndSlope Activate(F16 x) {
   if constexpr (f == Activation::kQuickGelu) return SigmoidLinear(x, 1.702F);
   if constexpr (f == Activation::kSilu) return SigmoidLinear(x, 1.0F);
   if constexpr (f == Activation::kRelu) {
-    return {Max(x, F16{}), x > F16{} ? Splat(1.0F) : F16{}};
+    return {Max(x, Splat(0)), SelectLess(Splat(0), x, Splat(1), Splat(0))};
   }
   if constexpr (f == Activation::kTanh) {
     const F16 t = Tanh(x);

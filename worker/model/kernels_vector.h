@@ -2,6 +2,9 @@
 // the kernel sources, inside the namespace TUTTI_KERNEL_ISA, so that no inline function compiled
 // for one instruction set can be linked into another. No standard header's functions are used for
 // the same reason.
+//
+// A vector is one register where the CPU has 16 lanes, else a Pair of halves down to registers:
+// GCC turns comparisons of vectors wider than a register into scalar code.
 #pragma once
 
 #include <cstdint>
@@ -14,94 +17,193 @@ namespace tutti::model::TUTTI_KERNEL_ISA {
 
 using Index = std::int64_t;
 
-constexpr Index kWidth = 16;
-typedef float F16 __attribute__((vector_size(64)));
-typedef float F16U __attribute__((vector_size(64), aligned(4), may_alias));
-typedef std::int32_t I16 __attribute__((vector_size(64)));
-typedef std::uint32_t U16 __attribute__((vector_size(64)));
-
 #define TUTTI_INLINE static inline __attribute__((always_inline))
 #define TUTTI_FLAT __attribute__((always_inline))
 
-TUTTI_INLINE F16 Load(const float* p) { return *reinterpret_cast<const F16U*>(p); }
-TUTTI_INLINE void Store(float* p, F16 v) { *reinterpret_cast<F16U*>(p) = v; }
-TUTTI_INLINE F16 Splat(float x) { return F16{} + x; }
-TUTTI_INLINE F16 LoadPart(const float* p, Index n) {
-  F16 v = {};
-  __builtin_memcpy(&v, p, static_cast<unsigned long>(n) * sizeof(float));
+constexpr Index kWidth = 16;
+constexpr Index kLaneCount = TUTTI_KERNEL_LANES;  // of a register
+typedef float Reg __attribute__((vector_size(4 * TUTTI_KERNEL_LANES)));
+typedef float RegU __attribute__((vector_size(4 * TUTTI_KERNEL_LANES), aligned(4), may_alias));
+typedef std::int32_t IntReg __attribute__((vector_size(4 * TUTTI_KERNEL_LANES)));
+typedef std::uint32_t BitReg __attribute__((vector_size(4 * TUTTI_KERNEL_LANES)));
+
+template <typename T>
+struct Pair {
+  T lo, hi;
+};
+
+// Sixteen lanes of each register type.
+template <typename T, Index lanes>
+struct Sixteen {
+  using Type = Pair<typename Sixteen<T, 2 * lanes>::Type>;
+};
+template <typename T>
+struct Sixteen<T, kWidth> {
+  using Type = T;
+};
+using F16 = Sixteen<Reg, kLaneCount>::Type;
+using I16 = Sixteen<IntReg, kLaneCount>::Type;
+using U16 = Sixteen<BitReg, kLaneCount>::Type;
+
+#define TUTTI_LANEWISE(op)                                 \
+  template <typename T>                                    \
+  TUTTI_INLINE Pair<T> operator op(Pair<T> a, Pair<T> b) { \
+    return {a.lo op b.lo, a.hi op b.hi};                   \
+  }                                                        \
+  template <typename T, typename S>                        \
+  TUTTI_INLINE Pair<T> operator op(Pair<T> a, S b) {       \
+    return {a.lo op b, a.hi op b};                         \
+  }                                                        \
+  template <typename T>                                    \
+  TUTTI_INLINE Pair<T> operator op(float a, Pair<T> b) {   \
+    return {a op b.lo, a op b.hi};                         \
+  }
+TUTTI_LANEWISE(+)
+TUTTI_LANEWISE(-)
+TUTTI_LANEWISE(*)
+TUTTI_LANEWISE(/)
+TUTTI_LANEWISE(^)
+TUTTI_LANEWISE(<<)
+TUTTI_LANEWISE(>>)
+#undef TUTTI_LANEWISE
+template <typename T>
+TUTTI_INLINE Pair<T> operator-(Pair<T> a) {
+  return {-a.lo, -a.hi};
+}
+template <typename T, typename S>
+TUTTI_INLINE Pair<T>& operator+=(Pair<T>& a, S b) {
+  return a = a + b;
+}
+template <typename T, typename S>
+TUTTI_INLINE Pair<T>& operator*=(Pair<T>& a, S b) {
+  return a = a * b;
+}
+template <typename T, typename S>
+TUTTI_INLINE Pair<T>& operator^=(Pair<T>& a, S b) {
+  return a = a ^ b;
+}
+
+// Lane by lane: a < b ? yes : no.
+TUTTI_INLINE Reg SelectLess(Reg a, Reg b, Reg yes, Reg no) { return a < b ? yes : no; }
+TUTTI_INLINE Reg SelectLess(BitReg a, BitReg b, Reg yes, Reg no) { return a < b ? yes : no; }
+template <typename A, typename T>
+TUTTI_INLINE Pair<T> SelectLess(Pair<A> a, Pair<A> b, Pair<T> yes, Pair<T> no) {
+  return {SelectLess(a.lo, b.lo, yes.lo, no.lo), SelectLess(a.hi, b.hi, yes.hi, no.hi)};
+}
+
+TUTTI_INLINE IntReg AsInts(Reg v) { return reinterpret_cast<IntReg>(v); }
+template <typename T>
+TUTTI_INLINE auto AsInts(Pair<T> v) -> Pair<decltype(AsInts(v.lo))> {
+  return {AsInts(v.lo), AsInts(v.hi)};
+}
+TUTTI_INLINE Reg AsFloats(IntReg v) { return reinterpret_cast<Reg>(v); }
+template <typename T>
+TUTTI_INLINE auto AsFloats(Pair<T> v) -> Pair<decltype(AsFloats(v.lo))> {
+  return {AsFloats(v.lo), AsFloats(v.hi)};
+}
+
+template <typename V>
+struct Lanes {  // of a register type
+  static constexpr Index kCount = kLaneCount;
+  TUTTI_INLINE void Load(V& v, const float* p) { v = *reinterpret_cast<const RegU*>(p); }
+  TUTTI_INLINE void Store(float* p, V v) { *reinterpret_cast<RegU*>(p) = v; }
+  template <typename S>
+  TUTTI_INLINE V Fill(S x) {
+    return V{} + x;
+  }
+  TUTTI_INLINE V Count(std::uint32_t first) {
+    V v = {};
+    for (int i = 0; i < kLaneCount; ++i) v[i] = first + static_cast<std::uint32_t>(i);
+    return v;
+  }
+};
+template <typename T>
+struct Lanes<Pair<T>> {
+  static constexpr Index kCount = 2 * Lanes<T>::kCount;
+  TUTTI_INLINE void Load(Pair<T>& v, const float* p) {
+    Lanes<T>::Load(v.lo, p);
+    Lanes<T>::Load(v.hi, p + Lanes<T>::kCount);
+  }
+  TUTTI_INLINE void Store(float* p, Pair<T> v) {
+    Lanes<T>::Store(p, v.lo);
+    Lanes<T>::Store(p + Lanes<T>::kCount, v.hi);
+  }
+  template <typename S>
+  TUTTI_INLINE Pair<T> Fill(S x) {
+    return {Lanes<T>::Fill(x), Lanes<T>::Fill(x)};
+  }
+  TUTTI_INLINE Pair<T> Count(std::uint32_t first) {
+    return {Lanes<T>::Count(first),
+            Lanes<T>::Count(first + static_cast<std::uint32_t>(Lanes<T>::kCount))};
+  }
+};
+
+TUTTI_INLINE F16 Load(const float* p) {
+  F16 v;
+  Lanes<F16>::Load(v, p);
   return v;
 }
+TUTTI_INLINE void Store(float* p, F16 v) { Lanes<F16>::Store(p, v); }
+TUTTI_INLINE F16 Splat(float x) { return Lanes<F16>::Fill(x); }
+TUTTI_INLINE F16 LoadPart(const float* p, Index n) {
+  float copy[kWidth] = {};
+  for (Index i = 0; i < n; ++i) copy[i] = p[i];
+  return Load(copy);
+}
 TUTTI_INLINE void StorePart(float* p, F16 v, Index n) {
-  __builtin_memcpy(p, &v, static_cast<unsigned long>(n) * sizeof(float));
+  float copy[kWidth];
+  Store(copy, v);
+  for (Index i = 0; i < n; ++i) p[i] = copy[i];
 }
-TUTTI_INLINE F16 Max(F16 a, F16 b) { return a > b ? a : b; }
-TUTTI_INLINE F16 Min(F16 a, F16 b) { return a < b ? a : b; }
+TUTTI_INLINE F16 Max(F16 a, F16 b) { return SelectLess(b, a, a, b); }
+TUTTI_INLINE F16 Min(F16 a, F16 b) { return SelectLess(a, b, a, b); }
 
-constexpr U16 kLanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-// Halves are folded onto each other: lane 0 of ((8 lanes) + (8 lanes)) and so on.
-TUTTI_INLINE float Sum(F16 v) {
-  v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-  v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-  v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-  return v[0] + v[1];
-}
-TUTTI_INLINE float Largest(F16 v) {
-  v = Max(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-  v = Max(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
-  v = Max(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
-  return v[0] > v[1] ? v[0] : v[1];
+TUTTI_INLINE U16 FirstLanes() { return Lanes<U16>::Count(0); }
+TUTTI_INLINE U16 SplatBits(std::uint32_t x) { return Lanes<U16>::Fill(x); }
+// The first n lanes of v, zeros behind.
+TUTTI_INLINE F16 KeepFirst(F16 v, Index n) {
+  return SelectLess(FirstLanes(), SplatBits(static_cast<std::uint32_t>(n)), v, Splat(0));
 }
 
-// e^x within 2 units in the last place; 0 below −87.3. Cephes expf: x = n·ln 2 + r, polynomial in
-// r.
-TUTTI_INLINE F16 Exp(F16 x) {
-  x = Min(Max(x, Splat(-87.3365F)), Splat(88.3762F));
-  const F16 magic = Splat(12582912.0F);  // 1.5·2^23: adding it rounds to an integer in the low bits
-  const F16 shifted = x * 1.44269504088896341F + magic;
-  const F16 n = shifted - magic;
-  F16 r = x - n * 0.693359375F;
-  r = r + n * 2.12194440e-4F;
-  F16 p = Splat(1.9875691500E-4F);
-  p = p * r + 1.3981999507E-3F;
-  p = p * r + 8.3334519073E-3F;
-  p = p * r + 4.1665795894E-2F;
-  p = p * r + 1.6666665459E-1F;
-  p = p * r + 5.0000001201E-1F;
-  p = p * (r * r) + r + 1.0F;
-  const I16 exponent = (reinterpret_cast<I16>(shifted) << 23);
-  return reinterpret_cast<F16>(reinterpret_cast<I16>(p) + exponent);
-}
-
-// The dropout hash of 16 counters from `first` on: a two-round 32-bit mixer (constants of Wellons'
-// hash-prospector), keyed before each round.
-TUTTI_INLINE U16 HashLanes(std::uint64_t key, std::uint32_t first) {
-  U16 x = (kLanes + first) ^ static_cast<std::uint32_t>(key);
-  x ^= x >> 16;
-  x *= 0x21f0aaadU;
-  x ^= x >> 15;
-  x += static_cast<std::uint32_t>(key >> 32);
-  x ^= x >> 13;
-  x *= 0x735a2d97U;
-  x ^= x >> 15;
-  return x;
-}
-
-// The multipliers of 16 elements: 0 or 1 / (1 − probability).
-struct Keep {
-  std::uint64_t key;
-  std::uint32_t threshold;
-  float scale;
+// Halves are folded onto each other, down to one lane.
+struct AddLanes {
+  TUTTI_INLINE Reg Both(Reg a, Reg b) { return a + b; }
+  TUTTI_INLINE float One(float a, float b) { return a + b; }
 };
-TUTTI_INLINE Keep KeepOf(const Dropout& dropout) {
-  const double p = static_cast<double>(dropout.probability);
-  return {dropout.key, static_cast<std::uint32_t>(p * 4294967296.0),
-          static_cast<float>(1.0 / (1.0 - p))};
+struct MaxLanes {
+  TUTTI_INLINE Reg Both(Reg a, Reg b) { return b < a ? a : b; }
+  TUTTI_INLINE float One(float a, float b) { return b < a ? a : b; }
+};
+template <typename Fold>
+TUTTI_INLINE float FoldLanes(Reg v) {
+#if TUTTI_KERNEL_LANES == 16
+  v = Fold::Both(
+      v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  v = Fold::Both(
+      v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  v = Fold::Both(
+      v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+#elif TUTTI_KERNEL_LANES == 8
+  v = Fold::Both(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3));
+  v = Fold::Both(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5));
+#else
+  v = Fold::Both(v, __builtin_shufflevector(v, v, 2, 3, 0, 1));
+#endif
+  return Fold::One(v[0], v[1]);
 }
-TUTTI_INLINE F16 KeepLanes(const Keep& keep, Index first) {
-  const U16 hash = HashLanes(keep.key, static_cast<std::uint32_t>(first));
-  const U16 threshold = U16{} + keep.threshold;
-  return hash >= threshold ? Splat(keep.scale) : F16{};
+template <typename Fold>
+TUTTI_INLINE Reg FoldPairs(Reg v) {
+  return v;
 }
+template <typename Fold, typename T>
+TUTTI_INLINE Reg FoldPairs(Pair<Pair<T>> v) {
+  return FoldPairs<Fold>(Pair<T>{Fold::Both(v.lo.lo, v.hi.lo), Fold::Both(v.lo.hi, v.hi.hi)});
+}
+template <typename Fold>
+TUTTI_INLINE Reg FoldPairs(Pair<Reg> v) {
+  return Fold::Both(v.lo, v.hi);
+}
+TUTTI_INLINE float Sum(F16 v) { return FoldLanes<AddLanes>(FoldPairs<AddLanes>(v)); }
+TUTTI_INLINE float Largest(F16 v) { return FoldLanes<MaxLanes>(FoldPairs<MaxLanes>(v)); }
 
 }  // namespace tutti::model::TUTTI_KERNEL_ISA

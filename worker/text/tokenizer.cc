@@ -61,7 +61,8 @@ void Tokenizer::Free::operator()(tutti_tokenizer* tokenizer) const {
   tutti_tokenizer_free(tokenizer);
 }
 
-Tokenizer::Tokenizer(tutti_tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+Tokenizer::Tokenizer(tutti_tokenizer* tokenizer, const Digest& digest)
+    : tokenizer_(tokenizer), digest_(digest) {}
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
@@ -74,7 +75,7 @@ Result<Tokenizer> Tokenizer::FromJson(std::string_view json, std::string where) 
   if (code != TUTTI_TEXT_OK) {
     return Fail(BridgeError(code, "not a tokenizer: ", error, std::move(where)));
   }
-  return Tokenizer(tokenizer);
+  return Tokenizer(tokenizer, Sha256Of(json));
 }
 
 Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/digest/sha256.h"
 
 struct tutti_tokenizer;
 
@@ -63,6 +64,8 @@ class Tokenizer {
   std::size_t VocabSize() const;
   std::optional<std::uint32_t> IdOf(std::string_view token) const;
   const SpecialTokens& special() const { return special_; }
+  // Of the text of its tokenizer.json: equal digests tokenize alike.
+  const Digest& digest() const { return digest_; }
   // model_max_length of tokenizer_config.json, when it is a real limit (Transformers writes 1e30
   // for none).
   std::optional<std::size_t> model_max_length() const { return model_max_length_; }
@@ -71,10 +74,11 @@ class Tokenizer {
   struct Free {
     void operator()(tutti_tokenizer* tokenizer) const;
   };
-  explicit Tokenizer(tutti_tokenizer* tokenizer);
+  Tokenizer(tutti_tokenizer* tokenizer, const Digest& digest);
   Status ReadConfiguration(const std::filesystem::path& directory);
 
   std::unique_ptr<tutti_tokenizer, Free> tokenizer_;
+  Digest digest_;
   SpecialTokens special_;
   std::optional<std::size_t> model_max_length_;
 };

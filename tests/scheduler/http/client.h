@@ -127,7 +127,8 @@ class Client {
   // One answer with its body. `to_head`: it answers a HEAD, so that no body follows.
   Answer Read(bool to_head = false) {
     Answer answer = ReadHead();
-    if (answer.status == 0 || to_head || answer.status == 304 || answer.status == 100) {
+    if (answer.status == 0 || to_head || answer.status < 200 || answer.status == 204 ||
+        answer.status == 304) {
       return answer;
     }
     if (answer.Header("transfer-encoding") == "chunked") {

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "worker/data/row_reader.h"
+
+namespace tutti::data {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kKeysMax = 256;
+
+// Takes the wanted fields of one object, without building the rest.
+class RowEvents : public Json::json_sax_t {
+ public:
+  RowEvents(const Columns& columns, Row& row) : columns_(columns), row_(row) {}
+
+  std::string problem;            // why a callback returned false
+  std::vector<std::string> keys;  // of the object; at most kKeysMax
+  bool has_text = false;
+
+  bool start_object(std::size_t) override {
+    ++depth_;
+    return depth_ == 1 || Other("an object");
+  }
+  bool end_object() override { return Leave(); }
+  bool start_array(std::size_t) override {
+    if (depth_ == 0) return Refuse("not a JSON object");
+    ++depth_;
+    return Other("a list");
+  }
+  bool end_array() override { return Leave(); }
+
+  bool key(string_t& name) override {
+    if (depth_ != 1) return true;
+    field_ = name == columns_.text    ? Field::kText
+             : name == columns_.label ? Field::kLabel
+                                      : Field::kOther;
+    if ((field_ == Field::kText && has_text) || (field_ == Field::kLabel && row_.label)) {
+      return Refuse("'" + name + "' twice");
+    }
+    if (keys.size() < kKeysMax) keys.push_back(std::move(name));
+    return true;
+  }
+
+  bool string(string_t& value) override {
+    if (depth_ == 1 && field_ == Field::kText) {
+      row_.text = std::move(value);
+      has_text = true;
+      return true;
+    }
+    if (depth_ == 1 && field_ == Field::kLabel) {
+      row_.label = Label{.text = std::move(value), .integer = false};
+      return true;
+    }
+    return Other("text");
+  }
+  bool number_integer(number_integer_t value) override { return Whole(std::to_string(value)); }
+  bool number_unsigned(number_unsigned_t value) override { return Whole(std::to_string(value)); }
+  bool number_float(number_float_t, const string_t& text) override { return Other(text); }
+  bool boolean(bool value) override { return Other(value ? "true" : "false"); }
+  bool null() override { return Other("null"); }
+  bool binary(binary_t&) override { return Other("binary data"); }
+  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
+    return Refuse("not JSON at character " + std::to_string(position));
+  }
+
+ private:
+  enum class Field { kOther, kText, kLabel };
+
+  bool Refuse(std::string why) {
+    if (problem.empty()) problem = std::move(why);
+    return false;
+  }
+  bool Whole(std::string digits) {
+    if (depth_ != 1 || field_ != Field::kLabel) return Other(digits);
+    row_.label = Label{.text = std::move(digits), .integer = true};
+    return true;
+  }
+  // A value that is not taken: fine, unless it is a wanted field's.
+  bool Other(const std::string& what) {
+    if (depth_ == 0) return Refuse("not a JSON object");
+    if (field_ == Field::kText) return Refuse("'" + columns_.text + "' is " + what + ", not text");
+    if (field_ == Field::kLabel) {
+      return Refuse("'" + columns_.label + "' is " + what + ", neither text nor a whole number");
+    }
+    return true;
+  }
+  bool Leave() {
+    --depth_;
+    return true;
+  }
+
+  const Columns& columns_;
+  Row& row_;
+  int depth_ = 0;
+  Field field_ = Field::kOther;
+};
+
+bool IsBlank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+}  // namespace
+
+Taken JsonLinesReader::Next(Row& row, std::string& problem) {
+  do {
+    while (characters_.Peek() == '\n') characters_.Take();
+    row.line = characters_.line();
+    if (!characters_.TakeLine(line_, kRowBytesMax)) return Taken::kEnd;
+  } while (IsBlank(line_));
+  const bool first = !std::exchange(any_, true);
+  if (first && line_[line_.find_first_not_of(" \t")] == '[') {
+    characters_.Stop(ErrorCode::kInvalid, "a JSON array, not one JSON object a line", row.line,
+                     "write each object on a line of its own");
+    return Taken::kEnd;
+  }
+  problem = TextProblem(line_);
+  if (!problem.empty()) return Taken::kBadRow;
+  row.label.reset();
+  RowEvents events(request_.columns, row);
+  if (!Json::sax_parse(line_, &events)) {
+    problem = std::move(events.problem);
+    return Taken::kBadRow;
+  }
+  const bool no_label = request_.require_labels && !row.label;
+  if (events.has_text && !no_label) return Taken::kRow;
+  const std::string& column = events.has_text ? request_.columns.label : request_.columns.text;
+  MissingColumn missing = DescribeMissing(column, events.has_text ? "label" : "text", events.keys);
+  problem = std::move(missing.message);
+  if (!first) return Taken::kBadRow;
+  // The first row lacks it: the others will, too.
+  characters_.Stop(ErrorCode::kInvalid, std::move(problem), row.line, std::move(missing.hint));
+  return Taken::kEnd;
+}
+
+}  // namespace tutti::data

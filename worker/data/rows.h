@@ -1,0 +1,64 @@
+// Reads the rows of a classification data file and says which are wrong. One pass, memory of one
+// row and one block. Free functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.h"
+
+namespace tutti::data {
+
+inline constexpr std::size_t kRowBytesMax = std::size_t{1} << 20;
+inline constexpr std::int64_t kRowsMax = 50'000'000;
+inline constexpr std::int64_t kIntegerLabelMax = 65'535;
+inline constexpr int kProblemsShown = 20;
+
+enum class FileFormat { kJsonLines, kCsv, kTsv };
+struct FileKind {
+  FileFormat format = FileFormat::kJsonLines;
+  bool gzip = false;
+};
+// By the extension of `path`, else of `shown_name`. kUnsupported names the known ones.
+Result<FileKind> FileKindOf(const std::filesystem::path& path, const std::string& shown_name);
+
+// Column names of the roles that classification has.
+struct Columns {
+  std::string text = "text";
+  std::string label = "label";
+};
+// kInvalid for a role other than these.
+Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role);
+
+struct Label {
+  std::string text;  // as the file has it
+  bool integer = false;
+};
+
+struct Row {
+  std::int64_t line = 0;  // where it begins, from 1
+  std::string text;       // UTF-8
+  std::optional<Label> label{};
+};
+
+struct RowsRequest {
+  std::filesystem::path path;
+  std::string shown_name;  // names the file in errors
+  FileKind kind{};
+  Columns columns{};
+  bool require_labels = true;
+};
+
+// Calls `take` for each good row; what it fails with is one more problem of that row. Goes on after
+// a bad row, so that all are counted; gives up where the rest cannot be read. kInvalid: `where` is
+// "file:line" of the first bad row; with several, the message lists the first 20 and their number.
+// kTooLarge: a row above 1 MiB, more than 50 million rows, a gzip bomb.
+Status ReadRows(const RowsRequest& request, const std::function<Status(const Row&)>& take);
+
+}  // namespace tutti::data
