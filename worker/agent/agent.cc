@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 constexpr Duration kServerKeyPatience = std::chrono::seconds(60);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
 constexpr Duration kGangTick = std::chrono::milliseconds(250);
+constexpr std::uintmax_t kZygoteLogMax = 10 << 20;  // then it starts anew, at a start
 constexpr int kExitRefused = 2;
 
 std::uint64_t RandomSession() {
@@ -76,6 +77,11 @@ Status Agent::PrepareFolders() {
   // Left by a worker that was killed; its processes died with it.
   for (const char* name : {"run", "pmix"}) TUTTI_RETURN_IF_ERROR(EmptyFolder(dir / name));
   LogShipper::Prune(dir / "logs", Bytes{static_cast<std::int64_t>(RankLog::kKeepBytes)});
+  const fs::path zygote_log = dir / "zygote.log";
+  std::error_code error;
+  if (const auto size = fs::file_size(zygote_log, error); !error && size > kZygoteLogMax) {
+    fs::rename(zygote_log, dir / "zygote.log.1", error);
+  }
   TUTTI_ASSIGN_OR_RETURN(cache_, BlobCache::Open(dir / "cache", Bytes{settings_.cache_max_bytes}));
   if (access(settings_.engine.c_str(), X_OK) != 0) {
     return Fail(ErrnoError("cannot execute the engine", settings_.engine.string(), errno));

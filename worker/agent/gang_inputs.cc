@@ -1,7 +1,6 @@
 #include "worker/agent/gang_inputs.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/file/file.h"
 
@@ -106,6 +105,12 @@ Result<GangInputs> ReadGangInputs(const std::string& spec_json) {
       inputs.model.push_back(std::move(file));
     }
   }
+  if (const json* written = Find(inputs.spec, "model");
+      inputs.model.empty() && written != nullptr && written->is_string()) {
+    if (auto path = PathOfFileUrl(written->get<std::string>())) {
+      inputs.model_in_place = InPlace{std::move(*path)};
+    }
+  }
   TUTTI_ASSIGN_OR_RETURN(inputs.train, ReadData(inputs.spec, "train"));
   TUTTI_ASSIGN_OR_RETURN(inputs.eval, ReadData(inputs.spec, "eval"));
   if (!inputs.train) {
@@ -117,21 +122,7 @@ Result<GangInputs> ReadGangInputs(const std::string& spec_json) {
 std::optional<fs::path> PathOfFileUrl(std::string_view url) {
   constexpr std::string_view kScheme = "file://";
   if (!url.starts_with("file:///")) return std::nullopt;
-  url.remove_prefix(kScheme.size());
-  std::string path;
-  for (std::size_t i = 0; i < url.size(); ++i) {
-    if (url[i] != '%') {
-      path += url[i];
-      continue;
-    }
-    int code = 0;
-    const char* end = url.data() + std::min(url.size(), i + 3);
-    const auto [stop, error] = std::from_chars(url.data() + i + 1, end, code, 16);
-    if (error != std::errc{} || stop != url.data() + i + 3 || code == 0) return std::nullopt;
-    path += static_cast<char>(code);
-    i += 2;
-  }
-  return fs::path(path);
+  return fs::path(url.substr(kScheme.size()));
 }
 
 Result<fs::path> CheckInPlace(const fs::path& path, std::span<const fs::path> data_roots) {
@@ -141,9 +132,8 @@ Result<fs::path> CheckInPlace(const fs::path& path, std::span<const fs::path> da
   for (const fs::path& root : data_roots) {
     const fs::path real_root = fs::canonical(root, error);
     if (error) continue;
-    const auto [rest, beneath] =
-        std::mismatch(real_root.begin(), real_root.end(), real.begin(), real.end());
-    if (rest == real_root.end() && beneath != real.end()) return real;
+    const auto parts = std::mismatch(real_root.begin(), real_root.end(), real.begin(), real.end());
+    if (parts.first == real_root.end()) return real;
   }
   return Fail(ErrorCode::kInvalid, "this worker may not read data there", path.string(),
               "start the worker with --data-root of a folder above it, or submit the file itself");
@@ -161,6 +151,10 @@ Result<LocalInputs> PlaceInputs(const GangInputs& inputs, const PlaceOptions& op
   LocalInputs local;
   local.model_dir = options.folder / "model";
   TUTTI_RETURN_IF_ERROR(MakeDirectories(local.model_dir));
+  if (inputs.model_in_place) {
+    TUTTI_ASSIGN_OR_RETURN(local.model_dir,
+                           CheckInPlace(inputs.model_in_place->path, options.data_roots));
+  }
   for (const WantedFile& file : inputs.model) {
     if (stop.stop_requested()) return Fail(ErrorCode::kTimeout, "stopped");
     TUTTI_RETURN_IF_ERROR(PlaceFile(file, local.model_dir, options, stop));

@@ -34,6 +34,7 @@ using DataSource = std::variant<WantedFile, InPlace>;
 struct GangInputs {
   nlohmann::json spec;
   std::vector<WantedFile> model;
+  std::optional<InPlace> model_in_place;  // instead of files
   std::optional<DataSource> train;
   std::optional<DataSource> eval;
   std::uint32_t cpus_per_rank = 1;
@@ -60,11 +61,11 @@ Result<LocalInputs> PlaceInputs(const GangInputs& inputs, const PlaceOptions& op
 Status PlaceFile(const WantedFile& file, const std::filesystem::path& folder,
                  const PlaceOptions& options, std::stop_token stop);
 
-// The real path of `path`, which must lie below one of the roots. kInvalid otherwise.
+// The real path of `path`, which must be one of the roots or lie below one. kInvalid otherwise.
 Result<std::filesystem::path> CheckInPlace(const std::filesystem::path& path,
                                            std::span<const std::filesystem::path> data_roots);
 
-// "file:///a%20b" -> "/a b"; nullopt for anything else.
+// "file:///a/b" -> "/a/b", as it is written; nullopt for anything else.
 std::optional<std::filesystem::path> PathOfFileUrl(std::string_view url);
 
 }  // namespace tutti::agent

@@ -76,7 +76,11 @@ void LogShipper::Acknowledge(const wire::LogAck& ack, Instant now) {
   if (found == streams_.end()) return;
   Stream& stream = found->second;
   const std::uint64_t up_to = std::min(ack.up_to_offset(), stream.log.end());
+  if (stream.jumped && ack.up_to_offset() < stream.acknowledged) {
+    stream.sent = stream.acknowledged;  // it asks for what is gone: the same again says so
+  }
   if (up_to > stream.acknowledged) {
+    stream.jumped = false;
     stream.acknowledged = up_to;
     stream.sent = std::max(stream.sent, up_to);
     stream.again_at = now + kAgain;
@@ -110,6 +114,7 @@ void LogShipper::Pump(const Key& key, Stream& stream, Instant now) {
   while (window_bytes_ > 0 && stream.sent < stream.log.end()) {
     const std::uint64_t in_flight = InFlight(key.job);
     if (in_flight >= window_bytes_) return;
+    if (stream.jumped && stream.sent > stream.acknowledged) return;
     std::uint64_t offset = stream.sent;
     auto data = stream.log.Read(
         offset,
@@ -121,6 +126,7 @@ void LogShipper::Pump(const Key& key, Stream& stream, Instant now) {
     }
     if (offset > stream.sent) {  // dropped from the disk before anybody took it
       stream.sent = stream.acknowledged = offset;
+      stream.jumped = true;
     }
     if (data->empty()) return;
     wire::LogChunk chunk;

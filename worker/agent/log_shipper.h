@@ -66,6 +66,9 @@ class LogShipper {
     Instant again_at;  // while sent > acknowledged
     bool closed = false;
     bool failing = false;  // the disk refused; said once
+    // What came before `acknowledged` was dropped here, and the coordinator does not know yet: one
+    // piece at a time, until it has taken one from behind the gap.
+    bool jumped = false;
   };
   struct Waiter {
     std::string job;

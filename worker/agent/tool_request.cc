@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 

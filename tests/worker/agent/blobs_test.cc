@@ -219,7 +219,7 @@ TEST_F(Blobs, DataInPlaceIsReadBelowDataRootsOnly) {
         *inputs, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = roots},
         stop_.get_token());
   };
-  const auto inside = place("data/rows%20one.jsonl");
+  const auto inside = place("data/rows one.jsonl");
   ASSERT_TRUE(inside) << inside.error().ToString();
   EXPECT_EQ(inside->train_path.filename(), "rows one.jsonl");
   for (const char* outside :
@@ -227,6 +227,18 @@ TEST_F(Blobs, DataInPlaceIsReadBelowDataRootsOnly) {
     EXPECT_FALSE(place(outside)) << outside;
   }
   EXPECT_THAT(place("outside.jsonl").error().hint, testing::HasSubstr("--data-root"));
+  const std::string data = "file://" + (folder_ / "data").string();
+  const auto model = ReadGangInputs(R"({"model": ")" + data + R"(", "data": {"train": ")" + data +
+                                    R"(/rows one.jsonl"}})");
+  const auto local = PlaceInputs(
+      *model, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = {}},
+      stop_.get_token());
+  EXPECT_FALSE(local);
+  const auto allowed = PlaceInputs(
+      *model, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = roots},
+      stop_.get_token());
+  ASSERT_TRUE(allowed) << allowed.error().ToString();
+  EXPECT_EQ(allowed->model_dir, fs::canonical(folder_ / "data"));
 }
 
 TEST(GangInputs, SpecsThatAreNotAsTheyShouldBeSayWhere) {
