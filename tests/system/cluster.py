@@ -58,6 +58,15 @@ def shared_memory():
     return set(os.listdir("/dev/shm"))
 
 
+def environment(pid):
+    """The variables a process was started with, as NAME=value bytes; empty for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return set(file.read().split(b"\0"))
+    except OSError:
+        return set()
+
+
 class Cluster:
     def __init__(self, workers=1, slots=None, extra=(), data_dir=None):
         self.workers, self.slots, self.extra = workers, slots, list(extra)
@@ -72,7 +81,6 @@ class Cluster:
     # ---- life ----------------------------------------------------------------------------------
 
     def __enter__(self):
-        self.processes_before = set(processes())
         self.memory_before = shared_memory()
         self.up()
         return self
@@ -106,7 +114,9 @@ class Cluster:
         return hasattr(self, "endpoint") and self.endpoint["pid"] in processes()
 
     def ours(self):
-        return {pid: line for pid, line in processes().items() if pid not in self.processes_before}
+        # Other clusters may run on this machine: only processes that were started for this directory.
+        mark = f"TUTTI_DATA_DIR={self.dir}".encode()
+        return {pid: line for pid, line in processes().items() if mark in environment(pid)}
 
     def assert_nothing_left(self):
         wait_for("processes to go", lambda: not self.ours(), 10)
