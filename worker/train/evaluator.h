@@ -1,0 +1,33 @@
+// Evaluation of a classifier by all ranks of a gang, or by one process: micro-batch i goes to rank
+// i mod W, results are combined in order of i, so that every size of the gang gives the same bits.
+// One thread a rank.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "common/base/result.h"
+#include "worker/model/model.h"
+#include "worker/train/gang.h"
+#include "worker/train/samples.h"
+
+namespace tutti::train {
+
+inline constexpr std::int64_t kEvalRows = 8;  // of a micro-batch
+
+// "accuracy", "macro_f1" and "loss" (mean in nats over the rows whose label is a class).
+using Metrics = std::map<std::string, double>;
+
+struct EvalOptions {
+  std::int64_t micro_batch = kEvalRows;
+  const Gang* gang = nullptr;             // null: alone
+  std::function<Status()> on_batch = {};  // called before each micro-batch; an error ends it
+};
+
+// A collective. The metrics are the same on all ranks. REQUIRES: the model is bound.
+Result<Metrics> Evaluate(model::Model& model, const Samples& samples,
+                         const EvalOptions& options = {});
+
+}  // namespace tutti::train

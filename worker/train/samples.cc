@@ -1,0 +1,120 @@
+#include "worker/train/samples.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "common/base/check.h"
+#include "worker/train/generator.h"
+
+namespace tutti::train {
+namespace {
+
+// Fisher-Yates with draws that follow from `seed` alone.
+std::vector<std::int64_t> Permutation(std::int64_t count, std::uint64_t seed) {
+  TUTTI_CHECK(count < (std::int64_t{1} << 32), count, " rows");
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  for (std::size_t i = order.size(); i > 1; --i) {
+    const std::uint64_t draw = HashSeed(seed, i);
+    const std::size_t j = ((draw >> 32) * i) >> 32;  // even to 1 in 2^32 ÷ i
+    std::swap(order[i - 1], order[j]);
+  }
+  return order;
+}
+
+Samples Part(const Samples& samples, std::span<const std::int64_t> indices) {
+  Samples part{.dataset = samples.dataset};
+  for (const std::int64_t index : indices) {
+    part.rows.push_back(samples.rows[static_cast<std::size_t>(index)]);
+    part.labels.push_back(samples.labels[static_cast<std::size_t>(index)]);
+  }
+  return part;
+}
+
+}  // namespace
+
+Result<Samples> AllRows(std::shared_ptr<const data::Dataset> dataset, const data::LabelTable& table,
+                        bool strict) {
+  Samples samples{.dataset = std::move(dataset)};
+  TUTTI_ASSIGN_OR_RETURN(samples.labels, samples.dataset->LabelIds(table, strict));
+  samples.rows.resize(samples.labels.size());
+  std::iota(samples.rows.begin(), samples.rows.end(), std::int64_t{0});
+  return samples;
+}
+
+Result<Split> SplitRows(const Samples& samples, double fraction, std::uint64_t seed) {
+  const auto eval_rows =
+      static_cast<std::int64_t>(std::ceil(fraction * static_cast<double>(samples.size())));
+  if (eval_rows >= samples.size()) {
+    return Fail(ErrorCode::kInvalid,
+                "of " + std::to_string(samples.size()) + " rows none is left to train on",
+                "data.eval", "give more rows or a smaller fraction");
+  }
+  std::vector<std::int64_t> order = Permutation(samples.size(), HashSeed(seed, "evaluation"));
+  const auto middle = order.begin() + eval_rows;
+  std::sort(order.begin(), middle);
+  std::sort(middle, order.end());
+  return Split{.train = Part(samples, {middle, order.end()}),
+               .eval = Part(samples, {order.begin(), middle})};
+}
+
+std::span<const std::int64_t> Deal::OfShard(std::span<const std::int64_t> rows,
+                                            std::int64_t shard) const {
+  TUTTI_CHECK(shard >= 0 && shard < shards, "shard ", shard, " of ", shards);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  const std::int64_t begin = count * shard / shards;
+  const std::int64_t end = count * (shard + 1) / shards;
+  return rows.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+}
+
+EpochOrder::EpochOrder(std::int64_t rows, std::int64_t global_batch, std::uint64_t seed)
+    : rows_(rows),
+      global_batch_(global_batch),
+      steps_per_epoch_((rows + global_batch - 1) / global_batch),
+      seed_(seed) {
+  TUTTI_CHECK(rows > 0 && global_batch > 0, rows, " rows in batches of ", global_batch);
+}
+
+std::span<const std::int64_t> EpochOrder::RowsOf(std::int64_t step) {
+  const std::int64_t epoch = step / steps_per_epoch_;
+  if (epoch != epoch_) {
+    order_ = Permutation(rows_, HashSeed(seed_, static_cast<std::uint64_t>(epoch)));
+    epoch_ = epoch;
+  }
+  const std::int64_t begin = step % steps_per_epoch_ * global_batch_;
+  const std::int64_t count = std::min(global_batch_, rows_ - begin);
+  return std::span<const std::int64_t>(order_).subspan(static_cast<std::size_t>(begin),
+                                                       static_cast<std::size_t>(count));
+}
+
+model::Batch MakeBatch(const Samples& samples, std::span<const std::int64_t> rows) {
+  model::Batch batch{.rows = static_cast<std::int64_t>(rows.size())};
+  for (const std::int64_t row : rows) {
+    batch.columns = std::max(batch.columns, CountTokens(samples, {&row, 1}));
+  }
+  const auto T = static_cast<std::size_t>(batch.columns);
+  batch.input_ids.assign(rows.size() * T, 0);
+  batch.attention_mask.assign(rows.size() * T, 0);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto at = static_cast<std::size_t>(rows[i]);
+    const std::span<const std::int32_t> tokens = samples.dataset->Tokens(samples.rows[at]);
+    std::ranges::copy(tokens, batch.input_ids.begin() + static_cast<std::ptrdiff_t>(i * T));
+    std::fill_n(batch.attention_mask.begin() + static_cast<std::ptrdiff_t>(i * T), tokens.size(),
+                1);
+    batch.labels.push_back(samples.labels[at]);
+  }
+  return batch;
+}
+
+std::int64_t CountTokens(const Samples& samples, std::span<const std::int64_t> rows) {
+  std::int64_t tokens = 0;
+  for (const std::int64_t row : rows) {
+    const std::int64_t at = samples.rows[static_cast<std::size_t>(row)];
+    tokens += static_cast<std::int64_t>(samples.dataset->Tokens(at).size());
+  }
+  return tokens;
+}
+
+}  // namespace tutti::train
