@@ -1,0 +1,89 @@
+#include "worker/finetune/checkpoint_writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <span>
+#include <utility>
+
+namespace tutti::finetune {
+
+CheckpointWriter::CheckpointWriter(Options options)
+    : options_(std::move(options)), thread_([this] { Run(); }) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+Status CheckpointWriter::Save(const checkpoint::Cursor& cursor,
+                              const std::map<std::string, double>& metrics) {
+  TUTTI_RETURN_IF_ERROR(Finish());
+  // Nobody else writes the weights before this rank enters the next reduction.
+  const std::span<float> snapshot = options_.memory.snapshot();
+  auto at = snapshot.begin();
+  for (const std::span<float> part : {options_.memory.parameters(), options_.memory.first_moments(),
+                                      options_.memory.second_moments()}) {
+    at = std::ranges::copy(part, at).out;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    request_ = Request{.cursor = cursor, .metrics = metrics};
+  }
+  changed_.notify_all();
+  last_step_ = cursor.step;
+  return {};
+}
+
+Status CheckpointWriter::Check() {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+Status CheckpointWriter::Finish() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !request_; });
+  return status_;
+}
+
+void CheckpointWriter::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return request_ || ending_; });
+    if (!request_) return;
+    const Request request = *request_;
+    lock.unlock();
+    Status status = Write(request);
+    lock.lock();
+    if (status_) status_ = std::move(status);
+    request_.reset();
+    changed_.notify_all();
+  }
+}
+
+Status CheckpointWriter::Write(const Request& request) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::span<const float> snapshot = options_.memory.snapshot();
+  const std::size_t elements = snapshot.size() / 3;
+  TUTTI_ASSIGN_OR_RETURN(
+      const checkpoint::Committed committed,
+      checkpoint::Write(options_.directory,
+                        {.attempt = options_.attempt,
+                         .cursor = request.cursor,
+                         .spec_digest = options_.spec_digest,
+                         .tensors = options_.tensors,
+                         .parameters = snapshot.first(elements),
+                         .first_moments = snapshot.subspan(elements, elements),
+                         .second_moments = snapshot.subspan(2 * elements, elements),
+                         .metrics = request.metrics}));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  options_.on_committed({.checkpoint = committed, .write_seconds = seconds.count()});
+  if (options_.keep == 0) return {};
+  return checkpoint::Collect(options_.directory, std::max<std::size_t>(options_.keep, 2),
+                             request.cursor.best_step, options_.attempt);
+}
+
+}  // namespace tutti::finetune

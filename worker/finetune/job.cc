@@ -1,0 +1,229 @@
+#include "worker/finetune/job.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "common/digest/sha256.h"
+#include "jobs/spec/names.h"
+#include "jobs/spec/parse.h"
+
+namespace tutti::finetune {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kDefaultMaxLength = 512;
+
+std::optional<std::int64_t> WholeNumber(const model::ModelConfig& config, const char* key) {
+  const json object = json::parse(config.text, nullptr, /*allow_exceptions=*/false);
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  if (!object.is_object() || found == object.end() || !found->is_number_integer()) {
+    return std::nullopt;
+  }
+  return found->get<std::int64_t>();
+}
+
+bool IsClassifier(const model::ModelConfig& config) {
+  return std::ranges::any_of(config.architectures, [](const std::string& name) {
+    return name.ends_with("ForSequenceClassification");
+  });
+}
+
+Status CheckSupported(const spec::JobSpec& spec) {
+  const auto unsupported = [](std::string what, std::string where) {
+    return Fail(ErrorCode::kUnsupported, std::move(what) + " is not supported yet",
+                std::move(where));
+  };
+  if (spec.task != spec::Task::kTextClassification) {
+    return unsupported("task " + std::string(ToString(spec.task)), "task");
+  }
+  if (!std::holds_alternative<spec::FullMethod>(spec.method)) {
+    return unsupported("a method other than full", "method");
+  }
+  if (spec.training.bf16) return unsupported("bf16", "training.bf16");
+  if (spec.training.gradient_checkpointing) {
+    return unsupported("gradient checkpointing", "training.gradient_checkpointing");
+  }
+  if (spec.resources.gpus_per_rank > 0) {
+    return unsupported("training on GPUs", "resources.gpus_per_rank");
+  }
+  return {};
+}
+
+struct Loader {
+  const JobInputs& inputs;
+  const text::Tokenizer& tokenizer;
+  std::int64_t max_length;
+
+  Result<std::shared_ptr<const data::Dataset>> Load(const std::filesystem::path& path,
+                                                    std::string shown_name) const {
+    TUTTI_ASSIGN_OR_RETURN(data::Dataset dataset,
+                           data::Dataset::Load({.path = path,
+                                                .shown_name = std::move(shown_name),
+                                                .columns = inputs.spec.data.columns,
+                                                .max_length = max_length,
+                                                .cache_dir = inputs.cache_dir},
+                                               tokenizer));
+    return std::make_shared<const data::Dataset>(std::move(dataset));
+  }
+};
+
+void WarnOfUnknownLabels(const data::Dataset& eval, const data::LabelTable& table,
+                         std::vector<std::string>& warnings) {
+  for (const std::string& name : eval.labels().names) {
+    if (std::ranges::find(table.names, name) != table.names.end() || eval.labels().integers)
+      continue;
+    warnings.push_back("label '" + name +
+                       "' is only in the evaluation data: its rows count as wrong");
+  }
+}
+
+void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length,
+                   std::vector<std::string>& warnings) {
+  if (dataset.cut_rows() == 0) return;
+  warnings.push_back(std::to_string(dataset.cut_rows()) + " of " + std::to_string(dataset.rows()) +
+                     " rows are longer than " + std::to_string(max_length) + " tokens and are cut");
+}
+
+// The evaluation rows: of their own file, or a part of the training rows.
+Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job) {
+  const spec::DataSpec& data = loader.inputs.spec.data;
+  if (loader.inputs.eval_path) {
+    const auto& file = loader.inputs.spec.inputs.eval;
+    TUTTI_ASSIGN_OR_RETURN(
+        const auto dataset,
+        loader.Load(*loader.inputs.eval_path, file ? file->path : data.eval.value_or("")));
+    TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, job.model->config()));
+    WarnOfUnknownLabels(*dataset, table, job.warnings);
+    TUTTI_ASSIGN_OR_RETURN(job.eval, train::AllRows(dataset, table, /*strict=*/false));
+  } else if (data.eval_fraction) {
+    const auto seed = static_cast<std::uint64_t>(loader.inputs.spec.training.seed);
+    TUTTI_ASSIGN_OR_RETURN(train::Split split,
+                           train::SplitRows(job.train, *data.eval_fraction, seed));
+    job.train = std::move(split.train);
+    job.eval = std::move(split.eval);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config) {
+  const auto size = WholeNumber(config, "vocab_size");
+  for (std::int64_t row = 0; size && row < dataset.rows(); ++row) {
+    const auto tokens = dataset.Tokens(row);
+    const auto largest = std::ranges::max_element(tokens);
+    if (largest == tokens.end() || *largest < *size) continue;
+    return Fail(ErrorCode::kInvalid,
+                "the tokenizer gives token " + std::to_string(*largest) + ", the model has " +
+                    std::to_string(*size),
+                config.path, "the tokenizer is another model's");
+  }
+  return {};
+}
+
+Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::ModelConfig& config,
+                               const text::Tokenizer& tokenizer) {
+  const std::int64_t positions =
+      WholeNumber(config, "max_position_embeddings").value_or(kDefaultMaxLength);
+  if (wanted && *wanted > positions) {
+    return Fail(ErrorCode::kInvalid,
+                "max_length is " + std::to_string(*wanted) + ", the model has " +
+                    std::to_string(positions) + " positions",
+                "data.max_length", "give at most " + std::to_string(positions));
+  }
+  if (wanted) return *wanted;
+  std::int64_t limit = std::min(positions, kDefaultMaxLength);
+  if (const auto own = tokenizer.model_max_length()) {
+    limit = std::min(limit, static_cast<std::int64_t>(*own));
+  }
+  return limit;
+}
+
+data::LabelTable ChooseLabels(const model::ModelConfig& config, const data::LabelTable& found) {
+  data::LabelTable table = found;
+  if (!IsClassifier(config) || config.labels.size() != found.names.size()) return table;
+  const std::set<std::string> ours(found.names.begin(), found.names.end());
+  const std::set<std::string> theirs(config.labels.begin(), config.labels.end());
+  if (found.integers || ours == theirs) table.names = config.labels;
+  return table;
+}
+
+Result<train::Schedule> MakeSchedule(const spec::TrainingSpec& training, std::int64_t total_steps) {
+  train::ScheduleOptions options{.learning_rate = training.learning_rate,
+                                 .warmup_steps = training.warmup_steps,
+                                 .total_steps = total_steps};
+  if (options.warmup_steps == 0) {
+    options.warmup_steps = train::WarmupSteps(training.warmup_ratio, total_steps);
+  }
+  TUTTI_ASSIGN_OR_RETURN(options.type,
+                         train::ParseScheduleType(ToString(training.lr_scheduler_type)));
+  json kwargs = json::object();
+  for (const auto& [name, value] : training.lr_scheduler_kwargs) {
+    if (const auto* number = std::get_if<double>(&value)) {
+      const auto whole = static_cast<std::int64_t>(*number);
+      kwargs[name] = static_cast<double>(whole) == *number ? json(whole) : json(*number);
+    } else {
+      kwargs[name] = std::get<std::string>(value);
+    }
+  }
+  TUTTI_RETURN_IF_ERROR(train::ReadScheduleKwargs(kwargs.dump(), options));
+  return train::Schedule::Make(options);
+}
+
+std::string SpecDigest(const spec::JobSpec& spec) {
+  spec::JobSpec kept = spec;
+  kept.name.clear();
+  kept.resources = {};
+  kept.schedule = {};
+  kept.retry = {};
+  kept.deploy_on_success = false;
+  kept.publish_app.reset();
+  kept.tensorboard = false;
+  kept.webhooks.clear();
+  kept.metadata.clear();
+  return Sha256Of(spec::ToJson(kept).dump()).ToString();
+}
+
+Result<Job> PrepareJob(const JobInputs& inputs) {
+  const spec::JobSpec& spec = inputs.spec;
+  TUTTI_RETURN_IF_ERROR(CheckSupported(spec));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadModelConfig(inputs.model_dir));
+  TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(inputs.model_dir));
+  TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
+                         MaxLength(spec.data.max_length, config, tokenizer));
+  const Loader loader{.inputs = inputs, .tokenizer = tokenizer, .max_length = max_length};
+  const std::string train_name = spec.inputs.train ? spec.inputs.train->path : spec.data.train;
+  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, train_name));
+  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, config));
+
+  const data::LabelTable table = ChooseLabels(config, dataset->labels());
+  if (table.names.size() < 2) {
+    return Fail(ErrorCode::kInvalid, "every row has the same label: there is nothing to learn",
+                train_name, "give rows of at least two labels");
+  }
+  config.labels = table.names;
+  config.problem = model::Problem::kSingleLabel;
+  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
+  TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
+  Job job{.spec = spec,
+          .model_dir = inputs.model_dir,
+          .tokenizer = std::move(tokenizer),
+          .model = std::move(model),
+          .max_length = max_length,
+          .train = std::move(samples)};
+  WarnOfCutRows(*dataset, max_length, job.warnings);
+  // `loader` still reads the tokenizer, which has moved.
+  const Loader eval_loader{.inputs = inputs, .tokenizer = job.tokenizer, .max_length = max_length};
+  TUTTI_RETURN_IF_ERROR(PrepareEval(eval_loader, table, job));
+  job.counts = train::CountSteps({.rows = job.train.size(),
+                                  .batch = spec.training.global_batch_size,
+                                  .epochs = spec.training.num_train_epochs,
+                                  .max_steps = spec.training.max_steps.value_or(0)});
+  TUTTI_RETURN_IF_ERROR(MakeSchedule(spec.training, job.counts.total_steps));
+  return job;
+}
+
+}  // namespace tutti::finetune

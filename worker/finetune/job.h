@@ -1,0 +1,65 @@
+// A job's inputs made ready: labels agreed on, rows tokenised, the model laid out, steps counted.
+// What training, and inspection before it, start from; the same on every rank. One thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "jobs/spec/spec.h"
+#include "worker/data/dataset.h"
+#include "worker/model/model.h"
+#include "worker/text/tokenizer.h"
+#include "worker/train/samples.h"
+#include "worker/train/schedule.h"
+
+namespace tutti::finetune {
+
+struct JobInputs {
+  spec::JobSpec spec;
+  std::filesystem::path model_dir;
+  std::filesystem::path train_path;
+  std::optional<std::filesystem::path> eval_path{};
+  std::filesystem::path cache_dir{};  // of tokenised rows; empty = none
+};
+
+struct Job {
+  spec::JobSpec spec;
+  std::filesystem::path model_dir;
+  text::Tokenizer tokenizer;
+  std::unique_ptr<model::Model> model;  // not bound
+  std::int64_t max_length = 0;          // tokens of a row
+  train::Samples train;
+  std::optional<train::Samples> eval{};
+  train::StepCounts counts{};
+  std::vector<std::string> warnings{};
+
+  const std::vector<std::string>& labels() const { return model->config().labels; }
+};
+
+// kInvalid, kUnsupported, kNotFound: what is wrong with data, model or spec, and where.
+Result<Job> PrepareJob(const JobInputs& inputs);
+
+// The job's learning rates.
+Result<train::Schedule> MakeSchedule(const spec::TrainingSpec& training, std::int64_t total_steps);
+
+// SHA-256 of what decides the weights: the spec without what may change between attempts.
+std::string SpecDigest(const spec::JobSpec& spec);
+
+// Tokens a row may have: `wanted`, else the smallest of the model's positions, the tokenizer's
+// limit and 512. kInvalid when `wanted` is more than the model has.
+Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::ModelConfig& config,
+                               const text::Tokenizer& tokenizer);
+
+// The classes of a model that is tuned on data with these labels: their order is the model's own
+// when it already is a classifier of the same.
+data::LabelTable ChooseLabels(const model::ModelConfig& config, const data::LabelTable& found);
+
+// kInvalid for a token that the model does not have.
+Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config);
+
+}  // namespace tutti::finetune

@@ -1,0 +1,27 @@
+// The worker as a training rank sees it: messages to it, and what it asks for. One object a rank.
+#pragma once
+
+#include "common/base/result.h"
+#include "common/enginelink/messages.h"
+
+namespace tutti::finetune {
+
+// What the worker asked rank 0 for since the last look.
+struct Control {
+  bool stop = false;             // at the next step boundary
+  bool stop_checkpoint = false;  // and write a checkpoint then
+  bool checkpoint_now = false;   // and go on
+};
+
+class WorkerLink {
+ public:
+  virtual ~WorkerLink() = default;
+
+  // Any thread. kUnavailable once the worker is gone. Beat and Progress may be dropped while the
+  // worker does not read; the others wait for it.
+  virtual Status Send(const enginelink::ToWorker& message) = 0;
+  // Never waits. kUnavailable once the worker is gone. The rank's thread.
+  virtual Result<Control> Poll() = 0;
+};
+
+}  // namespace tutti::finetune

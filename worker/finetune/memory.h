@@ -1,0 +1,32 @@
+// How much memory a rank of a job will use: what it allocates, added up. One thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "common/base/result.h"
+#include "common/base/units.h"
+#include "worker/finetune/job.h"
+
+namespace tutti::finetune {
+
+// What a rank holds besides the model's working memory; each in bytes.
+struct MemoryParts {
+  std::int64_t parameters = 0;  // floats of a flat buffer
+  std::int64_t shards = 1;      // of the global batch
+  std::int64_t ranks = 1;       // of the gang, on one machine
+};
+// Weights, moments, their snapshot, own gradient buffers, and the slices of other ranks' gradients
+// that a rank reads. All of it is shared memory, counted for each rank that touches it.
+std::int64_t BufferBytes(const MemoryParts& parts);
+
+// The peak of resident memory of a rank of `ranks`, as getrusage's ru_maxrss will have it: the
+// process as it is now (libraries, tokenizer, rows), the buffers, and the working memory of the
+// largest micro-batch that this job will meet, which is computed once to know it. `parameters` is a
+// flat buffer with the base's weights. REQUIRES: nothing is bound to the model yet.
+Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, std::span<const float> parameters);
+
+// Resident memory of this process now.
+Result<Bytes> ResidentMemory();
+
+}  // namespace tutti::finetune

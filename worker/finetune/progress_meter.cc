@@ -1,0 +1,48 @@
+#include "worker/finetune/progress_meter.h"
+
+#include <algorithm>
+
+namespace tutti::finetune {
+
+void ProgressMeter::Pause() {
+  const auto now = std::chrono::steady_clock::now();
+  seconds_ += std::chrono::duration<double>(now - since_).count();
+  since_ = now;
+}
+
+void ProgressMeter::Add(const StepDone& step) {
+  const exchange::ShardSums& sums = step.reduced.sums;
+  ++steps_;
+  if (sums.items > 0) loss_ += sums.loss / sums.items;
+  tokens_ += sums.tokens;
+  rows_ += sums.rows;
+  learning_rate_ = step.learning_rate;
+  norm_ = step.reduced.norm;
+}
+
+enginelink::Progress ProgressMeter::Take(const Place& place, train::PhaseClock& clock) {
+  Pause();
+  const double steps = static_cast<double>(std::max<std::int64_t>(steps_, 1));
+  const double seconds = std::max(seconds_, 1e-9);
+  const double step_seconds = seconds / steps;
+  enginelink::Progress progress{
+      .step = static_cast<std::uint64_t>(place.step),
+      .total_steps = static_cast<std::uint64_t>(place.total_steps),
+      .epoch = place.epoch,
+      .loss = loss_ / steps,
+      .learning_rate = learning_rate_,
+      .grad_norm = norm_,
+      .tokens_per_second = tokens_ / seconds,
+      .rows_per_second = rows_ / seconds,
+      .step_seconds = step_seconds,
+      .eta_seconds = step_seconds * static_cast<double>(place.total_steps - place.step),
+      .phase_seconds = clock.Take(),
+      .tokens_total = static_cast<std::uint64_t>(place.tokens_total),
+      .samples_total = static_cast<std::uint64_t>(place.rows_total)};
+  seconds_ = 0;
+  steps_ = 0;
+  loss_ = tokens_ = rows_ = 0;
+  return progress;
+}
+
+}  // namespace tutti::finetune
