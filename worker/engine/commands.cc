@@ -10,9 +10,13 @@
 #include "common/version/version.h"
 #include "worker/engine/blas.h"
 #include "worker/engine/exit_codes.h"
-#include "worker/engine/parity.h"
+#include "worker/engine/request.h"
 #include "worker/engine/threads.h"
+#include "worker/engine/tools.h"
+#include "worker/engine/train.h"
+#include "worker/engine/world.h"
 #include "worker/engine/zygote.h"
+#include "worker/parity/parity.h"
 #include "worker/text/commands.h"
 
 namespace tutti::engine {
@@ -34,22 +38,105 @@ int OnBlas(const std::function<int()>& command) {
 }
 
 int Parity(const std::string& folder) {
-  const auto all_passed = RunParityCommand(folder, std::cout);
+  const int status = parity::RunParity(folder, std::cout);
   std::cout.flush();
-  if (!all_passed) return Report(all_passed.error(), ExitCodeOf(all_passed.error().code));
-  return *all_passed ? kExitOk : kExitInternal;
+  return status == 0 ? kExitOk : kExitInternal;
 }
 
 int Zygote(int fd) {
   return ExitOf(RunZygote(UniqueFd(fd), {.run = RunCommandLine, .set_threads = SetThreads}));
 }
 
+// For the worker: a request's object to an answer's object on stdout.
+int Tool(Result<nlohmann::json> (*tool)(const nlohmann::json&), const std::string& request_path) {
+  const auto request = ReadRequest(request_path);
+  if (!request) return WriteAnswer(Fail(request.error()), std::cout);
+  try {
+    return WriteAnswer(tool(*request), std::cout);
+  } catch (const std::bad_alloc&) {
+    return WriteAnswer(Fail(ErrorCode::kQuota, "out of memory"), std::cout);
+  } catch (const std::exception& exception) {
+    return WriteAnswer(Fail(ErrorCode::kInternal, exception.what()), std::cout);
+  }
+}
+
+int ShowWorld() {
+  auto world = World::Join();
+  if (!world) return Report(world.error(), kExitInternal);
+  std::cout << "rank " << world->rank() << " of " << world->size() << std::endl;
+  if (const Status met = world->Barrier(); !met) return ExitOf(met);
+  world->Leave();
+  return kExitOk;
+}
+
 // What the command line asks for; `run` is set by the subcommand that was given.
 struct Invocation {
   std::string path;
   int fd = -1;
+  std::string request;
+  TrainArguments train;
+  TryArguments attempt;
+  EvalArguments eval;
   std::function<int()> run;
 };
+
+void AddGangCommands(CLI::App& app, Invocation& in) {
+  CLI::App* train = app.add_subcommand("train", "one rank of a gang; a worker starts it");
+  train->add_option("--link-fd", in.train.link_fd, "the socket to the worker");
+  train->add_option("--memory-fd", in.train.memory_fd, "the gang's memory");
+  train->callback([&in] { in.run = [&in] { return RunTrain(in.train); }; });
+
+  CLI::App* world = app.add_subcommand("world", "which rank of which MPI world this is");
+  world->callback([&in] { in.run = ShowWorld; });
+
+  CLI::App* zygote = app.add_subcommand("zygote", "serve a worker: fork ranks and tools");
+  zygote->add_option("--fd", in.fd, "a SOCK_SEQPACKET socket")->required();
+  zygote->callback([&in] { in.run = [&in] { return OnBlas([&in] { return Zygote(in.fd); }); }; });
+}
+
+constexpr char kRequestHelp[] = "a file with the request's JSON object; the answer goes to stdout";
+
+void AddInspect(CLI::App& app, Invocation& in) {
+  CLI::App* inspect = app.add_subcommand("inspect", "look at a job's data and model for a worker");
+  inspect->add_option("--request", in.request, kRequestHelp)->required();
+  inspect->callback(
+      [&in] { in.run = [&in] { return OnBlas([&in] { return Tool(Inspect, in.request); }); }; });
+}
+
+void AddTry(CLI::App& app, Invocation& in) {
+  CLI::App* attempt = app.add_subcommand("try", "classify texts");
+  attempt->add_option("TEXT", in.attempt.texts, "texts; none: the lines of stdin");
+  attempt->add_option("--model", in.attempt.model, "a model's directory");
+  attempt->add_option("--top-k", in.attempt.top_k, "labels shown of each")
+      ->check(CLI::PositiveNumber);
+  attempt->add_flag("--json", in.attempt.json, "the answer as JSON");
+  attempt->add_option("--request", in.request, kRequestHelp)->excludes("--model");
+  attempt->callback([&in] {
+    if (in.request.empty() && in.attempt.model.empty()) throw CLI::RequiredError("--model");
+    in.run = [&in] {
+      return OnBlas(
+          [&in] { return in.request.empty() ? TryByHand(in.attempt) : Tool(Try, in.request); });
+    };
+  });
+}
+
+void AddEval(CLI::App& app, Invocation& in) {
+  CLI::App* eval = app.add_subcommand("eval", "evaluate a model on rows with labels");
+  eval->add_option("--model", in.eval.model, "a model's directory");
+  eval->add_option("--data", in.eval.data, "a data file");
+  eval->add_flag("--fresh-head", in.eval.fresh_head,
+                 "give a base model a new head with the labels of the data");
+  eval->add_flag("--json", in.eval.json, "the answer as JSON");
+  eval->add_option("--request", in.request, kRequestHelp)->excludes("--model");
+  eval->callback([&in] {
+    if (in.request.empty() && in.eval.model.empty()) throw CLI::RequiredError("--model");
+    if (in.request.empty() && in.eval.data.empty()) throw CLI::RequiredError("--data");
+    in.run = [&in] {
+      return OnBlas(
+          [&in] { return in.request.empty() ? EvalByHand(in.eval) : Tool(Eval, in.request); });
+    };
+  });
+}
 
 void AddTextCommands(CLI::App& app, Invocation& in) {
   CLI::App* tokenize = app.add_subcommand("tokenize", "JSON strings on stdin to arrays of ids");
@@ -64,14 +151,19 @@ void AddTextCommands(CLI::App& app, Invocation& in) {
   });
 }
 
-void AddCommands(CLI::App& app, Invocation& in) {
-  AddTextCommands(app, in);
+void AddParity(CLI::App& app, Invocation& in) {
   CLI::App* parity = app.add_subcommand("parity", "check the engine against reference outputs");
   parity->add_option("FOLDER", in.path, "one folder of reference cases")->required();
   parity->callback([&in] { in.run = [&in] { return OnBlas([&in] { return Parity(in.path); }); }; });
-  CLI::App* zygote = app.add_subcommand("zygote", "serve a worker: fork ranks and tools");
-  zygote->add_option("--fd", in.fd, "a SOCK_SEQPACKET socket")->required();
-  zygote->callback([&in] { in.run = [&in] { return OnBlas([&in] { return Zygote(in.fd); }); }; });
+}
+
+void AddCommands(CLI::App& app, Invocation& in) {
+  AddGangCommands(app, in);
+  AddInspect(app, in);
+  AddTry(app, in);
+  AddEval(app, in);
+  AddTextCommands(app, in);
+  AddParity(app, in);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 // What a rank starts beyond a process that has prepared its data: MPI, HDF5, the writer's thread
 // and what malloc keeps of each step's batches.
-constexpr std::int64_t kRankBytes = std::int64_t{8} << 20;
+constexpr std::int64_t kRankBytes = std::int64_t{4} << 20;
 constexpr std::int64_t kMaxRowsLookedAt = 20'000'000;
 
 // The micro-batch with most tokens among those of all steps.

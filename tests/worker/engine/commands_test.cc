@@ -17,7 +17,8 @@ constexpr char kTokenizer[] = "tests/parity/cases/tokenizers/bert-tiny";
 TEST(Commands, HelpAndVersionAreNoErrors) {
   const Outcome help = RunEngine({"--help"});
   EXPECT_EQ(help.status, kExitOk);
-  for (const char* name : {"tokenize", "detokenize", "parity", "zygote"}) {
+  for (const char* name :
+       {"train", "inspect", "try", "eval", "parity", "tokenize", "detokenize", "zygote"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
   }
   const Outcome version = RunEngine({"--version"});
@@ -55,7 +56,13 @@ TEST(Commands, ParityCountsItsCases) {
   EXPECT_EQ(outcome.status, kExitOk) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr(" passed, 0 failed\n"));
   EXPECT_THAT(outcome.out, HasSubstr("ok "));
-  EXPECT_EQ(RunEngine({"parity", "tests"}).status, kExitData);
+  EXPECT_EQ(RunEngine({"parity", "tests"}).status, kExitInternal);
+}
+
+TEST(Commands, AProcessAloneIsAWorldOfOne) {
+  const Outcome outcome = RunEngine({"world"});
+  EXPECT_EQ(outcome.status, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "rank 0 of 1\n");
 }
 
 TEST(Commands, AnotherBlasIsRefused) {

@@ -1,0 +1,51 @@
+#include <cstdio>
+#include <iostream>
+#include <limits>
+
+#include "worker/engine/classifier.h"
+#include "worker/engine/request.h"
+#include "worker/engine/tools.h"
+
+namespace tutti::engine {
+
+using nlohmann::json;
+
+Result<json> Try(const json& request) {
+  TUTTI_ASSIGN_OR_RETURN(const std::string directory, RequiredText(request, "model_dir"));
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> texts, RequiredTexts(request, "texts"));
+  TUTTI_ASSIGN_OR_RETURN(const auto top_k, OptionalCount(request, "top_k"));
+  TUTTI_ASSIGN_OR_RETURN(Classifier classifier, Classifier::Load({.directory = directory}));
+  json results = json::array();
+  for (const std::string& text : texts) {
+    const auto limit =
+        static_cast<std::size_t>(top_k.value_or(std::numeric_limits<std::int64_t>::max()));
+    TUTTI_ASSIGN_OR_RETURN(const std::vector<LabelScore> scores, classifier.Classify(text, limit));
+    json answers = json::array();
+    for (const LabelScore& one : scores) {
+      answers.push_back({{"label", one.label}, {"score", one.score}});
+    }
+    results.push_back(std::move(answers));
+  }
+  return json{{"results", std::move(results)}};
+}
+
+int TryByHand(const TryArguments& arguments) {
+  std::vector<std::string> texts = arguments.texts;
+  if (texts.empty()) {
+    for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
+  }
+  const Result<json> answer =
+      Try({{"model_dir", arguments.model}, {"texts", texts}, {"top_k", arguments.top_k}});
+  if (arguments.json || !answer) return WriteByHand(answer, arguments.json);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    std::printf("%s\n", texts[i].c_str());
+    for (const json& one : (*answer)["results"][i]) {
+      std::printf("  %6.2f %%  %s\n", one["score"].get<double>() * 100,
+                  one["label"].get_ref<const std::string&>().c_str());
+    }
+  }
+  std::fflush(stdout);
+  return kExitOk;
+}
+
+}  // namespace tutti::engine
