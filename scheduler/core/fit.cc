@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <map>
 
 #include "common/base/check.h"
 #include "common/base/units.h"
@@ -10,14 +11,11 @@ namespace {
 
 using internal::Concat;
 
-// Ranks of this job that fit into so many slots and bytes, as a power of two at most `max`; 0 =
-// none.
-std::uint32_t RanksIn(std::uint64_t slots, std::uint64_t memory, const Job& job,
-                      std::uint32_t max) {
-  std::uint64_t ranks = std::min<std::uint64_t>(max, slots / job.request.cpus_per_rank);
-  if (const std::uint64_t each = MemoryPerRank(job); each > 0) {
-    ranks = std::min(ranks, memory / each);
-  }
+// Ranks that fit into so many slots and bytes, as a power of two at most `max`; 0 = none.
+std::uint32_t RanksIn(std::uint64_t slots, std::uint64_t memory, std::uint32_t cpus_per_rank,
+                      std::uint64_t memory_per_rank, std::uint32_t max) {
+  std::uint64_t ranks = std::min<std::uint64_t>(max, slots / cpus_per_rank);
+  if (memory_per_rank > 0) ranks = std::min(ranks, memory / memory_per_rank);
   return ranks == 0 ? 0 : static_cast<std::uint32_t>(std::bit_floor(ranks));
 }
 
@@ -34,16 +32,66 @@ std::string Needs(const Job& job, std::uint32_t ranks) {
   return text;
 }
 
+// Nodes of one numerics fingerprint and how many ranks each may take, as a power of two at most the
+// gang's largest size.
+struct Room {
+  const Node* node = nullptr;
+  std::uint32_t ranks = 0;
+  std::uint32_t free_slots = 0;
+};
+using RoomsByNumerics = std::map<std::string_view, std::vector<Room>>;
+
+struct Arrangement {
+  std::vector<GangMember> members;    // none: the gang does not fit
+  std::uint64_t slots_left_over = 0;  // on its machines
+};
+
+// The fewest machines, a power of two of them, that hold `size` ranks in equal parts; of those that
+// can, the ones with the fewest slots left over, then the lowest ids.
+Arrangement Arrange(const std::vector<Room>& rooms, std::uint32_t size,
+                    std::uint32_t cpus_per_rank) {
+  for (std::uint32_t machines = 1; machines <= size; machines *= 2) {
+    const std::uint32_t each = size / machines;
+    std::vector<Room> fitting;
+    for (const Room& room : rooms) {
+      if (room.ranks >= each) fitting.push_back(room);
+    }
+    if (fitting.size() < machines) continue;
+    std::stable_sort(fitting.begin(), fitting.end(), [](const Room& a, const Room& b) {
+      return a.free_slots < b.free_slots;  // each machine gives up as many
+    });
+    fitting.resize(machines);
+    std::sort(fitting.begin(), fitting.end(),
+              [](const Room& a, const Room& b) { return a.node->id < b.node->id; });
+    Arrangement found;
+    for (const Room& room : fitting) {
+      const auto first_rank = static_cast<std::uint32_t>(found.members.size()) * each;
+      found.members.push_back({room.node->id, first_rank, each});
+      found.slots_left_over += room.free_slots - each * cpus_per_rank;
+    }
+    return found;
+  }
+  return {};
+}
+
+bool Better(const Arrangement& a, const Arrangement& b) {
+  if (b.members.empty()) return !a.members.empty();
+  if (a.members.empty()) return false;
+  if (a.members.size() != b.members.size()) return a.members.size() < b.members.size();
+  return a.slots_left_over < b.slots_left_over;
+}
+
 struct Census {
   std::uint32_t nodes_up = 0;
   std::uint32_t nodes_equal = 0;  // with the numerics the job needs
   std::uint64_t slots_total = 0;  // of those
   std::uint64_t slots_free = 0;
-  bool held_by_one_when_empty = false;  // some such node could hold the smallest gang
+  bool held_when_empty = false;  // some such nodes could hold the smallest gang
 };
 
 Census Count(const Job& job, std::uint32_t min, const Plan& plan) {
   Census census;
+  RoomsByNumerics empty;
   for (const auto& [id, node] : plan.ledger().nodes) {
     if (node.state != NodeState::kUp) continue;
     ++census.nodes_up;
@@ -51,9 +99,14 @@ Census Count(const Job& job, std::uint32_t min, const Plan& plan) {
     ++census.nodes_equal;
     census.slots_total += node.slots;
     census.slots_free += plan.FreeSlots(node);
-    if (RanksIn(node.slots, node.memory_bytes, job, min) >= min) {
-      census.held_by_one_when_empty = true;
-    }
+    empty[node.numerics_fingerprint].push_back(
+        {&node,
+         RanksIn(node.slots, node.memory_bytes, job.request.cpus_per_rank, MemoryPerRank(job), min),
+         node.slots});
+  }
+  for (const auto& [numerics, rooms] : empty) {
+    const Arrangement found = Arrange(rooms, min, job.request.cpus_per_rank);
+    if (!found.members.empty()) census.held_when_empty = true;
   }
   return census;
 }
@@ -72,13 +125,16 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
   }
   const std::string numbers = Concat(Needs(job, min), "; ", census.slots_free, " of ",
                                      census.slots_total, " slots are free");
-  if (!census.held_by_one_when_empty) {
+  if (!census.held_when_empty) {
     const bool spread = census.slots_total >= wanted;
-    return {spread ? spec::PendingReason::kFragmentation : spec::PendingReason::kResources,
-            numbers + ", and no worker is large enough", false};
+    return {
+        spread ? spec::PendingReason::kFragmentation : spec::PendingReason::kResources,
+        numbers + ", and the connected workers could not hold it in equal parts even when empty",
+        false};
   }
   if (census.slots_free >= wanted && census.nodes_equal > 1) {
-    return {spec::PendingReason::kFragmentation, numbers + ", but not on one worker", true};
+    return {spec::PendingReason::kFragmentation,
+            numbers + ", but not in equal parts on workers that compute the same bits", true};
   }
   return {spec::PendingReason::kResources, numbers, true};
 }
@@ -97,57 +153,65 @@ std::uint64_t MemoryPerRank(const Job& job) {
 
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
   const GangSizes sizes = SizesOf(job);
-  const Node* best = nullptr;
-  std::uint32_t best_size = 0;
-  std::uint32_t best_left = 0;
+  RoomsByNumerics rooms;
   for (const auto& [id, node] : plan.ledger().nodes) {
     if (node.state != NodeState::kUp) continue;
     if (job.request.reproducible && !SameNumerics(job, node)) continue;
     const std::uint32_t free = plan.FreeSlots(node);
-    const std::uint32_t size = RanksIn(free, plan.FreeMemory(node), job, sizes.max);
-    if (size < sizes.min || size == 0) continue;
-    const std::uint32_t left = free - size * job.request.cpus_per_rank;
-    if (best == nullptr || size > best_size || (size == best_size && left < best_left)) {
-      best = &node;
-      best_size = size;
-      best_left = left;
-    }
+    const std::uint32_t ranks = RanksIn(free, plan.FreeMemory(node), job.request.cpus_per_rank,
+                                        MemoryPerRank(job), sizes.max);
+    if (ranks > 0) rooms[node.numerics_fingerprint].push_back({&node, ranks, free});
   }
-  if (best == nullptr) return Why(job, sizes.min, plan);
-  return Placement{
-      best_size, {{best->id, 0, best_size}}, best->numerics_fingerprint, !SameNumerics(job, *best)};
+  for (std::uint32_t size = std::bit_floor(sizes.max); size >= std::max(sizes.min, 1U); size /= 2) {
+    Arrangement best;
+    std::string_view numerics;
+    for (const auto& [fingerprint, of_numerics] : rooms) {
+      Arrangement found = Arrange(of_numerics, size, job.request.cpus_per_rank);
+      if (!Better(found, best)) continue;
+      best = std::move(found);
+      numerics = fingerprint;
+    }
+    if (best.members.empty()) continue;
+    const bool changed = !job.numerics_fingerprint.empty() && job.numerics_fingerprint != numerics;
+    return Placement{size, std::move(best.members), std::string(numerics), changed};
+  }
+  return Why(job, sizes.min, plan);
 }
 
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
                     std::uint64_t memory_bytes_per_rank) {
-  const std::uint64_t slots = std::uint64_t{size} * request.cpus_per_rank;
-  const std::uint64_t memory = size * memory_bytes_per_rank;
   std::uint64_t slots_total = 0;
   std::uint64_t memory_total = 0;
-  std::uint32_t largest = 0;
-  bool registered = false;
+  RoomsByNumerics rooms;
   for (const auto& [id, node] : ledger.nodes) {
     if (node.state == NodeState::kLeft) continue;
-    registered = true;
-    if (node.slots >= slots && node.memory_bytes >= memory) return {};
     slots_total += node.slots;
     memory_total += node.memory_bytes;
-    largest = std::max(largest, node.slots);
+    const std::uint32_t ranks =
+        RanksIn(node.slots, node.memory_bytes, request.cpus_per_rank, memory_bytes_per_rank, size);
+    rooms[node.numerics_fingerprint].push_back({&node, ranks, node.slots});
   }
-  if (!registered) return {};
+  if (rooms.empty()) return {};  // no worker yet
+  for (const auto& [numerics, of_numerics] : rooms) {
+    if (!Arrange(of_numerics, size, request.cpus_per_rank).members.empty()) return {};
+  }
+  const std::uint64_t slots = std::uint64_t{size} * request.cpus_per_rank;
+  const std::uint64_t memory = size * memory_bytes_per_rank;
   const std::string asked =
       Concat("a gang of ", size, size == 1 ? " rank" : " ranks", " takes ", slots, " slots and ",
              FormatBytes({static_cast<std::int64_t>(memory)}));
+  const std::string all =
+      Concat("all registered workers together have ", slots_total, " slots and ",
+             FormatBytes({static_cast<std::int64_t>(memory_total)}));
   if (slots_total >= slots && memory_total >= memory) {
-    return Fail(ErrorCode::kUnsupported,
-                Concat(asked, ", more than any one worker has (the largest has ", largest,
-                       " slots); gangs across machines are not supported yet"),
+    return Fail(ErrorCode::kInvalid,
+                Concat(asked, "; ", all,
+                       ", but not in equal parts on a power of two of workers "
+                       "that compute the same bits"),
                 "resources.ranks", "ask for fewer ranks");
   }
-  return Fail(ErrorCode::kInvalid,
-              Concat(asked, "; all registered workers together have ", slots_total, " slots and ",
-                     FormatBytes({static_cast<std::int64_t>(memory_total)})),
-              "resources.ranks", "ask for fewer ranks or add workers");
+  return Fail(ErrorCode::kInvalid, Concat(asked, "; ", all), "resources.ranks",
+              "ask for fewer ranks or add workers");
 }
 
 }  // namespace tutti::core

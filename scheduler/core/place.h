@@ -1,4 +1,5 @@
-// Where a gang goes: the whole of it on one node now, or a reason why not. No threads.
+// Where a gang goes: the whole of it now, on one node or in equal parts on several, or a reason why
+// not. No threads.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct Placement {
 struct NoFit {
   spec::PendingReason reason = spec::PendingReason::kResources;
   std::string message;  // with the numbers
-  // A registered node would hold it when others leave: it keeps its place at the head of the
+  // Registered nodes would hold it when others leave: it keeps its place at the head of the
   // queue. False: nothing here can ever run it as things are, so others may pass.
   bool blocks = false;
   bool operator==(const NoFit&) const = default;
@@ -39,11 +40,12 @@ GangSizes SizesOf(const Job& job);
 // Bytes a rank books: as requested, else as predicted, else 0.
 std::uint64_t MemoryPerRank(const Job& job);
 
-// Chooses the largest power of two that fits now, at most max; among nodes the one with the fewest
-// slots left over, then the lowest id.
+// Chooses the largest power of two that fits now, at most max, on the fewest machines: one, or a
+// power of two of them with equally many ranks and equal numerics (their copies of the weights must
+// stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan);
 
-// kInvalid with the numbers when no registered node could hold `size` ranks even when empty.
+// kInvalid with the numbers when the registered nodes could not hold `size` ranks even when empty.
 // Ok when no node is registered.
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
                     std::uint64_t memory_bytes_per_rank);

@@ -29,6 +29,10 @@ const Job* Reported(const Decision& decision, const Report& report) {
   return gang != nullptr && IsMember(*gang, report.node) ? job : nullptr;
 }
 
+bool FromFirstMember(const Job& job, NodeId node) {
+  return ActiveGang(job)->members.front().node == node;
+}
+
 template <typename Report>
 Status Fence(Decision& decision, const Report& report) {
   decision.Do(StopGang{report.node, report.job, report.attempt, StopMode::kKill, "stale"});
@@ -118,6 +122,7 @@ void EndAttempt(Decision& decision, const Job& job, const Ending& ending) {
 Status Decide(Decision& decision, const ReportStarted& input) {
   const Job* job = Reported(decision, input);
   if (job == nullptr) return Fence(decision, input);
+  if (!FromFirstMember(*job, input.node)) return {};
   if (std::holds_alternative<Starting>(job->phase)) {
     decision.Say(GangStarted{job->id, job->attempt, input.from_step, decision.at});
   }
@@ -138,6 +143,11 @@ Status Decide(Decision& decision, const ReportCheckpoint& input) {
 Status Decide(Decision& decision, const ReportEnded& input) {
   const Job* job = Reported(decision, input);
   if (job == nullptr) return {};  // of an attempt that ended here already
+  const bool as_planned =
+      input.outcome == GangOutcome::kSucceeded || input.outcome == GangOutcome::kReleased;
+  // Rank 0's machine speaks for the gang when all goes well; the others end a moment before or
+  // after.
+  if (as_planned && !FromFirstMember(*job, input.node)) return {};
   Ending ending{input.outcome,           input.reason,       input.message, input.step,
                 input.memory_peak_bytes, input.model_digest, input.files,   input.metrics_json};
   if (input.outcome == GangOutcome::kKilled) {

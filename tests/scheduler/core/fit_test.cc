@@ -59,36 +59,49 @@ TEST_F(FitTest, SaysPoolDownWithoutWorkers) {
   EXPECT_FALSE(no.blocks);
 }
 
-TEST_F(FitTest, SaysFragmentationWhenSlotsAreFreeButNotOnOneNode) {
-  world.AddNode(1, 4);
-  world.AddNode(2, 4);
-  world.AddQueued(1, World::Request(2, 2));
-  world.Tick();
-  world.AddQueued(2, World::Request(4, 4));
-  world.Tick();
-  const JobId third = world.AddQueued(3, World::Request(2, 2));
-  world.Tick();
-  EXPECT_NE(ActiveGang(world.At(third)), nullptr);
-  world.AddNode(3, 3);
-  const NoFit no = Refused(world.AddQueued(4, World::Request(4, 4)));
-  EXPECT_EQ(no.reason, spec::PendingReason::kResources);  // 3 free of 11
-  EXPECT_TRUE(no.blocks);
+TEST_F(FitTest, SpreadsEqualPartsOverAPowerOfTwoOfMachines) {
+  world.AddNode(1, 5);
+  world.AddNode(2, 7);
+  world.AddNode(3, 4);
+  const Placement placed = Placed(world.AddQueued(1, World::Request(8, 8)));
+  EXPECT_EQ(placed.size, 8U);
+  EXPECT_EQ(placed.members, (std::vector<GangMember>{{NodeId{1}, 0, 4}, {NodeId{3}, 4, 4}}));
 }
 
-TEST_F(FitTest, SkipsNodeWhoseFreeSlotsAreFragmented) {
+TEST_F(FitTest, PrefersOneMachineOverSeveral) {
+  world.AddNode(1, 2);
+  world.AddNode(2, 2);
+  const NodeId large = world.AddNode(3, 9);
+  const Placement placed = Placed(world.AddQueued(1, World::Request(4, 4)));
+  EXPECT_EQ(placed.members, (std::vector<GangMember>{{large, 0, 4}}));
+}
+
+TEST_F(FitTest, MachinesOfAGangHaveEqualNumerics) {
+  world.AddNode(1, 2, "avx2");
+  world.AddNode(2, 2, "avx512");
+  const JobId job = world.AddQueued(1, World::Request(2, 4));
+  EXPECT_EQ(Placed(job).size, 2U);
+  JobRequest request = World::Request(4, 4);
+  request.reproducible = false;  // of attempts; the machines of one gang are equal all the same
+  EXPECT_FALSE(CouldEverFit(world.ledger, request, 4, 0));
+  const NodeId second = world.AddNode(3, 2, "avx512");
+  EXPECT_EQ(Placed(job).members, (std::vector<GangMember>{{NodeId{2}, 0, 2}, {second, 2, 2}}));
+}
+
+TEST_F(FitTest, SaysFragmentationWhenSlotsAreFreeButNotInEqualParts) {
   world.AddNode(1, 4);
   world.AddNode(2, 4);
   const JobId a = world.AddQueued(1, World::Request(2, 2));
-  const JobId b = world.AddQueued(2, World::Request(4, 4));
   world.Tick();
-  ASSERT_TRUE(world.Send(world.Ended(b, GangOutcome::kSucceeded)));
-  const JobId c = world.AddQueued(3, World::Request(2, 2));
-  const JobId d = world.AddQueued(4, World::Request(2, 2));
+  const JobId b = world.AddQueued(2, World::Request(1, 1));
   world.Tick();
-  ASSERT_TRUE(world.Send(world.Ended(c, GangOutcome::kSucceeded)));
-  EXPECT_EQ(world.GangOf(a).members[0].node, NodeId{1});
-  EXPECT_EQ(world.GangOf(d).members[0].node, NodeId{2});
-  const NoFit no = Refused(world.AddQueued(5, World::Request(4, 4)));
+  EXPECT_EQ(world.GangOf(b).members[0].node, world.GangOf(a).members[0].node);
+  const JobId c = world.AddQueued(3, World::Request(8, 8));  // 5 free of 8
+  EXPECT_EQ(Refused(c).reason, spec::PendingReason::kResources);
+  const JobId d = world.AddQueued(4, World::Request(4, 4));
+  EXPECT_EQ(Placed(d).members, (std::vector<GangMember>{{NodeId{2}, 0, 4}}));
+  world.AddNode(3, 3);  // 8 free: 1 + 4 + 3
+  const NoFit no = Refused(c);
   EXPECT_EQ(no.reason, spec::PendingReason::kFragmentation);
   EXPECT_TRUE(no.blocks);
 }
@@ -132,10 +145,11 @@ TEST_F(FitTest, RefusesAGangLargerThanAllWorkersTogetherWithNumbers) {
   ASSERT_FALSE(no);
   EXPECT_EQ(no.error().code, ErrorCode::kInvalid);
   EXPECT_NE(no.error().message.find("8 slots"), std::string::npos);
-  const Status across = CouldEverFit(world.ledger, World::Request(8, 8), 8, 0);
-  ASSERT_FALSE(across);
-  EXPECT_EQ(across.error().code, ErrorCode::kUnsupported);
-  EXPECT_TRUE(CouldEverFit(world.ledger, World::Request(4, 4), 4, 0));
+  EXPECT_TRUE(CouldEverFit(world.ledger, World::Request(8, 8), 8, 0));
+  world.AddNode(3, 9);
+  const Status uneven = CouldEverFit(world.ledger, World::Request(16, 16, 16), 16, 0);
+  ASSERT_FALSE(uneven);
+  EXPECT_NE(uneven.error().message.find("equal parts"), std::string::npos);
 }
 
 }  // namespace

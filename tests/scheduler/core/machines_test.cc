@@ -1,0 +1,90 @@
+// Gangs over several machines: launched, watched and ended as one.
+#include <gmock/gmock.h>
+
+#include "tests/scheduler/core/world.h"
+
+namespace tutti::core {
+namespace {
+
+using testing::Contains;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+class Machines : public testing::Test {
+ protected:
+  World world;
+  NodeId first, second;
+  JobId job;
+
+  void SetUp() override {
+    world.Start();
+    first = world.AddNode(1, 2);
+    second = world.AddNode(2, 2);
+    job = world.AddQueued(5, World::Request(4, 4));
+    world.Tick();
+  }
+  ReportEnded EndedOn(NodeId node, GangOutcome outcome) const {
+    ReportEnded report = world.Ended(job, outcome);
+    report.node = node;
+    return report;
+  }
+  Effect Kill(NodeId node, std::string why) const {
+    return StopGang{node, job, Attempt{1}, StopMode::kKill, std::move(why)};
+  }
+};
+
+TEST_F(Machines, EveryMemberIsLaunched) {
+  EXPECT_THAT(world.effects, UnorderedElementsAre(Effect{LaunchGang{first, job, Attempt{1}}},
+                                                  Effect{LaunchGang{second, job, Attempt{1}}}));
+  EXPECT_EQ(world.ledger.nodes.at(first).slots_used, 2U);
+  EXPECT_EQ(world.ledger.nodes.at(second).slots_used, 2U);
+}
+
+TEST_F(Machines, RankZerosMachineSpeaksForTheGang) {
+  ASSERT_TRUE(world.Send(ReportStarted{second, job, Attempt{1}, 0}));
+  EXPECT_THAT(world.new_facts, IsEmpty());
+  ASSERT_TRUE(world.Send(ReportStarted{first, job, Attempt{1}, 0}));
+  EXPECT_EQ(world.new_facts.size(), 1U);
+  ASSERT_TRUE(world.Send(EndedOn(second, GangOutcome::kSucceeded)));
+  EXPECT_THAT(world.new_facts, IsEmpty());
+  EXPECT_NE(ActiveGang(world.At(job)), nullptr);
+  ASSERT_TRUE(world.Send(EndedOn(first, GangOutcome::kSucceeded)));
+  EXPECT_TRUE(IsFinished(world.At(job)));
+  EXPECT_EQ(world.ledger.nodes.at(second).slots_used, 0U);
+}
+
+TEST_F(Machines, AFailureOnAnyMachineEndsTheGangEverywhere) {
+  world.Started(job);
+  ASSERT_TRUE(world.Send(EndedOn(second, GangOutcome::kFailed)));
+  EXPECT_THAT(world.effects, Contains(Kill(first, "peers ended")));
+  EXPECT_EQ(ActiveGang(world.At(job)), nullptr);
+  world.Tick();
+  EXPECT_EQ(world.At(job).attempt, Attempt{2});
+}
+
+TEST_F(Machines, ALostMachineEndsTheGangOnTheOthers) {
+  world.Started(job);
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second, {world.Seen(job)});
+  for (int i = 0; i < 20; ++i) {
+    world.Pass(milliseconds(500));
+    world.Beat(first, {world.Seen(job)});
+    world.Tick();
+    if (ActiveGang(world.At(job)) == nullptr) break;
+  }
+  EXPECT_EQ(ActiveGang(world.At(job)), nullptr);
+  EXPECT_EQ(world.ledger.nodes.at(second).state, NodeState::kLost);
+  EXPECT_THAT(world.effects, Contains(Kill(first, "peers lost")));
+}
+
+TEST_F(Machines, AStopGoesToEveryMember) {
+  world.Started(job);
+  ASSERT_TRUE(world.Send(Pause{job}));
+  EXPECT_THAT(world.effects,
+              UnorderedElementsAre(
+                  Effect{StopGang{first, job, Attempt{1}, StopMode::kCheckpoint, "pause"}},
+                  Effect{StopGang{second, job, Attempt{1}, StopMode::kCheckpoint, "pause"}}));
+}
+
+}  // namespace
+}  // namespace tutti::core
