@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "common/base/check.h"
@@ -19,7 +20,10 @@ namespace {
 // The library takes plain function pointers and is one per process: so is this.
 struct Callbacks {
   std::mutex mutex;
-  std::function<void(std::string, std::uint32_t, int)> on_abort;  // guarded by mutex
+  // guarded by mutex
+  std::function<void(std::string, std::uint32_t, int)> on_abort;
+  std::function<void(PmixFence)> on_fence;
+  std::set<std::string> spread_gangs;  // those on several machines
 };
 Callbacks& TheCallbacks() {
   static Callbacks callbacks;
@@ -126,15 +130,42 @@ pmix_status_t OnAbort(const pmix_proc_t* proc, void* /*server_object*/, int stat
   return PMIX_SUCCESS;
 }
 
-// Every rank of the gang is here, so what its ranks contributed is all there is.
-pmix_status_t OnFence(const pmix_proc_t /*procs*/[], std::size_t /*count*/,
-                      const pmix_info_t /*info*/[], std::size_t /*info_count*/, char* data,
-                      std::size_t size, pmix_modex_cbfunc_t done, void* done_data) {
-  if (done != nullptr) done(PMIX_SUCCESS, data, size, done_data, nullptr, nullptr);
+void FreeBytes(void* bytes) { delete static_cast<std::string*>(bytes); }
+
+void AnswerFence(const std::optional<std::string>& everyones, pmix_modex_cbfunc_t done,
+                 void* done_data) {
+  if (done == nullptr) return;
+  if (!everyones) {
+    done(PMIX_ERR_LOST_CONNECTION, nullptr, 0, done_data, nullptr, nullptr);
+    return;
+  }
+  auto* bytes = new std::string(*everyones);  // the library's until it calls FreeBytes
+  done(PMIX_SUCCESS, bytes->data(), bytes->size(), done_data, FreeBytes, bytes);
+}
+
+// On one machine, what its ranks contributed is all there is.
+pmix_status_t OnFence(const pmix_proc_t procs[], std::size_t count, const pmix_info_t /*info*/[],
+                      std::size_t /*info_count*/, char* data, std::size_t size,
+                      pmix_modex_cbfunc_t done, void* done_data) {
+  std::string mine = data == nullptr ? std::string() : std::string(data, size);
+  std::function<void(PmixFence)> on_fence;
+  const std::string gang = count == 0 ? std::string() : std::string(procs[0].nspace);
+  {
+    Callbacks& callbacks = TheCallbacks();
+    const std::lock_guard lock(callbacks.mutex);
+    if (callbacks.spread_gangs.contains(gang)) on_fence = callbacks.on_fence;
+  }
+  if (on_fence) {
+    on_fence({.gang = gang, .data = std::move(mine), .answer = [done, done_data](auto everyones) {
+                AnswerFence(everyones, done, done_data);
+              }});
+  } else {
+    AnswerFence(mine, done, done_data);
+  }
   return PMIX_SUCCESS;
 }
 
-// Asked only for ranks of another machine.
+// Asked only for ranks of another machine; what they said came with the fence.
 pmix_status_t OnDirectModex(const pmix_proc_t* /*proc*/, const pmix_info_t /*info*/[],
                             std::size_t /*count*/, pmix_modex_cbfunc_t /*done*/, void* /*data*/) {
   return PMIX_ERR_NOT_FOUND;
@@ -153,27 +184,69 @@ std::string HostName() {
   return name.data();
 }
 
-// "0,1,2,3"
-std::string RankList(std::uint32_t size) {
+// "4,5,6,7"
+std::string RankList(std::uint32_t first, std::uint32_t count) {
   std::string list;
-  for (std::uint32_t rank = 0; rank < size; ++rank) {
-    if (rank > 0) list += ',';
+  for (std::uint32_t rank = first; rank < first + count; ++rank) {
+    if (rank > first) list += ',';
     list += std::to_string(rank);
   }
   return list;
 }
 
-Status AddMaps(const std::string& host, std::uint32_t size, InfoList& infos) {
+// A machine and its first rank.
+struct PlacedMachine {
+  PmixMachine machine;
+  std::uint32_t first_rank = 0;
+};
+
+std::vector<PlacedMachine> MachinesOf(const PmixGang& gang, const std::string& this_name) {
+  std::vector<PlacedMachine> placed;
+  std::uint32_t first_rank = 0;
+  for (const PmixMachine& machine : gang.machines) {
+    placed.push_back({machine, first_rank});
+    first_rank += machine.ranks;
+  }
+  if (placed.empty()) placed.push_back({{.name = this_name, .ranks = gang.size}, 0});
+  return placed;
+}
+
+Status AddMaps(const std::vector<PlacedMachine>& machines, InfoList& infos) {
+  std::string names;
+  std::string ranks;
+  for (const PlacedMachine& placed : machines) {
+    if (!names.empty()) {
+      names += ',';
+      ranks += ';';
+    }
+    names += placed.machine.name;
+    ranks += RankList(placed.first_rank, placed.machine.ranks);
+  }
   char* text = nullptr;
-  pmix_status_t status = PMIx_generate_regex(host.c_str(), &text);
+  pmix_status_t status = PMIx_generate_regex(names.c_str(), &text);
   if (status != PMIX_SUCCESS) return Fail(PmixError("PMIx cannot describe the machines", status));
   infos.Add(PMIX_NODE_MAP, std::string(text));
   free(text);
-  status = PMIx_generate_ppn(RankList(size).c_str(), &text);
+  status = PMIx_generate_ppn(ranks.c_str(), &text);
   if (status != PMIX_SUCCESS) return Fail(PmixError("PMIx cannot describe the ranks", status));
   infos.Add(PMIX_PROC_MAP, std::string(text));
   free(text);
   return {};
+}
+
+void AddRanks(const std::vector<PlacedMachine>& machines, InfoList& infos) {
+  for (std::uint32_t node = 0; node < machines.size(); ++node) {
+    for (std::uint32_t local = 0; local < machines[node].machine.ranks; ++local) {
+      InfoList of_rank;
+      of_rank.AddRank(PMIX_RANK, machines[node].first_rank + local);
+      of_rank.Add(PMIX_APPNUM, std::uint32_t{0});
+      of_rank.Add(PMIX_NODEID, node);
+      of_rank.AddNumber16(PMIX_LOCAL_RANK, static_cast<std::uint16_t>(local));
+      of_rank.AddNumber16(PMIX_NODE_RANK, static_cast<std::uint16_t>(local));
+      of_rank.Add(PMIX_HOSTNAME, machines[node].machine.name);
+      infos.AddArray(PMIX_PROC_DATA, of_rank);
+    }
+  }
 }
 
 }  // namespace
@@ -188,19 +261,23 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Options options) {
   {
     const std::lock_guard lock(TheCallbacks().mutex);
     TheCallbacks().on_abort = std::move(options.on_abort);
+    TheCallbacks().on_fence = std::move(options.on_fence);
   }
+  std::string name = options.machine_name.empty() ? HostName() : std::move(options.machine_name);
   InfoList infos;
+  infos.Add(PMIX_HOSTNAME, name);
   infos.Add(PMIX_SERVER_TMPDIR, options.temp_dir.string());
   infos.Add(PMIX_SYSTEM_TMPDIR, options.temp_dir.string());
   const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
   if (status != PMIX_SUCCESS) return Fail(PmixError("cannot start the PMIx server", status));
-  return std::unique_ptr<PmixServer>(new PmixServer());
+  return std::unique_ptr<PmixServer>(new PmixServer(std::move(name)));
 }
 
 PmixServer::~PmixServer() {
   {
     const std::lock_guard lock(TheCallbacks().mutex);
     TheCallbacks().on_abort = nullptr;
+    TheCallbacks().on_fence = nullptr;
   }
   PMIx_server_finalize();
 }
@@ -210,35 +287,34 @@ Status PmixServer::Register(const PmixGang& gang) {
   if (gang.name.size() > PMIX_MAX_NSLEN) {
     return Fail(ErrorCode::kInvalid, "the gang's name is too long", gang.name);
   }
-  const std::string host = HostName();
+  const std::vector<PlacedMachine> machines = MachinesOf(gang, machine_name_);
+  TUTTI_CHECK(gang.this_machine < machines.size(), gang.name);
+  const PlacedMachine& here = machines[gang.this_machine];
+  TUTTI_CHECK(machines.back().first_rank + machines.back().machine.ranks == gang.size, gang.name);
+  {
+    const std::lock_guard lock(TheCallbacks().mutex);
+    if (machines.size() > 1) TheCallbacks().spread_gangs.insert(gang.name);
+  }
+  interfaces_[gang.name] = gang.interface;
   InfoList infos;
   infos.Add(PMIX_JOBID, gang.name);
   infos.Add(PMIX_UNIV_SIZE, gang.size);
   infos.Add(PMIX_JOB_SIZE, gang.size);
-  infos.Add(PMIX_LOCAL_SIZE, gang.size);
-  infos.Add(PMIX_LOCAL_PEERS, RankList(gang.size));
-  TUTTI_RETURN_IF_ERROR(AddMaps(host, gang.size, infos));
+  infos.Add(PMIX_LOCAL_SIZE, here.machine.ranks);
+  infos.Add(PMIX_LOCAL_PEERS, RankList(here.first_rank, here.machine.ranks));
+  TUTTI_RETURN_IF_ERROR(AddMaps(machines, infos));
   infos.Add(PMIX_APPNUM, std::uint32_t{0});
   infos.Add(PMIX_JOB_NUM_APPS, std::uint32_t{1});
   infos.Add(PMIX_TMPDIR, gang.temp_dir.string());
   infos.AddTrue(PMIX_TDIR_RMCLEAN);
-  for (std::uint32_t rank = 0; rank < gang.size; ++rank) {
-    InfoList of_rank;
-    of_rank.AddRank(PMIX_RANK, rank);
-    of_rank.Add(PMIX_APPNUM, std::uint32_t{0});
-    of_rank.Add(PMIX_NODEID, std::uint32_t{0});
-    of_rank.AddNumber16(PMIX_LOCAL_RANK, static_cast<std::uint16_t>(rank));
-    of_rank.AddNumber16(PMIX_NODE_RANK, static_cast<std::uint16_t>(rank));
-    of_rank.Add(PMIX_HOSTNAME, host);
-    infos.AddArray(PMIX_PROC_DATA, of_rank);
-  }
+  AddRanks(machines, infos);
   pmix_status_t status = Completion::Of([&](pmix_op_cbfunc_t done, void* data) {
-    return PMIx_server_register_nspace(gang.name.c_str(), static_cast<int>(gang.size), infos.data(),
-                                       infos.size(), done, data);
+    return PMIx_server_register_nspace(gang.name.c_str(), static_cast<int>(here.machine.ranks),
+                                       infos.data(), infos.size(), done, data);
   });
   if (status != PMIX_SUCCESS) return Fail(PmixError("PMIx refuses the gang", status));
-  for (std::uint32_t rank = 0; rank < gang.size; ++rank) {
-    const pmix_proc_t proc = Proc(gang.name, rank);
+  for (std::uint32_t local = 0; local < here.machine.ranks; ++local) {
+    const pmix_proc_t proc = Proc(gang.name, here.first_rank + local);
     status = Completion::Of([&](pmix_op_cbfunc_t done, void* data) {
       return PMIx_server_register_client(&proc, gang.uid, gang.gid, nullptr, done, data);
     });
@@ -270,12 +346,19 @@ Result<std::map<std::string, std::string>> PmixServer::Environment(const std::st
   environment["FLUX_JOB_ID"] = gang;
   environment["OMPI_MCA_pml"] = "ob1";
   environment["OMPI_MCA_btl"] = "self,tcp";
-  environment["OMPI_MCA_btl_tcp_if_include"] = "lo";
+  const auto interface = interfaces_.find(gang);
+  environment["OMPI_MCA_btl_tcp_if_include"] =
+      interface == interfaces_.end() ? "lo" : interface->second;
   environment["OMPI_MCA_mpi_yield_when_idle"] = "1";
   return environment;
 }
 
 void PmixServer::Deregister(const std::string& gang) {
+  interfaces_.erase(gang);
+  {
+    const std::lock_guard lock(TheCallbacks().mutex);
+    TheCallbacks().spread_gangs.erase(gang);
+  }
   const pmix_status_t status = Completion::Of([&](pmix_op_cbfunc_t done, void* data) {
     PMIx_server_deregister_nspace(gang.c_str(), done, data);
     return PMIX_SUCCESS;
