@@ -107,7 +107,8 @@ struct Warning {
   std::string message{};
 };
 
-// Rank 0's last message when all went well. Paths are relative to export_dir.
+// The last message of a machine's first rank when all went well; rank 0's has the files, relative
+// to export_dir.
 struct Done {
   enum class Outcome { kSucceeded, kReleased };
   Outcome outcome = Outcome::kSucceeded;

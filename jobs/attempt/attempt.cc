@@ -283,7 +283,7 @@ class Stepper {
   void AllGone() {
     const bool succeeded =
         s_.done && s_.done->outcome == enginelink::Done::Outcome::kSucceeded && !s_.failure;
-    if (succeeded && s_.stop != Stop::kKill) {
+    if (succeeded && s_.stop != Stop::kKill && s_.first_rank == 0) {
       Enter(Phase::kUploading, s_.limits.upload);
       actions_.push_back(UploadExport{s_.done->files});
       return;
@@ -320,7 +320,9 @@ class Stepper {
       ended.reason = s_.failure->reason;
       ended.message = s_.failure->message;
     } else {
-      ended.outcome = released && s_.stop != Stop::kKill ? Outcome::kReleased : Outcome::kKilled;
+      // Of a part without rank 0, "all went well" and "released" are the same.
+      const bool as_planned = released || (s_.done && s_.first_rank != 0);
+      ended.outcome = as_planned && s_.stop != Stop::kKill ? Outcome::kReleased : Outcome::kKilled;
       ended.message = s_.stop_reason;
     }
     actions_.push_back(std::move(ended));
@@ -340,12 +342,14 @@ class Stepper {
 
 }  // namespace
 
-State Begin(std::uint32_t local_ranks, std::uint32_t first_rank, Limits limits, Instant now) {
-  TUTTI_CHECK(local_ranks > 0, "a gang without ranks");
+State Begin(const Part& part, Limits limits, Instant now) {
+  TUTTI_CHECK(part.local_ranks > 0, "a gang without ranks");
+  TUTTI_CHECK(part.first_rank + part.local_ranks <= part.gang_size, "more ranks than the gang has");
   State state;
   state.limits = limits;
-  state.ranks.resize(local_ranks);
-  state.first_rank = first_rank;
+  state.ranks.resize(part.local_ranks);
+  state.first_rank = part.first_rank;
+  state.gang_size = part.gang_size;
   state.created_at = now;
   state.deadline = now + limits.fetch;
   return state;

@@ -1,6 +1,6 @@
-// An attempt: the life of one gang on one machine, as a pure step. Inputs are fetched, ranks
-// spawned, they start, run, end; the export is uploaded, everything is cleaned up, and one end is
-// reported.
+// An attempt: the life of a gang on one machine (the whole gang, or its part there), as a pure
+// step. Inputs are fetched, ranks spawned, they start, run, end; the export is uploaded, everything
+// is cleaned up, and one end is reported.
 //
 // Step changes the state it is given and returns what has to be done; it has no clock, no threads
 // and no IO. The worker performs the actions and hands back what came of them; the simulator does
@@ -158,6 +158,7 @@ struct State {
   Limits limits;
   std::vector<Rank> ranks;       // by local rank
   std::uint32_t first_rank = 0;  // of the gang, on this machine
+  std::uint32_t gang_size = 1;   // ranks on all machines
   Phase phase = Phase::kFetching;
   Instant created_at;
   Instant deadline;  // of this phase
@@ -175,8 +176,16 @@ struct State {
   bool stall_reported = false;
 };
 
-// A new life: inputs are being fetched.
-State Begin(std::uint32_t local_ranks, std::uint32_t first_rank, Limits limits, Instant now);
+// A machine's part of a gang.
+struct Part {
+  std::uint32_t local_ranks = 1;
+  std::uint32_t first_rank = 0;
+  std::uint32_t gang_size = 1;
+};
+
+// A new life: inputs are being fetched. The part without rank 0 hands over no model: when all went
+// well it ends as released, and rank 0's machine speaks for the gang.
+State Begin(const Part& part, Limits limits, Instant now);
 
 std::vector<Action> Step(State& state, const Event& event, Instant now);
 

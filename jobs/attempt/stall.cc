@@ -28,6 +28,13 @@ bool MoreSuspect(const Rank& a, const Rank& b) {
   return a.last_beat < b.last_beat;
 }
 
+bool AllWaitForOthers(const State& state) {
+  if (state.gang_size == state.ranks.size()) return false;
+  return std::all_of(state.ranks.begin(), state.ranks.end(), [&](const Rank& rank) {
+    return rank.phase == "reduce" && rank.collective == state.ranks.front().collective;
+  });
+}
+
 }  // namespace
 
 std::optional<Stall> FindStall(const State& state, Instant now) {
@@ -47,6 +54,9 @@ std::optional<Stall> FindStall(const State& state, Instant now) {
     fatal_after = 10 * median + std::chrono::seconds(10);
   }
   if (silent < named_after) return std::nullopt;
+  // All wait in the same reduction for a rank of another machine: that machine names it. Here the
+  // gang is given up only as a last resort.
+  if (AllWaitForOthers(state) && silent < 2 * fatal_after) return std::nullopt;
   const auto culprit = std::min_element(state.ranks.begin(), state.ranks.end(), MoreSuspect);
   const auto local = static_cast<std::uint32_t>(culprit - state.ranks.begin());
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(silent).count();

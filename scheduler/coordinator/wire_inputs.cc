@@ -141,6 +141,7 @@ std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
     out->set_node(member.node.ToString());
     out->set_first_rank(member.first_rank);
     out->set_ranks(member.ranks);
+    out->set_name(ledger.nodes.at(member.node).name);
   }
   if (!member_of_it) return std::nullopt;
   for (auto it = job->checkpoints.rbegin(); it != job->checkpoints.rend(); ++it) {

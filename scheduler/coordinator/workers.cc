@@ -88,6 +88,7 @@ void Workers::Tick(Round& round) {
     }
   }
   for (const std::uint64_t id : gone) End(id);
+  fences_.Sweep(ledger);
   tools_.Tick(round);
 }
 
@@ -112,6 +113,10 @@ void Workers::Handle(Round& round, const Peer& peer, const wire::ToCoordinator& 
       return Hear(round, *session, message.log_chunk());
     case wire::ToCoordinator::kToolResult:
       return tools_.Answer(round, session->node, message.tool_result());
+    case wire::ToCoordinator::kFence:
+      return fences_.Hear(
+          round.state().ledger, session->node, message.fence(),
+          [this](NodeId node, wire::ToWorker done) { Send(node, std::move(done)); });
     case wire::ToCoordinator::kGoodbye: {
       const NodeId node = session->node;
       if (round.Step(core::Goodbye{node})) End(message.session());

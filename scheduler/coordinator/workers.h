@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/wire/messages.pb.h"
+#include "scheduler/coordinator/fences.h"
 #include "scheduler/coordinator/loop.h"
 #include "scheduler/coordinator/progress.h"
 #include "scheduler/coordinator/rank_logs.h"
@@ -76,6 +77,7 @@ class Workers {
   const Parts parts_;
   Offer offer_;
   Tools tools_;
+  Fences fences_;
   std::map<std::uint64_t, Session> sessions_;
   std::map<NodeId, std::uint64_t> by_node_;
 };

@@ -42,6 +42,17 @@ class SameBits(unittest.TestCase):
     def test_four_ranks(self):
         self.assertEqual(self.digest(self.submit("four", 4)), self.expected)
 
+    def test_two_workers_with_one_rank_each_and_with_two(self):
+        for slots, ranks in ((1, 2), (2, 4)):
+            with Cluster(workers=2, slots=slots) as cluster:
+                spec = sections_spec(f"over-{ranks}")
+                spec["resources"] = {"ranks": ranks}
+                job = cluster.submit(spec)["id"]
+                self.assertEqual(cluster.wait(job, 180), 0, cluster.show(job))
+                shown = cluster.show(job)
+                self.assertEqual(len(shown["attempts"][0]["workers"]), 2)
+                self.assertEqual(shown["result"]["digest"], self.expected)
+
     def test_one_two_one_by_pause_and_resume(self):
         spec = sections_spec("resized")
         spec["resources"] = {"ranks": {"min": 1, "max": 2}}

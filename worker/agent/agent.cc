@@ -115,13 +115,20 @@ Status Agent::StartProcesses() {
                                       }});
   TUTTI_RETURN_IF_ERROR(children_->Start());
   TUTTI_ASSIGN_OR_RETURN(
-      pmix_,
-      PmixServer::Start({.temp_dir = settings_.dir / "pmix",
-                         .on_abort = [this](std::string gang, std::uint32_t rank, int status) {
-                           loop_->Post([this, gang = std::move(gang), rank, status] {
-                             if (gangs_) gangs_->OnMpiAborted(gang, rank, status);
-                           });
-                         }}));
+      pmix_, PmixServer::Start({.temp_dir = settings_.dir / "pmix",
+                                .machine_name = settings_.name,
+                                .on_abort =
+                                    [this](std::string gang, std::uint32_t rank, int status) {
+                                      loop_->Post([this, gang = std::move(gang), rank, status] {
+                                        if (gangs_) gangs_->OnMpiAborted(gang, rank, status);
+                                      });
+                                    },
+                                .on_fence =
+                                    [this](PmixFence fence) {
+                                      loop_->Post([this, fence = std::move(fence)] {
+                                        if (gangs_) gangs_->OnFence(fence);
+                                      });
+                                    }}));
   background_.emplace(*loop_);
   return {};
 }
@@ -189,20 +196,25 @@ void Agent::MakeParts() {
       .directory = settings_.dir / "logs", .send = [this](const wire::LogChunk& chunk) {
         return Send([&](wire::ToCoordinator& message) { *message.mutable_log_chunk() = chunk; });
       }});
-  gangs_.emplace(GangServices{.loop = *loop_,
-                              .children = *children_,
-                              .pmix = *pmix_,
-                              .background = *background_,
-                              .cache = *cache_,
-                              .remote = remote_,
-                              .logs = *logs_,
-                              .reports = *reports_,
-                              .settings = settings_,
-                              .send_progress = [this](const wire::GangProgress& progress) {
-                                Send([&](wire::ToCoordinator& message) {
-                                  *message.mutable_gang_progress() = progress;
-                                });
-                              }});
+  gangs_.emplace(GangServices{
+      .loop = *loop_,
+      .children = *children_,
+      .pmix = *pmix_,
+      .background = *background_,
+      .cache = *cache_,
+      .remote = remote_,
+      .logs = *logs_,
+      .reports = *reports_,
+      .settings = settings_,
+      .send_progress =
+          [this](const wire::GangProgress& progress) {
+            Send(
+                [&](wire::ToCoordinator& message) { *message.mutable_gang_progress() = progress; });
+          },
+      .send_fence =
+          [this](const wire::Fence& fence) {
+            Send([&](wire::ToCoordinator& message) { *message.mutable_fence() = fence; });
+          }});
   tools_.emplace(ToolServices{.loop = *loop_,
                               .children = *children_,
                               .background = *background_,
@@ -326,6 +338,8 @@ void Agent::OnMessage(const wire::ToWorker& message) {
       return gangs_->Stop(message.stop_gang());
     case wire::ToWorker::kCheckpointGang:
       return gangs_->Checkpoint(message.checkpoint_gang());
+    case wire::ToWorker::kFenceDone:
+      return gangs_->OnFenceDone(message.fence_done());
     case wire::ToWorker::kReportAck:
       return reports_->Acknowledge(message.report_ack().report_id());
     case wire::ToWorker::kLogAck:

@@ -59,10 +59,15 @@ wire::GangEnded::Outcome OutcomeOf(attempt::Outcome outcome) {
 }  // namespace
 
 Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over)
-    : services_(services), launch_(std::move(launch)), on_over_(std::move(on_over)) {
+    : services_(services),
+      launch_(std::move(launch)),
+      on_over_(std::move(on_over)),
+      fences_(launch_.job(), launch_.attempt(), services.send_fence) {
   folder_ = services_.settings.dir / "run" / name();
-  state_ =
-      attempt::Begin(launch_.local_ranks(), launch_.first_rank(), services_.limits, MonotonicNow());
+  state_ = attempt::Begin({.local_ranks = launch_.local_ranks(),
+                           .first_rank = launch_.first_rank(),
+                           .gang_size = launch_.size()},
+                          services_.limits, MonotonicNow());
   ranks_.resize(launch_.local_ranks());
 }
 
@@ -91,15 +96,16 @@ wire::GangStatus Gang::Status() const {
 
 void Gang::Start() {
   Log(kInfo, "gang_accepted", {{"gang", name()}, {"ranks", launch_.local_ranks()}});
-  if (launch_.size() != launch_.local_ranks()) {
-    return Do(attempt::InputsFailed{FailureReason::kInternal,
-                                    "a gang over several machines is not supported yet"});
-  }
   auto inputs = ReadGangInputs(launch_.spec_json());
   if (!inputs) {
     return Do(attempt::InputsFailed{ReasonOf(inputs.error()), inputs.error().ToString()});
   }
   FetchInputs(std::move(*inputs));
+}
+
+void Gang::Tick() {
+  fences_.Tick(MonotonicNow());
+  Do(attempt::Tick{});
 }
 
 // ---- events and actions -------------------------------------------------------------------------
@@ -195,6 +201,7 @@ void Gang::FinishCleaning() {
     rank.output.reset();
     if (rank.log) services_.logs.Close(*rank.log);
   }
+  fences_.Abandon();
   if (std::exchange(in_pmix_, false)) services_.pmix.Deregister(name());
   memory_.Reset();
   cleaning_ = true;

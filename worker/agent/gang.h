@@ -19,6 +19,7 @@
 #include "worker/agent/background.h"
 #include "worker/agent/blob_cache.h"
 #include "worker/agent/children.h"
+#include "worker/agent/gang_fences.h"
 #include "worker/agent/gang_inputs.h"
 #include "worker/agent/log_shipper.h"
 #include "worker/agent/output_pipe.h"
@@ -42,6 +43,7 @@ struct GangServices {
   ReportOutbox& reports;
   const Settings& settings;
   std::function<void(const wire::GangProgress&)> send_progress;
+  std::function<void(const wire::Fence&)> send_fence;
   attempt::Limits limits = {};
 };
 
@@ -58,6 +60,10 @@ class Gang {
 
   void Start();
   void Do(attempt::Event event) { Do(std::move(event), {}); }
+  void Tick();  // at least once a second
+  // The ranks here meet those on other machines; and the answer.
+  void OnFence(PmixFence fence) { fences_.Begin(std::move(fence)); }
+  void OnFenceDone(const wire::FenceDone& done) { fences_.Finish(done); }
   // `rank` of the gang called MPI_Abort.
   void OnMpiAborted(std::uint32_t rank, int status) {
     Do(attempt::MpiAborted{rank - launch_.first_rank(), status});
@@ -121,6 +127,7 @@ class Gang {
   std::vector<RankRun> ranks_;
   UniqueFd memory_;
   bool in_pmix_ = false;
+  GangFences fences_;
   std::optional<std::uint64_t> memory_kills_;  // of this machine before the ranks started
   int works_ = 0;                              // in the background
   std::stop_source stop_work_;

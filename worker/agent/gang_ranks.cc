@@ -22,11 +22,20 @@ tutti::Status Gang::PrepareLaunch() {
   memory_ = UniqueFd(memfd_create(name().c_str(), MFD_CLOEXEC));
   if (!memory_) return Fail(ErrnoError("cannot make the gang's memory", name(), errno));
   memory_kills_ = MemoryKills();
-  TUTTI_RETURN_IF_ERROR(services_.pmix.Register({.name = name(),
-                                                 .size = launch_.size(),
-                                                 .temp_dir = folder_ / "tmp",
-                                                 .uid = getuid(),
-                                                 .gid = getgid()}));
+  PmixGang gang{.name = name(),
+                .size = launch_.size(),
+                .temp_dir = folder_ / "tmp",
+                .uid = getuid(),
+                .gid = getgid()};
+  if (launch_.size() > launch_.local_ranks()) {
+    for (const wire::GangMember& member : launch_.members()) {
+      if (member.first_rank() == launch_.first_rank()) {
+        gang.this_machine = static_cast<std::uint32_t>(gang.machines.size());
+      }
+      gang.machines.push_back({.name = member.name(), .ranks = member.ranks()});
+    }
+  }
+  TUTTI_RETURN_IF_ERROR(services_.pmix.Register(gang));
   in_pmix_ = true;
   return {};
 }

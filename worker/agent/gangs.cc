@@ -12,12 +12,25 @@ namespace {
 constexpr std::size_t kKnownMax = 4096;
 constexpr std::uint32_t kRanksMax = 1024;
 
+// A gang on several machines names each of them, in rank order, and us among them.
+bool MembersAddUp(const wire::LaunchGang& launch) {
+  if (launch.size() == launch.local_ranks()) return true;
+  std::uint64_t ranks = 0;
+  bool found = false;
+  for (const wire::GangMember& member : launch.members()) {
+    if (member.first_rank() != ranks || member.ranks() == 0 || member.name().empty()) return false;
+    found |= member.first_rank() == launch.first_rank() && member.ranks() == launch.local_ranks();
+    ranks += member.ranks();
+  }
+  return found && ranks == launch.size();
+}
+
 // Names from outside become folders here.
 bool IsSane(const wire::LaunchGang& launch) {
   return JobId::Parse(launch.job()).has_value() && launch.attempt() > 0 &&
          launch.local_ranks() > 0 && launch.local_ranks() <= kRanksMax &&
          launch.size() >= launch.local_ranks() &&
-         launch.first_rank() <= launch.size() - launch.local_ranks();
+         launch.first_rank() <= launch.size() - launch.local_ranks() && MembersAddUp(launch);
 }
 
 }  // namespace
@@ -131,11 +144,23 @@ void Gangs::OnOver(const std::string& job, const wire::GangReport& ended) {
 }
 
 void Gangs::Tick() {
-  for (Gang* gang : All()) gang->Do(attempt::Tick{});
+  for (Gang* gang : All()) gang->Tick();
 }
 
 void Gangs::OnZygoteDied() {
   for (Gang* gang : All()) gang->Do(attempt::ZygoteDied{});
+}
+
+void Gangs::OnFence(PmixFence fence) {
+  for (Gang* gang : All()) {
+    if (gang->name() == fence.gang) return gang->OnFence(std::move(fence));
+  }
+  fence.answer(std::nullopt);
+}
+
+void Gangs::OnFenceDone(const wire::FenceDone& done) {
+  Gang* running = Running(done.job());
+  if (running != nullptr && running->attempt() == done.attempt()) running->OnFenceDone(done);
 }
 
 void Gangs::OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int status) {

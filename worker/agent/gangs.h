@@ -30,6 +30,8 @@ class Gangs {
 
   void Tick();  // at least once a second
   void OnZygoteDied();
+  void OnFence(PmixFence fence);
+  void OnFenceDone(const wire::FenceDone& done);
   void OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int status);
 
   std::vector<wire::GangStatus> Statuses() const;

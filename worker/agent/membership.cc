@@ -61,6 +61,7 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
     case wire::ToWorker::kLaunchGang:
     case wire::ToWorker::kStopGang:
     case wire::ToWorker::kCheckpointGang:
+    case wire::ToWorker::kFenceDone:
     case wire::ToWorker::kReportAck:
     case wire::ToWorker::kLogAck:
     case wire::ToWorker::kRunTool:

@@ -24,6 +24,8 @@
 #include "worker/finetune/export.h"
 #include "worker/finetune/job.h"
 #include "worker/finetune/trainer.h"
+#include "worker/mpi/gather.h"
+#include "worker/mpi/peer_link.h"
 
 namespace tutti::engine {
 namespace {
@@ -111,8 +113,8 @@ class Rank {
 
   Result<exchange::NodeMemory> AttachMemory(const finetune::Job& job) const {
     const auto shards = static_cast<std::uint32_t>(job.spec.training.shards);
-    if (plan_.local_size != plan_.size) {
-      return Fail(ErrorCode::kUnsupported, "a gang on several machines is not supported yet",
+    if (plan_.local_size == 0 || plan_.size % plan_.local_size != 0) {
+      return Fail(ErrorCode::kInternal, "the gang's machines do not have equally many ranks",
                   "plan.local_size");
     }
     if (!std::has_single_bit(shards) || !std::has_single_bit(plan_.size) || shards < plan_.size) {
@@ -138,12 +140,19 @@ class Rank {
     TUTTI_RETURN_IF_ERROR(link_.Send(enginelink::Beat{.rank = plan_.rank, .phase = "load"}));
     TUTTI_ASSIGN_OR_RETURN(finetune::Job job, Prepare());
     TUTTI_ASSIGN_OR_RETURN(exchange::NodeMemory memory, AttachMemory(job));
-    const auto exchange = exchange::MakeNodeExchange(memory);
+    const exchange::Machines machines{.count = plan_.size / plan_.local_size,
+                                      .index = plan_.rank / plan_.local_size};
+    const auto peers =
+        mpi::MakePeerLink({.local_rank = plan_.local_rank, .local_size = plan_.local_size});
+    const auto exchange =
+        exchange::MakeNodeExchange(memory, {machines.count, machines.index, peers.get()});
     train::Gang gang{.rank = plan_.rank,
                      .size = plan_.size,
                      .memory = memory,
                      .exchange = *exchange,
-                     .gather = [&memory](std::string_view mine) { return memory.AllGather(mine); }};
+                     .gather = [&memory, machines](std::string_view mine) {
+                       return machines.count == 1 ? memory.AllGather(mine) : mpi::AllGather(mine);
+                     }};
     const Status trained = TrainInGang(job, gang);
     // After a failure the peers wait for what will not come: first the worker hears why, then they.
     if (failure_ && failure_->exit == kExitNumeric) return {};  // all ranks saw the same
@@ -186,7 +195,8 @@ class Rank {
       }
       TUTTI_RETURN_IF_ERROR(gang.gather(""));  // nobody leaves before the model is written
     }
-    return plan_.rank == 0 ? link_.Send(done) : Status();
+    // Rank 0's says what came of it; a worker without rank 0 hears that all went well.
+    return plan_.local_rank == 0 ? link_.Send(done) : Status();
   }
 
   void Tell(const Failure& failure) {

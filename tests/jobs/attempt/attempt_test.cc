@@ -22,7 +22,7 @@ class Life : public testing::Test {
   void SetUp() override { Restart(2); }
   void Restart(std::uint32_t ranks) {
     now_ = {};
-    state_ = Begin(ranks, 0, Limits{}, now_);
+    state_ = Begin({.local_ranks = ranks, .gang_size = ranks}, Limits{}, now_);
     seen_.clear();
   }
 
@@ -92,6 +92,17 @@ TEST_F(Life, SucceedsByWayOfTheUpload) {
   EXPECT_EQ(Last<ReportEnded>()->step, 60u);
   EXPECT_EQ(Last<ReportEnded>()->memory_peak_bytes, 7u);
   EXPECT_EQ(Last<ReportEnded>()->metrics.at("accuracy"), 0.9);
+}
+
+TEST_F(Life, APartWithoutRankZeroHandsNothingOverAndEndsAsReleased) {
+  state_ = Begin({.local_ranks = 2, .first_rank = 2, .gang_size = 4}, Limits{}, now_);
+  ToRunning();
+  Say(0, Done{.step = 60});
+  ExitAll(Exit(0));
+  EXPECT_EQ(Count<UploadExport>(), 0);
+  Do(CleanedUp{});
+  ASSERT_NE(Last<ReportEnded>(), nullptr);
+  EXPECT_EQ(Last<ReportEnded>()->outcome, Outcome::kReleased);
 }
 
 TEST_F(Life, AKilledRankTakesItsPeersDownAndIsACrash) {

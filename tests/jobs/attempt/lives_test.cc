@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 class RandomLife {
  public:
   explicit RandomLife(std::uint64_t seed) : random_(seed) {
-    state_ = Begin(1 + Below(4), 0, Limits{}, now_);
+    const std::uint32_t ranks = 1 + Below(4);
+    state_ = Begin({.local_ranks = ranks, .gang_size = ranks}, Limits{}, now_);
     alive_.resize(state_.ranks.size(), Where::kNowhere);
   }
 

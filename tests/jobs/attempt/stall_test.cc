@@ -12,7 +12,7 @@ Instant At(Duration d) { return Instant{d}; }
 
 // Three ranks inside steps of 100 ms; all last heard at 10 s.
 State Running() {
-  State state = Begin(3, 0, Limits{}, At(0s));
+  State state = Begin({.local_ranks = 3, .gang_size = 3}, Limits{}, At(0s));
   state.phase = Phase::kRunning;
   state.step_times = {100ms, 100ms, 100ms, 100ms, 900ms};
   for (Rank& rank : state.ranks) {
@@ -44,6 +44,16 @@ TEST(Stall, OfThoseTheOneThatDoesNotWait) {
   state.ranks[2].phase = "forward";
   ASSERT_TRUE(FindStall(state, At(12s)));
   EXPECT_EQ(FindStall(state, At(12s))->rank, 2u);
+}
+
+TEST(Stall, WhoWaitsForAnotherMachineNamesNobodyHere) {
+  State state = Running();
+  state.gang_size = 6;
+  EXPECT_FALSE(FindStall(state, At(10s + 15s)));
+  state.ranks[2].phase = "forward";  // it is one of ours after all
+  ASSERT_TRUE(FindStall(state, At(12s)));
+  EXPECT_EQ(FindStall(state, At(12s))->rank, 2u);
+  EXPECT_TRUE(FindStall(state, At(10s + 60s))->fatal);
 }
 
 TEST(Stall, LongSilenceIsFatal) { EXPECT_TRUE(FindStall(Running(), At(10s + 11s))->fatal); }
