@@ -11,10 +11,11 @@
 namespace tutti::checkpoint {
 namespace {
 
-constexpr std::size_t kImageStep = std::size_t{64} << 10;
-// All metadata is to lie before the first tensor: a dataset takes about 350 bytes and its name.
-constexpr hsize_t kMetadataBase = hsize_t{64} << 10;
-constexpr hsize_t kMetadataPerTensor = 1'024;
+constexpr std::size_t kImageStep = std::size_t{16} << 10;
+// All metadata is to lie before the first tensor, else the image grows to the size of the file: a
+// dataset takes about 300 bytes, its name once or twice.
+constexpr hsize_t kMetadataBase = hsize_t{48} << 10;
+constexpr hsize_t kMetadataPerTensor = 400;
 // "End of file address" in superblocks of version 2 and 3 (HDF5 file format specification, II.A).
 constexpr std::size_t kEndOfFileAt = 28;
 
@@ -98,12 +99,19 @@ void WriteText(Calls& calls, hid_t object, const std::string& name, const std::s
   WriteAttribute(calls, object, name, type.get(), type.get(), value.c_str());
 }
 
-Hdf5Handle FileAccess(Calls& calls, Image& image, std::size_t tensors) {
+hsize_t MetadataBound(std::span<const TensorPlace* const> tensors) {
+  hsize_t bound = kMetadataBase;
+  for (const TensorPlace* tensor : tensors) {
+    bound += kKinds.size() * (kMetadataPerTensor + 2 * tensor->name.size());
+  }
+  return (bound + kImageStep - 1) / kImageStep * kImageStep;
+}
+
+Hdf5Handle FileAccess(Calls& calls, Image& image, hsize_t metadata_bound) {
   auto access = calls.Own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   calls.Expect(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18) >= 0);
   calls.Expect(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG) >= 0);
-  calls.Expect(H5Pset_meta_block_size(access.get(), kMetadataBase + kMetadataPerTensor * tensors) >=
-               0);
+  calls.Expect(H5Pset_meta_block_size(access.get(), metadata_bound) >= 0);
   // Small tensors are not gathered elsewhere: the order in the file is the order of creation.
   calls.Expect(H5Pset_small_data_block_size(access.get(), 0) >= 0);
   calls.Expect(H5Pset_fapl_core(access.get(), kImageStep, /*backing_store=*/0) >= 0);
@@ -212,7 +220,7 @@ Result<Skeleton> MakeSkeleton(const Head& head, std::span<const TensorPlace* con
   Image image;
   Skeleton skeleton;
   {
-    const auto access = FileAccess(calls, image, tensors.size() * kKinds.size());
+    const auto access = FileAccess(calls, image, MetadataBound(tensors));
     const auto creation = Untimed(calls, H5P_FILE_CREATE);
     auto file =
         calls.Own(H5Fcreate("checkpoint", H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);

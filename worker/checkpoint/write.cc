@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cmath>
@@ -26,13 +27,20 @@ constexpr std::size_t kNameBytesMax = 1'024;
 constexpr std::size_t kMetricsMax = 256;
 constexpr std::uint32_t kExponent = 0x7f80'0000;  // all ones: infinite or NaN
 
+// Lanes are apart, so that the compiler may use vectors.
 bool AllFinite(std::span<const float> values) {
-  std::uint32_t found = 0;
-  for (const float value : values) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    found |= static_cast<std::uint32_t>((bits & kExponent) == kExponent);
+  constexpr std::size_t kLanes = 16;
+  std::array<std::uint32_t, kLanes> found{};
+  const auto see = [&](std::size_t lane, float value) {
+    const std::uint32_t exponent = std::bit_cast<std::uint32_t>(value) & kExponent;
+    found[lane] |= static_cast<std::uint32_t>(exponent == kExponent);
+  };
+  std::size_t at = 0;
+  for (; at + kLanes <= values.size(); at += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) see(lane, values[at + lane]);
   }
-  return found == 0;
+  for (; at < values.size(); ++at) see(0, values[at]);
+  return std::ranges::all_of(found, [](std::uint32_t bad) { return bad == 0; });
 }
 
 bool IsName(std::string_view name) {
