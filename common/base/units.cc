@@ -9,15 +9,16 @@
 namespace tutti {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, double>, 9> kUnits = {{{"KiB", 1024.0},
-                                                                        {"MiB", 1048576.0},
-                                                                        {"GiB", 1073741824.0},
-                                                                        {"TiB", 1099511627776.0},
-                                                                        {"KB", 1e3},
-                                                                        {"MB", 1e6},
-                                                                        {"GB", 1e9},
-                                                                        {"TB", 1e12},
-                                                                        {"B", 1.0}}};
+constexpr std::array<std::pair<std::string_view, double>, 9> kByteUnits = {
+    {{"KiB", 1024.0},
+     {"MiB", 1048576.0},
+     {"GiB", 1073741824.0},
+     {"TiB", 1099511627776.0},
+     {"KB", 1e3},
+     {"MB", 1e6},
+     {"GB", 1e9},
+     {"TB", 1e12},
+     {"B", 1.0}}};
 
 }  // namespace
 
@@ -30,7 +31,7 @@ std::optional<Bytes> ParseBytes(std::string_view text) {
   double unit = 1;
   if (!text.empty()) {
     unit = 0;
-    for (const auto& [name, size] : kUnits) {
+    for (const auto& [name, size] : kByteUnits) {
       if (text == name) unit = size;
     }
     if (unit == 0) return std::nullopt;
