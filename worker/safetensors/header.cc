@@ -14,6 +14,8 @@ using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kNameBytesMax = 1'024;
+constexpr std::size_t kTextBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kDigitsMax = 20;
 constexpr std::size_t kBytesMax = std::size_t{1} << 62;
 
 // Reads the header as a stream of events, so that a hostile one is refused where it turns hostile.
@@ -100,7 +102,7 @@ class HeaderReader : public Json::json_sax_t {
     if (!names_.insert(name).second) return Refuse("tensor '" + name + "' twice");
     in_metadata_ = name == "__metadata__";
     if (in_metadata_) return true;
-    if (header.tensors.size() == kTensorsMax) return Refuse("more than 65,536 tensors");
+    if (header.tensors.size() == kTensorsMax) return Refuse("more than 32,768 tensors");
     tensor_ = TensorEntry{.name = name, .shape = {}};
     fields_seen_.clear();
     return true;
@@ -122,6 +124,22 @@ class HeaderReader : public Json::json_sax_t {
   std::vector<std::int64_t> numbers_;
   TensorEntry tensor_;
 };
+
+// A look at the tokens before the parser copies them: no text above kTextBytesMax, no number longer
+// than any that fits. Not a parser: everything else is its business.
+std::string TokenProblem(std::string_view json) {
+  std::size_t number = 0;  // characters of the one under way
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    number = c >= '0' && c <= '9' ? number + 1 : 0;
+    if (number > kDigitsMax) return "a number of more than 20 digits";
+    if (c != '"') continue;
+    const std::size_t from = ++i;
+    while (i < json.size() && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
+    if (i - from > kTextBytesMax) return "a text above 1 MiB";
+  }
+  return "";
+}
 
 // Every tensor has the size its shape says, and together they are the data.
 Status CheckLayout(const std::vector<TensorEntry>& tensors, std::size_t data_size,
@@ -180,6 +198,9 @@ Result<Header> ParseHeader(std::string_view json, std::size_t data_size, const s
   }
   if (!json.starts_with('{'))
     return Fail(ErrorCode::kInvalid, "the header is no JSON object", where);
+  if (const std::string problem = TokenProblem(json); !problem.empty()) {
+    return Fail(ErrorCode::kInvalid, "header: " + problem, where);
+  }
   HeaderReader reader;
   if (!Json::sax_parse(json.begin(), json.end(), &reader)) {
     return Fail(ErrorCode::kInvalid, "header: " + reader.problem, where);
@@ -197,7 +218,7 @@ std::string FormatHeader(const Header& header) {
     for (const auto& [key, value] : header.metadata) metadata[key] = value;
   }
   std::string text = json.dump();
-  text.pop_back();  // each tensor is appended: inserting 65,536 into an ordered object is quadratic
+  text.pop_back();  // each tensor is appended: inserting 32,768 into an ordered object is quadratic
   for (const TensorEntry& t : header.tensors) {
     OrderedJson entry;
     entry["dtype"] = ToString(t.dtype);

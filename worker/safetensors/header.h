@@ -16,8 +16,8 @@ namespace tutti::safetensors {
 
 // Limits that no real model meets and that keep a hostile header cheap: it is refused after at most
 // this much reading.
-inline constexpr std::size_t kHeaderBytesMax = std::size_t{16} << 20;
-inline constexpr std::size_t kTensorsMax = 65'536;
+inline constexpr std::size_t kHeaderBytesMax = std::size_t{8} << 20;
+inline constexpr std::size_t kTensorsMax = 32'768;
 inline constexpr std::size_t kMetadataEntriesMax = 4'096;
 inline constexpr std::size_t kDimensionsMax = 8;
 

@@ -14,11 +14,11 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
 
-class Collect : public CheckpointTest {
+class CollectTest : public CheckpointTest {
  protected:
   void Put(std::int64_t step, std::uint32_t attempt = 1) {
     const State state(step, attempt);
-    ASSERT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+    ASSERT_TRUE(Write(folder_, state.content).has_value());
   }
   std::vector<std::pair<std::int64_t, std::uint32_t>> Listed() {
     const auto list = List(folder_);
@@ -29,7 +29,7 @@ class Collect : public CheckpointTest {
   }
 };
 
-TEST_F(Collect, ListsNewestFirst) {
+TEST_F(CollectTest, ListsNewestFirst) {
   EXPECT_THAT(Listed(), IsEmpty());
   Put(200);
   Put(1'000'000'000);
@@ -39,7 +39,7 @@ TEST_F(Collect, ListsNewestFirst) {
               ElementsAre(Pair(1'000'000'000, 1), Pair(200, 12), Pair(200, 1), Pair(30, 2)));
 }
 
-TEST_F(Collect, LeavesOutManifestsThatDoNotRead) {
+TEST_F(CollectTest, LeavesOutManifestsThatDoNotRead) {
   Put(10);
   Put(20);
   const fs::path manifest = folder_ / "step-00000020.a1.json";
@@ -76,18 +76,18 @@ TEST_F(Collect, LeavesOutManifestsThatDoNotRead) {
   EXPECT_THAT(Listed(), ElementsAre(Pair(20, 1)));
 }
 
-TEST_F(Collect, KeepsTheNewestAndTheBest) {
+TEST_F(CollectTest, KeepsTheNewestAndTheBest) {
   for (const std::int64_t step : {10, 20, 30, 40, 50}) Put(step);
-  ASSERT_TRUE(checkpoint::Collect(folder_, 3, 20, 1).has_value());
+  ASSERT_TRUE(Collect(folder_, 3, 20, 1).has_value());
   EXPECT_THAT(Listed(), ElementsAre(Pair(50, 1), Pair(40, 1), Pair(30, 1), Pair(20, 1)));
   EXPECT_EQ(Names().size(), 8U);
-  ASSERT_TRUE(checkpoint::Collect(folder_, 0, -1, 1).has_value());
+  ASSERT_TRUE(Collect(folder_, 0, -1, 1).has_value());
   EXPECT_THAT(Listed(), ElementsAre(Pair(50, 1), Pair(40, 1)));
   EXPECT_EQ(Names().size(), 4U);
-  EXPECT_TRUE(checkpoint::Collect(folder_ / "none", 2, -1, 1).has_value());
+  EXPECT_TRUE(Collect(folder_ / "none", 2, -1, 1).has_value());
 }
 
-TEST_F(Collect, RemovesWhatOlderAttemptsLeft) {
+TEST_F(CollectTest, RemovesWhatOlderAttemptsLeft) {
   Put(10, 3);
   const auto kept = Names();
   const std::vector<std::string> left = {
@@ -97,7 +97,7 @@ TEST_F(Collect, RemovesWhatOlderAttemptsLeft) {
   for (const std::string& name : left) {
     ASSERT_TRUE(WriteFileAtomically(folder_ / name, "x", {.durable = false}).has_value());
   }
-  ASSERT_TRUE(checkpoint::Collect(folder_, 2, -1, 3).has_value());
+  ASSERT_TRUE(Collect(folder_, 2, -1, 3).has_value());
   EXPECT_THAT(Names(), ElementsAre("notes.txt", kept[0], kept[1], "step-00000020.a2.txt",
                                    "step-00000020.a3.h5", "step-00000020.a3.h5.tmp-123"));
 }

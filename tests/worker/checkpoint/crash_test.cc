@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kDeaths = 50;
 
-class Crash : public CheckpointTest {};
+class CrashTest : public CheckpointTest {};
 
 // Writes checkpoints until killed, telling of each through `out`.
 [[noreturn]] void WriteForever(const fs::path& folder, std::uint32_t attempt, std::int64_t from,
@@ -45,7 +45,7 @@ std::int64_t KillWriter(pid_t child, int in, int written, int delay_us) {
   return told;
 }
 
-TEST_F(Crash, AKilledWriterLeavesAReadableNewestCheckpoint) {
+TEST_F(CrashTest, AKilledWriterLeavesAReadableNewestCheckpoint) {
   std::mt19937 random(20'240'701);
   std::int64_t newest = 0;
   for (std::uint32_t attempt = 1; attempt <= kDeaths; ++attempt) {
@@ -76,7 +76,7 @@ TEST_F(Crash, AKilledWriterLeavesAReadableNewestCheckpoint) {
     const Found found = Newest();
     ASSERT_GE(found.step, std::max(told, newest));
     State state;
-    const Status read = checkpoint::Read(found, state.target());
+    const Status read = Read(found, state.target());
     ASSERT_TRUE(read.has_value()) << read.error().ToString();
     EXPECT_TRUE(state.HasTensorsOf(State(found.step)));
     newest = found.step;

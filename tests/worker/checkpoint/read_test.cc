@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class Read : public CheckpointTest {
+class ReadTest : public CheckpointTest {
  protected:
   std::string Problem(const Status& status) {
     if (status.has_value()) return "";
@@ -22,35 +22,35 @@ class Read : public CheckpointTest {
   }
 };
 
-TEST_F(Read, GivesBackWhatWasWritten) {
+TEST_F(ReadTest, GivesBackWhatWasWritten) {
   const State written;
-  ASSERT_TRUE(checkpoint::Write(folder_, written.content).has_value());
+  ASSERT_TRUE(Write(folder_, written.content).has_value());
   State state;
   state.Fill(-1);
-  const Status status = checkpoint::Read(Newest(), state.target());
+  const Status status = Read(Newest(), state.target());
   ASSERT_TRUE(status.has_value()) << status.error().ToString();
   EXPECT_TRUE(state.HasTensorsOf(written));
   EXPECT_EQ(state.parameters[900], -1);  // gaps are left alone
   EXPECT_TRUE(Verify(Newest()).has_value());
 }
 
-TEST_F(Read, CanLeaveTheMomentsOut) {
+TEST_F(ReadTest, CanLeaveTheMomentsOut) {
   const State written;
-  ASSERT_TRUE(checkpoint::Write(folder_, written.content).has_value());
+  ASSERT_TRUE(Write(folder_, written.content).has_value());
   State state;
   state.Fill(-1);
   const Target target{.tensors = state.tensors,
                       .parameters = state.parameters,
                       .first_moments = {},
                       .second_moments = {}};
-  ASSERT_TRUE(checkpoint::Read(Newest(), target).has_value());
+  ASSERT_TRUE(Read(Newest(), target).has_value());
   EXPECT_EQ(state.parameters[1024], written.parameters[1024]);
   EXPECT_EQ(state.first[1024], -1);
 }
 
-TEST_F(Read, AnyChangedByteIsFound) {
+TEST_F(ReadTest, AnyChangedByteIsFound) {
   const State written;
-  const auto committed = checkpoint::Write(folder_, written.content);
+  const auto committed = Write(folder_, written.content);
   ASSERT_TRUE(committed.has_value());
   const std::string good = ReadFile(committed->path).value();
   const Found found = Newest();
@@ -70,11 +70,11 @@ TEST_F(Read, AnyChangedByteIsFound) {
   EXPECT_EQ(Verify(found).error().code, ErrorCode::kNotFound);
 }
 
-TEST_F(Read, SwappedFilesAreFound) {
+TEST_F(ReadTest, SwappedFilesAreFound) {
   const State first(100);
   const State second(200);
-  ASSERT_TRUE(checkpoint::Write(folder_, first.content).has_value());
-  ASSERT_TRUE(checkpoint::Write(folder_, second.content).has_value());
+  ASSERT_TRUE(Write(folder_, first.content).has_value());
+  ASSERT_TRUE(Write(folder_, second.content).has_value());
   const auto found = List(folder_).value();
   ASSERT_EQ(found.size(), 2U);
   ASSERT_EQ(found[0].size, found[1].size);
@@ -85,9 +85,9 @@ TEST_F(Read, SwappedFilesAreFound) {
 }
 
 // A manifest that was rewritten to fit a file of another step, attempt, spec or state.
-TEST_F(Read, FileAndManifestMustAgreeInWhatTheySay) {
+TEST_F(ReadTest, FileAndManifestMustAgreeInWhatTheySay) {
   const State state;
-  ASSERT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  ASSERT_TRUE(Write(folder_, state.content).has_value());
   const Found good = Newest();
   const auto problem = [&](auto change) {
     Found found = good;
@@ -103,23 +103,23 @@ TEST_F(Read, FileAndManifestMustAgreeInWhatTheySay) {
   EXPECT_THAT(problem([](Found& f) { f.state_digest = f.file_sha256; }), HasSubstr("the state is"));
 }
 
-TEST_F(Read, RefusesAnotherSpec) {
+TEST_F(ReadTest, RefusesAnotherSpec) {
   State state;
-  ASSERT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  ASSERT_TRUE(Write(folder_, state.content).has_value());
   Target target = state.target();
   target.spec_digest = state.content.spec_digest;
-  EXPECT_EQ(Problem(checkpoint::Read(Newest(), target)), "");
+  EXPECT_EQ(Problem(Read(Newest(), target)), "");
   target.spec_digest = "sha256:" + std::string(64, 'b');
-  EXPECT_THAT(Problem(checkpoint::Read(Newest(), target)), HasSubstr("of another spec"));
+  EXPECT_THAT(Problem(Read(Newest(), target)), HasSubstr("of another spec"));
 }
 
-TEST_F(Read, RefusesAnotherModelsTensors) {
+TEST_F(ReadTest, RefusesAnotherModelsTensors) {
   const State written;
-  ASSERT_TRUE(checkpoint::Write(folder_, written.content).has_value());
+  ASSERT_TRUE(Write(folder_, written.content).has_value());
   const auto problem = [&](auto change) {
     State state;
     change(state.tensors);
-    return Problem(checkpoint::Read(Newest(), state.target()));
+    return Problem(Read(Newest(), state.target()));
   };
   EXPECT_EQ(problem([](auto&) {}), "");
   EXPECT_EQ(problem([](auto& t) { std::ranges::reverse(t); }), "");

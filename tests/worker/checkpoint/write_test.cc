@@ -19,11 +19,11 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class Write : public CheckpointTest {};
+class WriteTest : public CheckpointTest {};
 
-TEST_F(Write, MakesAFileAndItsManifest) {
+TEST_F(WriteTest, MakesAFileAndItsManifest) {
   const State state;
-  const auto committed = checkpoint::Write(folder_, state.content);
+  const auto committed = Write(folder_, state.content);
   ASSERT_TRUE(committed.has_value()) << committed.error().ToString();
   EXPECT_THAT(Names(), ElementsAre("step-00000200.a1.h5", "step-00000200.a1.json"));
   EXPECT_EQ(committed->path, folder_ / "step-00000200.a1.h5");
@@ -40,18 +40,18 @@ TEST_F(Write, MakesAFileAndItsManifest) {
   EXPECT_EQ(found.cursor.rows_total, 1'600);
 }
 
-TEST_F(Write, TheSameContentGivesTheSameBytes) {
+TEST_F(WriteTest, TheSameContentGivesTheSameBytes) {
   const State state;
-  ASSERT_TRUE(checkpoint::Write(folder_ / "a", state.content).has_value());
-  ASSERT_TRUE(checkpoint::Write(folder_ / "b", state.content).has_value());
+  ASSERT_TRUE(Write(folder_ / "a", state.content).has_value());
+  ASSERT_TRUE(Write(folder_ / "b", state.content).has_value());
   for (const char* name : {"step-00000200.a1.h5", "step-00000200.a1.json"}) {
     EXPECT_EQ(ReadFile(folder_ / "a" / name).value(), ReadFile(folder_ / "b" / name).value());
   }
 }
 
-TEST_F(Write, StateDigestDependsOnTheStateAlone) {
+TEST_F(WriteTest, StateDigestDependsOnTheStateAlone) {
   State state;
-  const auto digest = [&] { return checkpoint::Write(folder_, state.content)->state_digest; };
+  const auto digest = [&] { return Write(folder_, state.content)->state_digest; };
   const std::string before = digest();
   state.content.attempt = 7;
   state.content.spec_digest = "sha256:" + std::string(64, 'b');
@@ -71,7 +71,7 @@ TEST_F(Write, StateDigestDependsOnTheStateAlone) {
     tensor.offset = at;
     at += tensor.count;
   }
-  EXPECT_EQ(checkpoint::Write(folder_ / "other", other.content)->state_digest, before);
+  EXPECT_EQ(Write(folder_ / "other", other.content)->state_digest, before);
 
   state.content.cursor.batch_in_epoch = 13;
   EXPECT_NE(digest(), before);
@@ -80,12 +80,12 @@ TEST_F(Write, StateDigestDependsOnTheStateAlone) {
   EXPECT_NE(digest(), before);
 }
 
-TEST_F(Write, RefusesNaNAndInfinityAnywhere) {
+TEST_F(WriteTest, RefusesNaNAndInfinityAnywhere) {
   for (const float bad : {std::nanf(""), -std::numeric_limits<float>::infinity()}) {
     for (auto buffer : {&State::parameters, &State::first, &State::second}) {
       State state;
       (state.*buffer)[1024 + 70'000] = bad;
-      const auto committed = checkpoint::Write(folder_, state.content);
+      const auto committed = Write(folder_, state.content);
       ASSERT_FALSE(committed.has_value());
       EXPECT_EQ(committed.error().code, ErrorCode::kInvalid);
       EXPECT_THAT(committed.error().message, HasSubstr("big[70000] is "));
@@ -94,17 +94,17 @@ TEST_F(Write, RefusesNaNAndInfinityAnywhere) {
   }
   State state;
   state.parameters[900] = std::nanf("");  // in a gap: part of no tensor
-  EXPECT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  EXPECT_TRUE(Write(folder_, state.content).has_value());
   state.content.metrics["loss"] = std::nan("");
-  EXPECT_FALSE(checkpoint::Write(folder_, state.content).has_value());
+  EXPECT_FALSE(Write(folder_, state.content).has_value());
 }
 
-TEST_F(Write, RefusesContentThatDoesNotFitTogether) {
+TEST_F(WriteTest, RefusesContentThatDoesNotFitTogether) {
   const auto refused = [&](auto change) {
     State state;
     change(state);
     state.content.tensors = state.tensors;
-    const auto committed = checkpoint::Write(folder_, state.content);
+    const auto committed = Write(folder_, state.content);
     return !committed.has_value() && committed.error().code == ErrorCode::kInvalid &&
            Names().empty();
   };
@@ -119,19 +119,19 @@ TEST_F(Write, RefusesContentThatDoesNotFitTogether) {
   EXPECT_TRUE(refused([](State& s) { s.content.cursor.step = -1; }));
 }
 
-TEST_F(Write, ReplacesACheckpointOfTheSameName) {
+TEST_F(WriteTest, ReplacesACheckpointOfTheSameName) {
   State state;
-  ASSERT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  ASSERT_TRUE(Write(folder_, state.content).has_value());
   state.parameters[0] = 77;
-  ASSERT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  ASSERT_TRUE(Write(folder_, state.content).has_value());
   EXPECT_THAT(Names(), ElementsAre("step-00000200.a1.h5", "step-00000200.a1.json"));
   EXPECT_TRUE(Verify(Newest()).has_value());
 }
 
 // Writing fails before the data and in it.
-TEST_F(Write, AFullDiskLeavesNothingNew) {
+TEST_F(WriteTest, AFullDiskLeavesNothingNew) {
   const State before(100);
-  ASSERT_TRUE(checkpoint::Write(folder_, before.content).has_value());
+  ASSERT_TRUE(Write(folder_, before.content).has_value());
   const auto names = Names();
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit old{};
@@ -141,7 +141,7 @@ TEST_F(Write, AFullDiskLeavesNothingNew) {
     low.rlim_cur = limit;
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
     const State state;
-    const auto committed = checkpoint::Write(folder_, state.content);
+    const auto committed = Write(folder_, state.content);
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
     ASSERT_FALSE(committed.has_value());
     EXPECT_THAT(committed.error().code, testing::AnyOf(ErrorCode::kDiskFull, ErrorCode::kIo));
@@ -149,20 +149,20 @@ TEST_F(Write, AFullDiskLeavesNothingNew) {
   }
   EXPECT_TRUE(Verify(Newest()).has_value());
   const State state;
-  EXPECT_TRUE(checkpoint::Write(folder_, state.content).has_value());
+  EXPECT_TRUE(Write(folder_, state.content).has_value());
 }
 
-TEST_F(Write, AManifestThatCannotBeTakesItsFileAway) {
+TEST_F(WriteTest, AManifestThatCannotBeTakesItsFileAway) {
   ASSERT_TRUE(MakeDirectories(folder_ / "step-00000200.a1.json").has_value());
   const State state;
-  EXPECT_FALSE(checkpoint::Write(folder_, state.content).has_value());
+  EXPECT_FALSE(Write(folder_, state.content).has_value());
   EXPECT_THAT(Names(), ElementsAre("step-00000200.a1.json"));
 }
 
-TEST_F(Write, AFolderThatCannotBeIsAnError) {
+TEST_F(WriteTest, AFolderThatCannotBeIsAnError) {
   ASSERT_TRUE(WriteFileAtomically(folder_, "a file").has_value());
   const State state;
-  EXPECT_FALSE(checkpoint::Write(folder_ / "below", state.content).has_value());
+  EXPECT_FALSE(Write(folder_ / "below", state.content).has_value());
 }
 
 }  // namespace

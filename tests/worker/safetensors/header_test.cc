@@ -85,13 +85,20 @@ TEST(Header, RefusesBombs) {
   EXPECT_NE(Problem(std::string(1 << 20, '{'), 0), "");
   EXPECT_NE(Problem("{\"a\":" + std::string(1 << 20, '['), 0), "");
   EXPECT_NE(Problem("{\"" + std::string(1 << 20, 'x') + "\":{}}", 0), "");
-  EXPECT_EQ(Problem(std::string(kHeaderBytesMax + 1, ' '), 0), "a header of 16777217 bytes");
+  EXPECT_EQ(Problem(std::string(kHeaderBytesMax + 1, ' '), 0), "a header of 8388609 bytes");
+  EXPECT_EQ(Problem(R"({"a":{"shape":[)" + std::string(kHeaderBytesMax - 100, '1') + "]}}", 0),
+            "header: a number of more than 20 digits");
+  const std::string metadata = R"({"__metadata__":{"a":")";
+  EXPECT_EQ(Problem(metadata + std::string((1 << 20) + 1, 'x') + "\"}}", 0),
+            "header: a text above 1 MiB");
+  EXPECT_EQ(Problem(metadata + std::string(1 << 20, 'x') + "\"}}", 0), "");
+  EXPECT_NE(Problem(metadata + "x\\", 0), "");
   std::string many = "{";
   for (std::size_t i = 0; i <= kTensorsMax; ++i) {
     many += Entry(std::to_string(i), R"("dtype":"U8","shape":[0],"data_offsets":[0,0])") + ",";
   }
   many.back() = '}';
-  EXPECT_EQ(Problem(many, 0), "header: more than 65,536 tensors");
+  EXPECT_EQ(Problem(many, 0), "header: more than 32,768 tensors");
 }
 
 TEST(Header, IsWrittenPaddedAndReadBack) {
