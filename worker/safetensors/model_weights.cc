@@ -13,6 +13,77 @@ using Json = nlohmann::json;
 
 constexpr Bytes kIndexMax{16 << 20};
 constexpr std::size_t kShardsMax = 4'096;
+constexpr std::size_t kEntriesMax = 200'000;
+constexpr int kDepthMax = 8;
+
+using NamesByFile = std::map<std::string, std::vector<std::string>>;
+
+// Reads weight_map out of an index as a stream of events: what else is there is not built.
+class IndexReader : public Json::json_sax_t {
+ public:
+  NamesByFile names_by_file;
+  bool found = false;   // a weight_map
+  std::string problem;  // why a callback returned false
+
+  bool start_object(std::size_t) override {
+    if (depth_ == 1 && key_ == "weight_map") {
+      if (found) return Refuse("weight_map twice");
+      found = in_map_ = true;
+    } else if (in_map_) {
+      return Value();
+    }
+    return ++depth_ <= kDepthMax || Refuse("nested too deep");
+  }
+  bool end_object() override {
+    if (--depth_ == 1) in_map_ = false;
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (depth_ == 0) return Refuse("not a JSON object");
+    return Value() && (++depth_ <= kDepthMax || Refuse("nested too deep"));
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool key(string_t& name) override {
+    if (depth_ == 1 || in_map_) key_ = std::move(name);
+    return true;
+  }
+  bool string(string_t& file) override {
+    if (!in_map_) return Value();
+    if (++entries_ > kEntriesMax) return Refuse("more than 200,000 tensors");
+    auto it = names_by_file.find(file);
+    if (it == names_by_file.end()) {
+      if (names_by_file.size() == kShardsMax) return Refuse("too many shards");
+      it = names_by_file.try_emplace(std::move(file)).first;
+    }
+    it->second.push_back(std::move(key_));
+    return true;
+  }
+  bool null() override { return Value(); }
+  bool boolean(bool) override { return Value(); }
+  bool number_integer(number_integer_t) override { return Value(); }
+  bool number_unsigned(number_unsigned_t) override { return Value(); }
+  bool number_float(number_float_t, const string_t&) override { return Value(); }
+  bool binary(binary_t&) override { return Value(); }
+  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
+    return Refuse("not JSON at byte " + std::to_string(position));
+  }
+
+ private:
+  bool Refuse(std::string why) {
+    if (problem.empty()) problem = std::move(why);
+    return false;
+  }
+  // A value that is no name of a file: wrong within weight_map.
+  bool Value() { return !in_map_ || Refuse("weight_map." + key_ + " is no name"); }
+
+  int depth_ = 0;
+  bool in_map_ = false;
+  std::size_t entries_ = 0;
+  std::string key_;
+};
 
 }  // namespace
 
@@ -38,23 +109,10 @@ Status ModelWeights::OpenShards(const std::filesystem::path& directory,
                                 const std::filesystem::path& index) {
   const std::string where = index.string();
   TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(index, kIndexMax));
-  // Objects two levels deep: what nests deeper is dropped while parsing, not built.
-  const Json json = Json::parse(
-      text, [](int depth, Json::parse_event_t, Json&) { return depth <= 3; },
-      /*allow_exceptions=*/false);
-  const auto map = json.is_object() ? json.find("weight_map") : json.end();
-  if (!json.is_object() || map == json.end() || !map->is_object()) {
-    return Fail(ErrorCode::kInvalid, "no weight_map", where);
-  }
-  std::map<std::string, std::vector<std::string>> names_by_file;
-  for (const auto& [name, file] : map->items()) {
-    if (!file.is_string())
-      return Fail(ErrorCode::kInvalid, "weight_map." + name + " is no name", where);
-    names_by_file[file.get<std::string>()].push_back(name);
-  }
-  if (names_by_file.size() > kShardsMax)
-    return Fail(ErrorCode::kTooLarge, "too many shards", where);
-  for (const auto& [file_name, names] : names_by_file) {
+  IndexReader reader;
+  if (!Json::sax_parse(text, &reader)) return Fail(ErrorCode::kInvalid, reader.problem, where);
+  if (!reader.found) return Fail(ErrorCode::kInvalid, "no weight_map", where);
+  for (const auto& [file_name, names] : reader.names_by_file) {
     if (file_name.find('/') != std::string::npos) {
       return Fail(ErrorCode::kInvalid, "weight_map names '" + file_name + "', not a file beside it",
                   where);
@@ -66,7 +124,9 @@ Status ModelWeights::OpenShards(const std::filesystem::path& directory,
         return Fail(ErrorCode::kInvalid,
                     "weight_map has " + name + " in " + file_name + ", which lacks it", where);
       }
-      file_of_.emplace(name, files_.size());
+      if (!file_of_.emplace(name, files_.size()).second) {
+        return Fail(ErrorCode::kInvalid, "weight_map has " + name + " twice", where);
+      }
     }
     files_.push_back(std::move(file));
   }

@@ -62,10 +62,32 @@ TEST_F(ModelWeightsTest, RefusesAnIndexThatDoesNotFit) {
        {"", "[]", "{}", R"({"weight_map":[]})", R"({"weight_map":{"b":1}})",
         R"({"weight_map":{"a":"s1.safetensors"}})", R"({"weight_map":{"b":"../s1.safetensors"}})",
         R"({"weight_map":{"b":"/etc/passwd"}})", R"({"weight_map":{"b":""}})",
-        R"({"weight_map":{"b":"gone.safetensors"}})"}) {
+        R"({"weight_map":{"b":"gone.safetensors"}})", R"({"weight_map":"s1.safetensors"})",
+        R"({"weight_map":{"b":"s1.safetensors","b":"s1.safetensors"}})",
+        R"({"weight_map":{"b":"s1.safetensors"},"weight_map":{}})",
+        R"({"weight_map":{"b":["s1.safetensors"]}})", R"({"weight_map":{"b":{}}})",
+        R"({"x":{"weight_map":{"b":"s1.safetensors"}}})",
+        R"({"weight_map":{"b":"s1.safetensors"}})"
+        "x"}) {
     Index(json);
     EXPECT_FALSE(ModelWeights::Open(dir_).has_value()) << json;
   }
+}
+
+TEST_F(ModelWeightsTest, RefusesAnIndexThatIsABomb) {
+  const auto problem = [&](const std::string& json) {
+    Index(json);
+    const auto weights = ModelWeights::Open(dir_);
+    return weights.has_value() ? "" : weights.error().message;
+  };
+  EXPECT_EQ(problem(R"({"x":)" + std::string(1 << 20, '[')), "nested too deep");
+  EXPECT_EQ(problem(R"({"x":)" + std::string(1 << 20, '{')), "not JSON at byte 7");
+  std::string many = R"({"weight_map":{)";
+  for (int i = 0; i <= 200'000; ++i) many += "\"" + std::to_string(i) + R"(":"s",)";
+  EXPECT_EQ(problem(many), "more than 200,000 tensors");
+  std::string shards = R"({"weight_map":{)";
+  for (int i = 0; i <= 4'096; ++i) shards += R"("a":")" + std::to_string(i) + R"(",)";
+  EXPECT_EQ(problem(shards), "too many shards");
 }
 
 TEST_F(ModelWeightsTest, MissingWeightsAreNotFound) {
