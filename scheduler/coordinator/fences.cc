@@ -41,7 +41,7 @@ void Fences::Hear(const core::Ledger& ledger, NodeId node, const wire::Fence& fe
     done.mutable_data()->append(meeting.at(member.node));
   }
   for (const core::GangMember& member : gang->members) {
-    // One that asks again has missed the answer; the others have theirs.
+    // One that asks again may have missed the answer; the others have theirs.
     if (!was_complete || member.node == node) send(member.node, message);
   }
 }

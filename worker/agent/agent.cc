@@ -360,6 +360,7 @@ void Agent::OnRegistered(const wire::Registered& registered) {
   remote_.SetTarget(registered.http_url(), registered.http_token());
   const Instant now = MonotonicNow();
   reports_->SendAll(now);
+  gangs_->OnRegistered();
   logs_->Restart(registered.log_window_bytes(), now);
 }
 

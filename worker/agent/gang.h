@@ -64,6 +64,7 @@ class Gang {
   // The ranks here meet those on other machines; and the answer.
   void OnFence(PmixFence fence) { fences_.Begin(std::move(fence)); }
   void OnFenceDone(const wire::FenceDone& done) { fences_.Finish(done); }
+  void OnRegistered() { fences_.SendAll(); }
   // `rank` of the gang called MPI_Abort.
   void OnMpiAborted(std::uint32_t rank, int status) {
     Do(attempt::MpiAborted{rank - launch_.first_rank(), status});

@@ -1,41 +1,44 @@
 #include "worker/agent/gang_fences.h"
 
-#include <utility>
-
 namespace tutti::agent {
 
 void GangFences::Begin(PmixFence fence) {
-  const std::uint32_t sequence = ++last_sequence_;
-  Waiting& waiting = waiting_[sequence];
-  waiting.fence = std::move(fence);
-  SendOne(sequence, waiting);
+  const auto sequence = static_cast<std::uint32_t>(met_.size()) + 1;
+  Met& met = met_[sequence];
+  met.data = std::move(fence.data);
+  met.answer = std::move(fence.answer);
+  SendOne(sequence, met);
 }
 
-void GangFences::SendOne(std::uint32_t sequence, Waiting& waiting) {
+void GangFences::SendOne(std::uint32_t sequence, Met& met) {
   wire::Fence message;
   message.set_job(job_);
   message.set_attempt(attempt_);
   message.set_sequence(sequence);
-  message.set_data(waiting.fence.data);
-  waiting.sent = MonotonicNow();
+  message.set_data(met.data);
+  met.sent = MonotonicNow();
   send_(message);
 }
 
 void GangFences::Finish(const wire::FenceDone& done) {
-  if (done.attempt() != attempt_) return;
-  const auto waiting = waiting_.extract(done.sequence());
-  if (waiting) waiting.mapped().fence.answer(done.data());
+  const auto met = met_.find(done.sequence());
+  if (met == met_.end()) return;
+  if (const auto answer = std::exchange(met->second.answer, nullptr)) answer(done.data());
 }
 
 void GangFences::Tick(Instant now) {
-  for (auto& [sequence, waiting] : waiting_) {
-    if (now - waiting.sent >= kRepeat) SendOne(sequence, waiting);
+  for (auto& [sequence, met] : met_) {
+    if (met.answer && now - met.sent >= kRepeat) SendOne(sequence, met);
   }
 }
 
+void GangFences::SendAll() {
+  for (auto& [sequence, met] : met_) SendOne(sequence, met);
+}
+
 void GangFences::Abandon() {
-  for (auto& [sequence, waiting] : std::exchange(waiting_, {})) {
-    waiting.fence.answer(std::nullopt);
+  for (auto& [sequence, met] : met_) {
+    if (const auto answer = std::exchange(met.answer, nullptr)) answer(std::nullopt);
   }
 }
 

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "common/base/time.h"
 #include "common/wire/messages.pb.h"
@@ -28,23 +30,26 @@ class GangFences {
   void Finish(const wire::FenceDone& done);
   // Sends again what has no answer for kRepeat.
   void Tick(Instant now);
+  // All of them, answered ones too: a coordinator that restarted knows none, and a machine that
+  // missed the answer needs every machine's.
+  void SendAll();
   // The gang cannot meet any more: the library is told, so that it waits for nobody.
   void Abandon();
 
   static constexpr Duration kRepeat = std::chrono::seconds(1);
 
  private:
-  struct Waiting {
-    PmixFence fence;
+  struct Met {
+    std::string data;
     Instant sent;
+    std::function<void(std::optional<std::string>)> answer;  // null once answered
   };
-  void SendOne(std::uint32_t sequence, Waiting& waiting);
+  void SendOne(std::uint32_t sequence, Met& met);
 
   std::string job_;
   std::uint32_t attempt_;
   Send send_;
-  std::uint32_t last_sequence_ = 0;
-  std::map<std::uint32_t, Waiting> waiting_;  // by sequence
+  std::map<std::uint32_t, Met> met_;  // by sequence: 1, 2, …; MPI needs three or four
 };
 
 }  // namespace tutti::agent

@@ -163,6 +163,10 @@ void Gangs::OnFenceDone(const wire::FenceDone& done) {
   if (running != nullptr && running->attempt() == done.attempt()) running->OnFenceDone(done);
 }
 
+void Gangs::OnRegistered() {
+  for (Gang* gang : All()) gang->OnRegistered();
+}
+
 void Gangs::OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int status) {
   for (Gang* gang : All()) {
     if (gang->name() == gang_name) gang->OnMpiAborted(rank, status);

@@ -32,6 +32,7 @@ class Gangs {
   void OnZygoteDied();
   void OnFence(PmixFence fence);
   void OnFenceDone(const wire::FenceDone& done);
+  void OnRegistered();  // each time: the coordinator may be another process
   void OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int status);
 
   std::vector<wire::GangStatus> Statuses() const;
