@@ -13,8 +13,10 @@ set(TUTTI_SANITIZE "" CACHE STRING "address | thread, or empty")
 
 find_program(TUTTI_CCACHE ccache)
 if(TUTTI_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${TUTTI_CCACHE}")
-  set(CMAKE_C_COMPILER_LAUNCHER "${TUTTI_CCACHE}")
+  # Paths relative to the tree: another clone of it finds what this one compiled.
+  set(launcher "${CMAKE_COMMAND};-E;env;CCACHE_BASEDIR=${CMAKE_SOURCE_DIR};CCACHE_NOHASHDIR=1;${TUTTI_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${launcher}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${launcher}")
 endif()
 
 add_library(tutti_options INTERFACE)
