@@ -23,11 +23,6 @@ using nlohmann::json;
 constexpr Duration kUpDeadline = std::chrono::seconds(30);
 constexpr Duration kDownDeadline = std::chrono::seconds(35);
 
-int Fail(Context& context, const client::Errors& errors) {
-  context.console.Complain(errors);
-  return ExitOf(errors);
-}
-
 Result<supervisor::UpOptions> OptionsOf(Context& context, const UpCommand& options) {
   supervisor::UpOptions up{.bin_dir = context.bin_dir,
                            .workers = options.workers,
@@ -41,7 +36,8 @@ std::string UpText(const supervisor::UpOptions& up, const std::string& url, bool
   std::string workers;
   const int slots = supervisor::SlotsPerWorker(up, supervisor::Cores());
   for (const std::string& name : supervisor::WorkerNames(supervisor::HostName(), up.workers)) {
-    workers += (workers.empty() ? "" : ", ") + name + " (" + std::to_string(slots) + " slots)";
+    workers += (workers.empty() ? "" : ", ") + name + " (" + std::to_string(slots) +
+               (slots == 1 ? " slot)" : " slots)");
   }
   return RenderFields({{"coordinator", url},
                        {"workers", workers},
@@ -114,7 +110,7 @@ int DownCluster(Context& context) {
     console.Note("stopping; running jobs checkpoint first");
   }
   const auto pid = supervisor::Down(*data_dir, kDownDeadline);
-  if (!pid) return Fail(context, {pid.error()});
+  if (!pid) return context.console.Complain(pid.error());
   if (console.json()) {
     console.OutJson({{"data_dir", data_dir->string()}, {"pid", *pid == 0 ? json() : json(*pid)}});
   } else {
@@ -125,7 +121,7 @@ int DownCluster(Context& context) {
 
 int QueueList(Context& context) {
   const auto queues = context.client.Get("/api/v1/queues");
-  if (!queues) return Fail(context, queues.error());
+  if (!queues) return context.console.Complain(queues.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*queues);
@@ -147,7 +143,7 @@ int QueueList(Context& context) {
 
 int WorkerList(Context& context) {
   const auto workers = context.client.Get("/api/v1/workers");
-  if (!workers) return Fail(context, workers.error());
+  if (!workers) return context.console.Complain(workers.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*workers);

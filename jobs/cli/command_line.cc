@@ -117,12 +117,16 @@ CLI::App* Definitions::Add(CLI::App* parent, const char* name, const char* what,
 }
 
 void Definitions::JobArgument(CLI::App* command, std::string& into) {
-  command->add_option("JOB", into, "Its id, a prefix of it, or its name")->required();
+  command->add_option("JOB", into, "Its id, a prefix of it, or its name")
+      ->required()
+      ->type_name("");
   job_commands.push_back(command);
 }
 
 void Definitions::ModelArgument(CLI::App* command, std::string& into) {
-  command->add_option("MODEL", into, "ft:…, or the id or name of the job that made it")->required();
+  command->add_option("MODEL", into, "ft:…, or the id or name of the job that made it")
+      ->required()
+      ->type_name("");
   model_commands.push_back(command);
 }
 

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "common/file/file.h"
+#include "jobs/cli/exit_codes.h"
 #include "jobs/cli/json_fields.h"
 
 namespace tutti::cli {
@@ -105,16 +106,18 @@ void Console::Warn(std::string_view line) {
   streams_.err(Painted("warning:", Paint::kYellow, err_color_) + " " + std::string(line) + "\n");
 }
 
-void Console::Complain(const Error& error) {
+int Console::Complain(const Error& error) {
   std::string text;
   if (!error.where.empty()) text += Painted(error.where + ":", Paint::kBold, err_color_) + " ";
   text += Painted("error:", Paint::kRed, err_color_) + " " + error.message + "\n";
   if (!error.hint.empty()) text += "  " + error.hint + "\n";
   streams_.err(text);
+  return ExitOf(client::Errors{error});
 }
 
-void Console::Complain(const client::Errors& errors) {
+int Console::Complain(const client::Errors& errors) {
   for (const Error& error : errors) Complain(error);
+  return ExitOf(errors);
 }
 
 }  // namespace tutti::cli

@@ -63,9 +63,9 @@ class Console {
   void Warn(std::string_view line);
   void ErrRaw(std::string_view text) { streams_.err(text); }
 
-  // "spec.yaml:14:5: error: message", the hint below it.
-  void Complain(const Error& error);
-  void Complain(const client::Errors& errors);
+  // "spec.yaml:14:5: error: message", the hint below it. Their exit code, for the caller to return.
+  int Complain(const Error& error);
+  int Complain(const client::Errors& errors);
 
  private:
   Streams streams_;

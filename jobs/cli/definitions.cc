@@ -25,7 +25,9 @@ std::vector<std::string> Strings(std::span<const std::string_view> names) {
 void DefineSubmitting(Definitions& d) {
   auto* submit = d.Add(&d.app, "submit", "Submit a job spec (YAML or JSON)", kJobs);
   auto submitted = std::make_shared<SubmitOptions>();
-  submit->add_option("SPEC", submitted->spec, "The spec's file; - reads stdin")->required();
+  submit->add_option("SPEC", submitted->spec, "The spec's file; - reads stdin")
+      ->required()
+      ->type_name("");
   submit->add_option("--set", submitted->sets, "Override a field: training.learning_rate=1e-4")
       ->type_name("KEY=VALUE")
       ->take_all()
@@ -39,7 +41,7 @@ void DefineSubmitting(Definitions& d) {
 
   auto* init = d.Add(&d.app, "init", "Write a job spec from answers, flags or a data file", kJobs);
   auto inited = std::make_shared<InitOptions>();
-  init->add_option("FILE", inited->path, "Where to write it")->capture_default_str();
+  init->add_option("FILE", inited->path, "Where to write it")->capture_default_str()->type_name("");
   init->add_option("--train", inited->train, "Training data")->type_name("FILE");
   init->add_option("--eval", inited->eval, "Evaluation data, or a fraction of the training data");
   init->add_option("--model", inited->model, "A Hugging Face directory")->type_name("DIR");
@@ -110,7 +112,9 @@ void DefineSteering(Definitions& d) {
   const auto act = [&](const char* name, const char* what) {
     auto* command = d.Add(&d.app, name, what, kJobs);
     auto jobs = std::make_shared<std::vector<std::string>>();
-    command->add_option("JOB", *jobs, "Ids, prefixes of them, or names")->required();
+    command->add_option("JOB", *jobs, "Ids, prefixes of them, or names")
+        ->required()
+        ->type_name("...");
     d.job_commands.push_back(command);
     d.On(command, [jobs, action = std::string(name)](Context& c) { return Act(c, action, *jobs); });
   };
@@ -154,7 +158,7 @@ void DefineModels(Definitions& d) {
   auto* attempt = d.Add(model, "try", "Answer texts, given as arguments or one a line on stdin");
   auto tried = std::make_shared<TryOptions>();
   d.ModelArgument(attempt, tried->model);
-  attempt->add_option("TEXT", tried->texts, "The texts");
+  attempt->add_option("TEXT", tried->texts, "The texts")->type_name("");
   attempt->add_option("--top-k", tried->top_k, "How many labels a text")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
@@ -169,7 +173,9 @@ void DefineModels(Definitions& d) {
   auto* take = d.Add(model, "export", "Write a model as a Hugging Face directory");
   auto exported = std::make_shared<std::pair<std::string, std::string>>();
   d.ModelArgument(take, exported->first);
-  take->add_option("DIR", exported->second, "A folder that is not there, or empty")->required();
+  take->add_option("DIR", exported->second, "A folder that is not there, or empty")
+      ->required()
+      ->type_name("");
   d.On(take, [exported](Context& c) { return ModelExport(c, exported->first, exported->second); });
 }
 

@@ -174,8 +174,7 @@ int Follower::Finish() {
   auto job = context_.client.Get(client::JobTarget(options_.job), {.retry_for = kFinalJob});
   Clear();
   if (!job) {
-    console_.Complain(job.error());
-    return ExitOf(job.error());
+    return console_.Complain(job.error());
   }
   state_.TakeJob(*job, WallNow());
   if (console_.json()) {

@@ -170,8 +170,7 @@ int Init(Context& context, const InitOptions& options) {
     return kValidation;
   }
   if (Status written = WriteFileAtomically(o.path, text); !written) {
-    console.Complain(written.error());
-    return ExitOf(written.error().code);
+    return console.Complain(written.error());
   }
   if (console.json()) {
     console.OutJson({{"path", o.path}});

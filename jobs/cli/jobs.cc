@@ -17,11 +17,6 @@ constexpr int kPage = 200;
 // A coordinator that is being restarted is waited for, where something restarts it.
 constexpr Duration kReturn = std::chrono::seconds(15);
 
-int Fail(Context& context, const client::Errors& errors) {
-  context.console.Complain(errors);
-  return ExitOf(errors);
-}
-
 // Prints a job after something was done to it.
 void Tell(Context& context, const json& job, const std::string& what) {
   Console& console = context.console;
@@ -79,7 +74,7 @@ std::string AdviceFor(const std::string& reason, const std::string& id) {
 
 int Ps(Context& context, const PsOptions& options) {
   const auto jobs = AllJobs(context, options);
-  if (!jobs) return Fail(context, jobs.error());
+  if (!jobs) return context.console.Complain(jobs.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson({{"data", *jobs}});
@@ -95,7 +90,7 @@ int Ps(Context& context, const PsOptions& options) {
 
 int Show(Context& context, const std::string& name) {
   const auto job = context.client.Get(client::JobTarget(name));
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*job);
@@ -109,7 +104,7 @@ int Show(Context& context, const std::string& name) {
 
 int Why(Context& context, const std::string& name) {
   const auto job = context.client.Get(client::JobTarget(name));
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   const std::string id = TextAt(*job, "/id");
   const std::string state = TextAt(*job, "/state");
   const std::string reason = TextAt(*job, "/reason");
@@ -153,7 +148,7 @@ int Wait(Context& context, const WaitOptions& options) {
   }
   const Duration retry = context.client.MayReturn() ? kReturn : Duration::zero();
   const auto job = context.client.Get(client::JobTarget(options.job), {.retry_for = retry});
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   follow.job = TextAt(*job, "/id");
   if (IsFinalState(TextAt(*job, "/state"))) {
     FollowState state;
@@ -175,7 +170,7 @@ int Act(Context& context, const std::string& action, const std::vector<std::stri
     const auto job = context.client.Post(client::JobTarget(name, "/" + action), json::object());
     if (job) {
       Tell(context, *job, TextAt(*job, "/state"));
-    } else if (const int failed = Fail(context, job.error()); exit == kOk) {
+    } else if (const int failed = context.console.Complain(job.error()); exit == kOk) {
       exit = failed;
     }
   }
@@ -186,14 +181,14 @@ int Resume(Context& context, const std::string& name, std::optional<int> ranks) 
   json body = json::object();
   if (ranks) body["ranks"] = *ranks;
   const auto job = context.client.Post(client::JobTarget(name, "/resume"), body);
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   Tell(context, *job, TextAt(*job, "/state"));
   return kOk;
 }
 
 int Resize(Context& context, const std::string& name, int ranks) {
   const auto job = context.client.Post(client::JobTarget(name, "/resize"), {{"ranks", ranks}});
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   Tell(context, *job, TextAt(*job, "/state") + ", " + std::to_string(ranks) + " ranks wanted");
   return kOk;
 }

@@ -16,11 +16,6 @@ constexpr int kPiece = 1 << 20;
 constexpr int kEventPage = 500;
 constexpr Duration kPoll = std::chrono::milliseconds(300);
 
-int Fail(Context& context, const client::Errors& errors) {
-  context.console.Complain(errors);
-  return ExitOf(errors);
-}
-
 // One rank's output of one attempt, read on and on.
 class LogReader {
  public:
@@ -100,7 +95,8 @@ int FollowLogs(Context& context, const std::string& id, const LogsOptions& optio
       }
     }
     if (final && printed == 0) break;
-    if (MonotonicNow() - last_answer > EventWatch::kGrace) return Fail(context, job.error());
+    if (MonotonicNow() - last_answer > EventWatch::kGrace)
+      return context.console.Complain(job.error());
     client::Pause(kPoll);
   }
   if (reader) reader->Flush();
@@ -130,7 +126,7 @@ int FollowEvents(Context& context, const std::string& id) {
         context.console.Note("the coordinator is away; waiting for it to come back");
         break;
       case WatchItem::Kind::kGone:
-        return Fail(context, {item.error});
+        return context.console.Complain(item.error);
       case WatchItem::Kind::kInterrupted:
         return kInterrupted;
       case WatchItem::Kind::kBack:
@@ -144,7 +140,7 @@ int FollowEvents(Context& context, const std::string& id) {
 
 int Logs(Context& context, const LogsOptions& options) {
   const auto job = context.client.Get(client::JobTarget(options.job));
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   const std::string id = TextAt(*job, "/id");
   if (options.follow) return FollowLogs(context, id, options);
   const int attempt =
@@ -154,7 +150,7 @@ int Logs(Context& context, const LogsOptions& options) {
     return kOk;
   }
   LogReader reader(context, id, options.rank.value_or(0), attempt);
-  if (const auto all = reader.Advance(); !all) return Fail(context, all.error());
+  if (const auto all = reader.Advance(); !all) return context.console.Complain(all.error());
   reader.Flush();
   return kOk;
 }
@@ -162,14 +158,14 @@ int Logs(Context& context, const LogsOptions& options) {
 int Events(Context& context, const EventsOptions& options) {
   if (options.job.empty()) return FollowEvents(context, "");
   const auto job = context.client.Get(client::JobTarget(options.job));
-  if (!job) return Fail(context, job.error());
+  if (!job) return context.console.Complain(job.error());
   const std::string id = TextAt(*job, "/id");
   if (options.follow) return FollowEvents(context, id);
   std::string after = "0";
   for (;;) {
     const auto page = context.client.Get(client::JobTarget(id, "/events") + "?after=" + after +
                                          "&limit=" + std::to_string(kEventPage));
-    if (!page) return Fail(context, page.error());
+    if (!page) return context.console.Complain(page.error());
     for (const json& event : ListAt(*page, "/data")) PrintEvent(context, event, false);
     const std::string next = TextAt(*page, "/next");
     if (next.empty() || ListAt(*page, "/data").empty()) return kOk;

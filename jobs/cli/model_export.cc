@@ -90,8 +90,7 @@ int ModelExport(Context& context, const std::string& name, const std::string& di
   }
   const auto model = context.client.Get(client::ModelTarget(name));
   if (!model) {
-    console.Complain(model.error());
-    return ExitOf(model.error());
+    return console.Complain(model.error());
   }
   const client::InterruptScope interrupts;
   fs::path temporary = target;
@@ -112,8 +111,7 @@ int ModelExport(Context& context, const std::string& name, const std::string& di
   }
   if (!done) {
     [[maybe_unused]] const Status removed = RemoveTree(temporary);
-    console.Complain(done.error());
-    return ExitOf(done.error());
+    return console.Complain(done.error());
   }
   std::int64_t size = 0;
   for (const json& file : ListAt(*model, "/files")) size += IntAt(file, "/size_bytes").value_or(0);

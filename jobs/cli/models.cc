@@ -19,11 +19,6 @@ using nlohmann::json;
 constexpr std::size_t kTextsAtOnce = 64;
 constexpr Duration kToolTimeout = std::chrono::minutes(11);
 
-int Fail(Context& context, const client::Errors& errors) {
-  context.console.Complain(errors);
-  return ExitOf(errors);
-}
-
 std::int64_t SizeOf(const json& model) {
   std::int64_t size = 0;
   for (const json& file : ListAt(model, "/files")) size += IntAt(file, "/size_bytes").value_or(0);
@@ -70,7 +65,7 @@ int TryAndPrint(Context& context, const TryOptions& options, const std::vector<s
     const std::vector<std::string> some(texts.begin() + static_cast<std::ptrdiff_t>(at),
                                         texts.begin() + static_cast<std::ptrdiff_t>(end));
     const auto answer = TryTexts(context, options, some);
-    if (!answer) return Fail(context, answer.error());
+    if (!answer) return context.console.Complain(answer.error());
     const json& list = ListAt(*answer, "/results");
     for (std::size_t i = 0; i < list.size(); ++i) {
       if (context.console.json()) {
@@ -91,7 +86,7 @@ int TryAndPrint(Context& context, const TryOptions& options, const std::vector<s
 
 int ModelList(Context& context) {
   const auto models = context.client.Get("/api/v1/models");
-  if (!models) return Fail(context, models.error());
+  if (!models) return context.console.Complain(models.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*models);
@@ -125,7 +120,7 @@ int ModelList(Context& context) {
 
 int ModelShow(Context& context, const std::string& name) {
   const auto model = context.client.Get(client::ModelTarget(name));
-  if (!model) return Fail(context, model.error());
+  if (!model) return context.console.Complain(model.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*model);
@@ -189,7 +184,7 @@ int ModelEval(Context& context, const std::string& model, const std::string& dat
     return kUsage;
   }
   if (const auto uploaded = Upload(context.client, {*file}); !uploaded) {
-    return Fail(context, uploaded.error());
+    return context.console.Complain(uploaded.error());
   }
   const json body = {{"data",
                       {{"path", std::filesystem::path(data).filename().string()},
@@ -197,7 +192,7 @@ int ModelEval(Context& context, const std::string& model, const std::string& dat
                        {"size_bytes", file->size_bytes}}}};
   const auto metrics =
       context.client.Post(client::ModelTarget(model, "/eval"), body, {.timeout = kToolTimeout});
-  if (!metrics) return Fail(context, metrics.error());
+  if (!metrics) return context.console.Complain(metrics.error());
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*metrics);

@@ -3,6 +3,7 @@
 #include <array>
 #include <iostream>
 #include <iterator>
+#include <set>
 
 #include "common/file/file.h"
 #include "jobs/cli/commands.h"
@@ -52,14 +53,15 @@ int DryRun(Context& context, const json& spec, const std::string& where) {
     for (Error& error : errors) {
       if (error.where.empty()) error.where = where;
     }
-    context.console.Complain(errors);
-    return ExitOf(errors);
+    return context.console.Complain(errors);
   }
+  std::set<std::string> warnings;  // both lists may have the same
   for (const char* list : {"/estimate/warnings", "/report/warnings"}) {
     for (const json& warning : ListAt(*answer, list)) {
-      context.console.Warn(warning.is_string() ? warning.get<std::string>() : Dump(warning));
+      warnings.insert(warning.is_string() ? warning.get<std::string>() : Dump(warning));
     }
   }
+  for (const std::string& warning : warnings) context.console.Warn(warning);
   if (context.console.json()) {
     context.console.OutJson(*answer);
   } else {
@@ -75,8 +77,7 @@ int Send(Context& context, const json& spec, bool hold, bool follow) {
   const auto job = context.client.Post("/api/v1/jobs", {{"spec", spec}, {"hold", hold}},
                                        {.retry_for = kSubmitRetry, .idempotency_key = NewKey()});
   if (!job) {
-    console.Complain(job.error());
-    return ExitOf(job.error());
+    return console.Complain(job.error());
   }
   const std::string id = TextAt(*job, "/id");
   if (follow) {
@@ -123,13 +124,11 @@ int Submit(Context& context, const SubmitOptions& options) {
   auto resolved =
       ResolveInputs(parsed->job, base, PlacesIn(*text, shown, options.sets), context.client);
   if (!resolved) {
-    console.Complain(resolved.error());
-    return ExitOf(resolved.error());
+    return console.Complain(resolved.error());
   }
   parsed->job.inputs = std::move(resolved->inputs);
   if (const auto uploaded = Upload(context.client, resolved->files); !uploaded) {
-    console.Complain(uploaded.error());
-    return ExitOf(uploaded.error());
+    return console.Complain(uploaded.error());
   }
   const json spec = spec::ToJson(parsed->job);
   if (options.dry_run) return DryRun(context, spec, shown);
@@ -139,8 +138,7 @@ int Submit(Context& context, const SubmitOptions& options) {
 int Clone(Context& context, const CloneOptions& options) {
   auto spec = context.client.Get(client::JobTarget(options.job, "/spec"));
   if (!spec) {
-    context.console.Complain(spec.error());
-    return ExitOf(spec.error());
+    return context.console.Complain(spec.error());
   }
   if (!options.name.empty()) (*spec)["name"] = options.name;
   return Send(context, *spec, options.hold, options.follow);
