@@ -12,6 +12,9 @@
 
 namespace tutti::coordinator {
 
+// The schema of an answer that is the job object.
+inline constexpr const char* kJobSchema = R"({"$ref": "#/components/schemas/Job"})";
+
 // Answers with `render(read(view))`: `read` runs on the loop's thread and copies, `render` on a
 // render thread.
 template <typename ReadFn, typename RenderFn>

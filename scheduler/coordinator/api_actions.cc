@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kJobSchema = R"({"$ref": "#/components/schemas/Job"})";
 constexpr std::int64_t kRanksMax = 1 << 20;
 
 // What is done with a job that is in the ledger.

@@ -5,6 +5,7 @@
 
 #include "common/version/version.h"
 #include "scheduler/coordinator/answers.h"
+#include "scheduler/coordinator/json_null.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -18,12 +19,6 @@ struct WorkerRow {
   std::map<JobId, std::uint32_t> ranks;  // of gangs in the ledger, on this node
   bool draining = false;
 };
-
-json TextOrNull(const std::string& text) { return text.empty() ? json() : json(text); }
-template <typename Count>
-json CountOrNull(Count count) {
-  return count == 0 ? json() : json(count);
-}
 
 Result<std::vector<WorkerRow>> ReadWorkers(Api& api, const View& view) {
   const core::State& state = *view.state;

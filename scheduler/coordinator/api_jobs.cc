@@ -19,7 +19,6 @@ constexpr std::size_t kListMax = 1000;
 constexpr std::uint64_t kWaitMaxMs = 60'000;
 constexpr std::size_t kKeyMax = 256;  // characters of an idempotency key
 constexpr int kIdTries = 4;
-constexpr const char* kJobSchema = R"({"$ref": "#/components/schemas/Job"})";
 
 // "queued,running" → states.
 Result<std::vector<spec::JobState>> StatesIn(std::string_view text) {

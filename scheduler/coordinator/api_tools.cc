@@ -75,7 +75,7 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
 }
 
 // The model's files below "model/".
-Result<registry::ModelRecord> RecordOf(const Api& api, const std::string& text) {
+Result<registry::ModelRecord> ModelNamed(const Api& api, const std::string& text) {
   const auto records = api.models.Records();
   TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord* record, registry::FindModel(*records, text));
   return *record;
@@ -105,7 +105,8 @@ Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
   TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k"}));
   TUTTI_RETURN_IF_ERROR(CheckTexts(body));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t top_k, NumberIn(body, "top_k", 1, kTopKMax, 0));
-  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record, RecordOf(api, request.Param("model")));
+  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record,
+                         ModelNamed(api, request.Param("model")));
   ToolCall call = CallOn(record, "try");
   call.request["texts"] = body["texts"];
   if (top_k != 0) call.request["top_k"] = top_k;
@@ -140,7 +141,8 @@ Result<EvalRequest> EvalCall(const Api& api, const http::Request& request) {
   const std::string place = "data/" + name;
   TUTTI_RETURN_IF_ERROR(JoinBeneath("/", place));
   if (name.empty()) return Fail(ErrorCode::kInvalid, "names no file", "#/data/path");
-  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record, RecordOf(api, request.Param("model")));
+  TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record,
+                         ModelNamed(api, request.Param("model")));
   EvalRequest out{.call = CallOn(record, "eval"), .job = record.job};
   out.call.request["data_path"] = place;
   out.call.files.push_back({place, digest->ToString(), static_cast<std::uint64_t>(size->count)});

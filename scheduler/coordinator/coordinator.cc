@@ -102,6 +102,7 @@ void Coordinator::Parts::OnStored(const Stored& stored) {
   for (const core::Fact& fact : stored.facts) {
     if (const auto* archived = std::get_if<core::JobArchived>(&fact)) {
       progress.Forget(archived->job);
+      logs.Remove(archived->job);
     }
     if (auto event = EventOf(seq, fact, stored.view.state->ledger)) {
       events.Publish({.seq = seq,

@@ -14,7 +14,6 @@ using nlohmann::json;
 constexpr std::string_view kFileScheme = "file://";
 constexpr std::size_t kWarningsMax = 50;
 
-bool IsInPlace(std::string_view input) { return input.starts_with(kFileScheme); }
 std::string PathInPlace(std::string_view input) {
   return std::string(input.substr(kFileScheme.size()));
 }
@@ -43,6 +42,8 @@ bool IsInputsFault(ErrorCode code) {
 }
 
 }  // namespace
+
+bool IsInPlace(std::string_view input) { return input.starts_with("file:///"); }
 
 std::vector<spec::InputFile> InputsOf(const spec::JobSpec& job) {
   std::vector<spec::InputFile> all = job.inputs.model;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "jobs/spec/spec.h"
@@ -19,6 +20,9 @@ ToolCall InspectCall(const spec::JobSpec& job);
 core::InspectFinished ReadInspection(JobId job, const Result<nlohmann::json>& answer);
 // The member "estimate" of an answer.
 core::Estimate ReadEstimate(const nlohmann::json& answer);
+
+// "file:///data/rows.jsonl": read in place on the worker, never uploaded.
+bool IsInPlace(std::string_view input);
 
 // Every blob the job's inputs name.
 std::vector<spec::InputFile> InputsOf(const spec::JobSpec& job);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "scheduler/coordinator/json_null.h"
 #include "scheduler/registry/model_store.h"
 
 namespace tutti::coordinator {
@@ -10,11 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-json TextOrNull(std::string_view text) { return text.empty() ? json() : json(text); }
-json TimeOrNull(const std::optional<WallTime>& time) {
-  return time ? json(time->ToRfc3339()) : json();
-}
-json CountOrNull(std::uint64_t count) { return count == 0 ? json() : json(count); }
 json NumberOrNull(double number) { return std::isfinite(number) ? json(number) : json(); }
 
 json AttemptReason(const core::AttemptRecord& attempt) {

@@ -26,7 +26,7 @@ Error ReadOnly(const std::string& why) {
 }
 
 // Which outcome of METRICS.md's scheduler_decisions_total a fact is; "" = not a decision.
-struct OutcomeOf {
+struct DecisionOf {
   std::string_view operator()(const core::JobSubmitted&) const { return "submitted"; }
   std::string_view operator()(const core::JobAdmitted&) const { return "admitted"; }
   std::string_view operator()(const core::JobRejected&) const { return "rejected"; }
@@ -200,7 +200,7 @@ void Loop::Commit(Round& round) {
     if (options_.metrics != nullptr) {
       options_.metrics->StoreCommit(MonotonicNow() - started);
       for (const core::Fact& fact : round.facts_) {
-        const std::string_view outcome = std::visit(OutcomeOf{}, fact);
+        const std::string_view outcome = std::visit(DecisionOf{}, fact);
         if (!outcome.empty()) options_.metrics->Decision(outcome);
       }
     }

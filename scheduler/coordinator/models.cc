@@ -8,7 +8,7 @@
 namespace tutti::coordinator {
 namespace {
 
-constexpr std::size_t kArchivePage = 500;
+constexpr std::size_t kModelsPage = 500;
 constexpr Duration kRetryEvery = std::chrono::seconds(5);
 
 Result<registry::ModelRecord> RecordOf(const core::Job& job) {
@@ -49,9 +49,9 @@ Status Models::Load(const View& view) {
   };
   std::uint64_t before = 0;
   for (;;) {
-    TUTTI_ASSIGN_OR_RETURN(const auto page, view.store->ListArchived(before, kArchivePage));
+    TUTTI_ASSIGN_OR_RETURN(const auto page, view.store->ListArchived(before, kModelsPage));
     for (const core::Job& job : page) take(job);
-    if (page.size() < kArchivePage) break;
+    if (page.size() < kModelsPage) break;
     before = page.back().sequence;
   }
   for (const auto& [order, id] : view.state->ledger.finished) take(view.state->ledger.jobs.at(id));

@@ -5,16 +5,13 @@
 #include <utility>
 
 #include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/job_json.h"
 
 namespace tutti::coordinator {
 namespace {
 
 using nlohmann::json;
-
-Duration Seconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 std::optional<metrics::Phase> PhaseOf(std::string_view name) {
   if (name == "data") return metrics::Phase::kData;
@@ -88,12 +85,12 @@ void ProgressBoard::Measure(const core::Job& job, const JobProgress& before,
                               .tokens_since_last = Grown(last.tokens_total, now.tokens_total),
                               .rows_since_last = Grown(last.samples_total, now.samples_total)});
   if (now.step_seconds > 0) {
-    metrics_.training.StepTime(job.request.task, Seconds(now.step_seconds));
+    metrics_.training.StepTime(job.request.task, FromSeconds(now.step_seconds));
   }
   const auto steps = static_cast<double>(std::max<std::int64_t>(1, Grown(last.step, now.step)));
   for (const auto& [name, seconds] : now.phase_seconds) {
     if (const auto phase = PhaseOf(name)) {
-      metrics_.training.PhaseTime(*phase, Seconds(seconds / steps));
+      metrics_.training.PhaseTime(*phase, FromSeconds(seconds / steps));
     }
   }
 }

@@ -70,22 +70,40 @@ void RankLogs::Append(LogPiece piece) {
     const std::lock_guard lock(mutex_);
     if (waiting_bytes_ + piece.data.size() > kWaitingBytesMax) return;
     waiting_bytes_ += piece.data.size();
-    waiting_.push_back(std::move(piece));
+    waiting_.emplace_back(std::move(piece));
+  }
+  wake_.notify_one();
+}
+
+void RankLogs::Remove(JobId job) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back(job);
   }
   wake_.notify_one();
 }
 
 void RankLogs::Run() {
   for (;;) {
-    std::deque<LogPiece> pieces;
+    std::deque<std::variant<LogPiece, JobId>> tasks;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
       if (waiting_.empty()) return;
-      pieces.swap(waiting_);
+      tasks.swap(waiting_);
       waiting_bytes_ = 0;
     }
-    for (const LogPiece& piece : pieces) Write(piece);
+    for (const auto& task : tasks) {
+      if (const auto* piece = std::get_if<LogPiece>(&task)) Write(*piece);
+      if (const auto* job = std::get_if<JobId>(&task)) Erase(*job);
+    }
+  }
+}
+
+void RankLogs::Erase(JobId job) {
+  jobs_.erase(job);
+  if (const Status removed = RemoveTree(directory_ / job.ToString()); !removed) {
+    Log(kWarning, "rank_logs_not_removed", {{"error", removed.error().ToString()}});
   }
 }
 

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <variant>
 
 #include "common/base/ids.h"
 #include "common/base/result.h"
@@ -50,6 +51,8 @@ class RankLogs {
 
   // Dropped when too much waits: the worker sends it again.
   void Append(LogPiece piece);
+  // All of a job's output goes.
+  void Remove(JobId job);
 
   struct Slice {
     std::string text;
@@ -71,6 +74,7 @@ class RankLogs {
 
   void Run();
   void Write(const LogPiece& piece);
+  void Erase(JobId job);
   JobLogs& LogsOf(JobId job);
   std::filesystem::path PathOf(const LogKey& key) const;
 
@@ -80,7 +84,7 @@ class RankLogs {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<LogPiece> waiting_;
+  std::deque<std::variant<LogPiece, JobId>> waiting_;  // to write, to remove
   std::size_t waiting_bytes_ = 0;
   bool stopping_ = false;
   std::thread thread_;

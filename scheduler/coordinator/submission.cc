@@ -13,8 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-bool IsInPlace(std::string_view input) { return input.starts_with("file:///"); }
-
 Unexpected NotUploaded(const std::string& what, std::string where) {
   return Fail(ErrorCode::kInvalid, what + " is not among the spec's inputs", std::move(where),
               "hash it, upload it as a blob and name it in spec.inputs, or use file:///…");

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/wire/protocol.h"
 #include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/models.h"
 #include "scheduler/coordinator/random_bits.h"
 #include "scheduler/coordinator/wire_inputs.h"
@@ -12,12 +13,8 @@
 namespace tutti::coordinator {
 namespace {
 
-constexpr int kIdTries = 4;  // fresh node ids, should one be taken
+constexpr int kNodeIdTries = 4;  // fresh node ids, should one be taken
 constexpr std::size_t kLabelsMax = 64;
-
-Duration Seconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 bool IsMember(const core::Job& job, Attempt attempt, NodeId node) {
   const core::Gang* gang = core::ActiveGang(job);
@@ -154,7 +151,7 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
   }
   Result<core::Reply> reply;
   core::RegisterNode input;
-  for (int i = 0; i < kIdTries; ++i) {
+  for (int i = 0; i < kNodeIdTries; ++i) {
     auto read = ReadRegister(message, session, NodeId(RandomBits()));
     if (!read) return Refuse(peer, session, read.error());
     input = *read;
@@ -220,7 +217,7 @@ void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& 
     nodes.Memory(node->name, Bytes{static_cast<std::int64_t>(node->memory_bytes - used)},
                  Bytes{static_cast<std::int64_t>(used)});
     nodes.DiskFree(node->name, Bytes{static_cast<std::int64_t>(message.disk_free_bytes())});
-    nodes.CpuTime(node->name, Seconds(message.cpu_seconds()));
+    nodes.CpuTime(node->name, FromSeconds(message.cpu_seconds()));
   }
   wire::ToWorker answer;
   if (round.Step(core::Heartbeat{session.node})) {
@@ -253,7 +250,7 @@ void Workers::Hear(Round& round, const Session& session, const wire::GangReport&
       case wire::GangReport::kCheckpoint: {
         decided = round.Step(ReadCheckpoint(message, session.node, *job));
         parts_.metrics.checkpoints.Stage(metrics::CheckpointStage::kWrite,
-                                         Seconds(message.checkpoint().write_seconds()));
+                                         FromSeconds(message.checkpoint().write_seconds()));
         break;
       }
       case wire::GangReport::kEnded: {

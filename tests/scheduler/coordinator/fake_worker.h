@@ -27,10 +27,10 @@ class FakeWorker {
   void SendRaw(const std::string& frame);
   void SendParts(const std::vector<std::string>& frames);
   // The next message within `seconds`.
-  std::optional<wire::ToWorker> Receive(double seconds = 10);
+  std::optional<wire::ToWorker> Receive(double seconds = 30);
   // The next one that `wanted` says is it; others are passed over.
   std::optional<wire::ToWorker> Await(const std::function<bool(const wire::ToWorker&)>& wanted,
-                                      double seconds = 20);
+                                      double seconds = 60);
 
   void Beat(const std::vector<wire::GangStatus>& gangs = {});
   // Sends a report and waits for its acknowledgement.

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 // Polls until `condition` holds; false after `seconds`.
-bool WaitUntil(const std::function<bool()>& condition, int seconds = 20);
+bool WaitUntil(const std::function<bool()>& condition, int seconds = 60);
 
 class ScratchFolder {
  public:
@@ -44,7 +44,7 @@ class CoordinatorProcess {
   // ended instead; then exit_code() says how.
   bool Start(const std::string& http = "127.0.0.1:0", const std::string& zmq = "127.0.0.1:0");
   void Signal(int number) const;
-  // Its exit code, 128 + signal when it was killed; -1 when it still runs after 20 s.
+  // Its exit code, 128 + signal when it was killed; -1 when it still runs after a minute.
   int Wait();
   int exit_code() const { return exit_code_; }
   pid_t pid() const { return pid_; }

@@ -78,6 +78,18 @@ TEST_F(RankLogsTest, AFullJobSaysSoAcknowledgesAndKeepsNoMore) {
   EXPECT_EQ(All(again, key), "12345678");
 }
 
+TEST_F(RankLogsTest, ARemovedJobLeavesNothing) {
+  LogKey other = key;
+  other.job = JobId(2);
+  RankLogs logs(directory);
+  Append(logs, key, 0, "abc");
+  Append(logs, other, 0, "def");
+  logs.Remove(key.job);
+  Append(logs, other, 3, "ghi");  // behind the removal
+  EXPECT_FALSE(fs::exists(directory / key.job.ToString()));
+  EXPECT_EQ(All(logs, other), "defghi");
+}
+
 TEST_F(RankLogsTest, ReadsPiecesAndSaysWhereToGoOn) {
   RankLogs logs(directory);
   Append(logs, key, 0, "0123456789");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <thread>
 
@@ -432,6 +433,69 @@ TEST_F(WithWorker, GarbageIsCountedAndKillsNothing) {
   const std::string text = coordinator.Get("/metrics").text;
   EXPECT_THAT(text, HasSubstr("tutti_wire_dropped_frames_total{reason=\"malformed\"} 3"));
   EXPECT_THAT(text, HasSubstr("tutti_wire_dropped_frames_total{reason=\"parts\"} 1"));
+}
+
+TEST_F(WithWorker, AFrameBeyondTheLimitEndsTheConnectionAndNothingElse) {
+  worker->SendRaw(std::string(static_cast<std::size_t>(wire::kMaxMessageBytes) + 1, 'x'));
+  // It connects anew; its session goes on.
+  EXPECT_TRUE(WaitUntil([&] {
+    worker->Beat();
+    const auto answer = worker->Receive(0.2);
+    return answer && answer->has_heartbeat_ack();
+  }));
+}
+
+TEST_F(WithWorker, CheckpointAndResizeReachTheGang) {
+  const wire::LaunchGang launch = Run("asked");
+  const std::string path = "/api/v1/jobs/" + launch.job();
+  EXPECT_EQ(coordinator.Post(path + "/checkpoint").status, 200);
+  const auto checkpoint =
+      worker->Await([](const wire::ToWorker& m) { return m.has_checkpoint_gang(); });
+  ASSERT_TRUE(checkpoint);
+  EXPECT_EQ(checkpoint->checkpoint_gang().attempt(), launch.attempt());
+  // One shard: one rank is all there can be.
+  EXPECT_EQ(coordinator.Post(path + "/resize", {{"ranks", 2}}).status, 422);
+  EXPECT_EQ(coordinator.Post(path + "/resize", {{"ranks", 1}}).body["state"], "running");
+}
+
+TEST_F(WithWorker, WaitAnswersWhenTheJobEnds) {
+  const wire::LaunchGang launch = Run("awaited");
+  const std::string path = "/api/v1/jobs/" + launch.job();
+  EXPECT_EQ(coordinator.Get(path + "/wait?timeout_ms=1").body["state"], "running");
+  Answer answer;
+  std::thread client([&] { answer = coordinator.Get(path + "/wait?timeout_ms=60000"); });
+  coordinator.PutBlob("w");
+  EXPECT_TRUE(worker->Report(Succeeded(launch, "w")));
+  client.join();
+  EXPECT_EQ(answer.body["state"], "succeeded");
+}
+
+// A file-size limit stands for a full disk: ranks live on, nothing is acknowledged falsely.
+TEST_F(WithWorker, WhileTheStoreCannotWriteLeasesAreKeptAndReportsNotAcknowledged) {
+  const wire::LaunchGang launch = Run("patient");
+  const rlimit small{4096, RLIM_INFINITY};
+  ASSERT_EQ(::prlimit(coordinator.pid(), RLIMIT_FSIZE, &small, nullptr), 0);
+  wire::ToCoordinator message;
+  auto* report = message.mutable_gang_report();
+  *report = ReportOf(launch);
+  report->set_report_id(1000);
+  report->mutable_checkpoint()->set_step(7);
+  worker->Send(message);
+  ASSERT_TRUE(WaitUntil([&] { return coordinator.Get("/healthz").body["read_only"] == true; }));
+  worker->Send(message);
+  worker->Beat({Status(launch)});
+  const auto answer = worker->Await(
+      [](const wire::ToWorker& m) { return m.has_heartbeat_ack() || m.has_report_ack(); });
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->has_heartbeat_ack());
+  EXPECT_EQ(Job(launch.job())["state"], "running");
+  EXPECT_EQ(Job(launch.job())["checkpoints"].size(), 0U);
+  const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(::prlimit(coordinator.pid(), RLIMIT_FSIZE, &none, nullptr), 0);
+  ASSERT_TRUE(WaitUntil([&] { return coordinator.Get("/healthz").body["read_only"] == false; }));
+  worker->Send(message);
+  EXPECT_TRUE(worker->Await([](const wire::ToWorker& m) { return m.has_report_ack(); }));
+  EXPECT_EQ(Job(launch.job())["checkpoints"].size(), 1U);
 }
 
 TEST_F(WithWorker, AGoodbyeFreesItsGangsAtOnce) {
