@@ -48,7 +48,10 @@ std::vector<Gang*> Gangs::All() const {
 
 Gangs::Known& Gangs::Remember(const std::string& job, std::uint32_t attempt) {
   Known& known = known_[job];
-  if (known.attempt < attempt) known = {.attempt = attempt};
+  if (known.attempt < attempt) {
+    known.attempt = attempt;
+    known.ended.reset();
+  }
   known.serial = ++last_serial_;
   while (known_.size() > kKnownMax) {
     const auto oldest = std::min_element(
