@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <array>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "jobs/spec/parse.h"
+#include "worker/data/statistics.h"
 #include "worker/engine/request.h"
 #include "worker/engine/tools.h"
 #include "worker/finetune/job.h"
@@ -31,30 +31,20 @@ Result<finetune::JobInputs> ReadInputs(const json& request) {
   return inputs;
 }
 
-// Rows by their tokens: up to 8, 16, 32, …; no longer than max_length.
-json LengthHistogram(const train::Samples& samples, std::int64_t max_length) {
-  json histogram = json::array();
-  std::vector<std::int64_t> counts;
+data::LengthStatistics LengthsOf(const train::Samples& samples) {
+  std::vector<std::int64_t> lengths;
   for (std::int64_t row = 0; row < samples.size(); ++row) {
-    const std::int64_t tokens = train::CountTokens(samples, {&row, 1});
-    std::size_t bucket = 0;
-    while ((std::int64_t{8} << bucket) < tokens) ++bucket;
-    if (counts.size() <= bucket) counts.resize(bucket + 1);
-    ++counts[bucket];
+    lengths.push_back(train::CountTokens(samples, {&row, 1}));
   }
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    histogram.push_back(
-        {{"up_to", std::min(std::int64_t{8} << i, max_length)}, {"rows", counts[i]}});
-  }
-  return histogram;
+  return data::Describe(std::move(lengths));
 }
 
-std::int64_t TokensOf(const train::Samples& samples) {
-  std::int64_t tokens = 0;
-  for (std::int64_t row = 0; row < samples.size(); ++row) {
-    tokens += train::CountTokens(samples, {&row, 1});
+json HistogramOf(const data::LengthStatistics& lengths) {
+  json histogram = json::array();
+  for (const data::LengthBucket& bucket : lengths.histogram) {
+    histogram.push_back({{"up_to", bucket.up_to}, {"rows", bucket.rows}});
   }
-  return tokens;
+  return histogram;
 }
 
 // Checkpoints that lie on disk at once, the one being written included, and the exported model.
@@ -78,19 +68,23 @@ Result<json> Inspect(const json& request) {
   TUTTI_ASSIGN_OR_RETURN(finetune::Job job, finetune::PrepareJob(inputs));
   const auto seed = static_cast<std::uint64_t>(inputs.spec.training.seed);
   std::vector<float> parameters(static_cast<std::size_t>(job.model->layout().total()));
-  TUTTI_RETURN_IF_ERROR(model::LoadWeights(*job.model, inputs.model_dir, seed, parameters));
+  TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
+                         model::LoadWeights(*job.model, inputs.model_dir, seed, parameters));
+  const std::string warning = finetune::FreshWarning(loaded.fresh);
+  if (!warning.empty()) job.warnings.push_back(warning);
   TUTTI_ASSIGN_OR_RETURN(const Bytes memory,
                          finetune::PredictMemory(job, inputs.spec.resources.ranks_min, parameters));
+  const data::LengthStatistics lengths = LengthsOf(job.train);
   json estimate = {{"rows", job.train.size()},
                    {"eval_rows", job.eval ? job.eval->size() : 0},
-                   {"tokens", TokensOf(job.train)},
+                   {"tokens", lengths.tokens},
                    {"total_steps", job.counts.total_steps},
                    {"memory_bytes_per_rank", memory.count},
                    {"disk_bytes", DiskBytes(job)},
                    {"parameters", job.model->layout().elements()}};
   return json{{"estimate", std::move(estimate)},
               {"labels", job.labels()},
-              {"length_histogram", LengthHistogram(job.train, job.max_length)},
+              {"length_histogram", HistogramOf(lengths)},
               {"warnings", job.warnings}};
 }
 

@@ -18,6 +18,7 @@
 #include "worker/engine/blas.h"
 #include "worker/engine/exit_codes.h"
 #include "worker/engine/link.h"
+#include "worker/engine/threads.h"
 #include "worker/engine/world.h"
 #include "worker/exchange/gradient_exchange.h"
 #include "worker/exchange/node_memory.h"
@@ -78,6 +79,7 @@ class Rank {
     if (const auto blas = CheckBlas(); !blas) {
       return Failure{.exit = kExitBlas, .reason = "internal", .error = blas.error()};
     }
+    SetThreads(static_cast<int>(plan_.cpus_per_rank));
     auto world = World::Join();
     if (!world) return FailureOf(world.error());
     if (auto stranger = CheckWorld(*world)) return stranger;

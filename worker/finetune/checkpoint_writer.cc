@@ -1,11 +1,21 @@
 #include "worker/finetune/checkpoint_writer.h"
 
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <span>
 #include <utility>
 
 namespace tutti::finetune {
+namespace {
+
+constexpr int kNice = 10;
+constexpr auto kDeadline = std::chrono::minutes(10);
+
+}  // namespace
 
 CheckpointWriter::CheckpointWriter(Options options)
     : options_(std::move(options)), thread_([this] { Run(); }) {}
@@ -45,11 +55,16 @@ Status CheckpointWriter::Check() {
 
 Status CheckpointWriter::Finish() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !request_; });
+  if (!changed_.wait_for(lock, kDeadline, [this] { return !request_; })) {
+    return Fail(ErrorCode::kTimeout, "the checkpoint was not written in time",
+                options_.directory.string(), "look whether the disk still works");
+  }
   return status_;
 }
 
 void CheckpointWriter::Run() {
+  // Training goes first where they share a core. (Linux: of this thread alone.)
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return request_ || ending_; });

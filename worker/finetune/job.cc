@@ -98,6 +98,9 @@ Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job
     TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, job.model->config()));
     WarnOfUnknownLabels(*dataset, table, job.warnings);
     TUTTI_ASSIGN_OR_RETURN(job.eval, train::AllRows(dataset, table, /*strict=*/false));
+  } else if (data.eval) {
+    return Fail(ErrorCode::kInvalid, "the spec names evaluation data and no file was given for it",
+                "data.eval");
   } else if (data.eval_fraction) {
     const auto seed = static_cast<std::uint64_t>(loader.inputs.spec.training.seed);
     TUTTI_ASSIGN_OR_RETURN(train::Split split,
@@ -109,6 +112,15 @@ Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job
 }
 
 }  // namespace
+
+std::string FreshWarning(const std::vector<std::string>& fresh) {
+  std::string names;
+  for (const std::string& name : fresh) {
+    if (name.starts_with("classifier.")) continue;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return names.empty() ? "" : "the base has no weights for " + names + ": they start at random";
+}
 
 Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config) {
   const auto size = WholeNumber(config, "vocab_size");

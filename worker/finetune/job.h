@@ -59,6 +59,9 @@ Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::
 // when it already is a classifier of the same.
 data::LabelTable ChooseLabels(const model::ModelConfig& config, const data::LabelTable& found);
 
+// A warning where a base lacks more than a head: "" when there is nothing to say.
+std::string FreshWarning(const std::vector<std::string>& fresh);
+
 // kInvalid for a token that the model does not have.
 Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config);
 

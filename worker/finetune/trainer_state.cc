@@ -104,10 +104,12 @@ Status Trainer::LoadState() {
   cursor_ = {};
   std::ranges::fill(memory.first_moments(), 0.0F);
   std::ranges::fill(memory.second_moments(), 0.0F);
-  TUTTI_RETURN_IF_ERROR(model::LoadWeights(*o_.job.model, o_.job.model_dir,
-                                           static_cast<std::uint64_t>(training().seed),
-                                           memory.parameters()));
-  return {};
+  TUTTI_ASSIGN_OR_RETURN(
+      const model::LoadedWeights loaded,
+      model::LoadWeights(*o_.job.model, o_.job.model_dir,
+                         static_cast<std::uint64_t>(training().seed), memory.parameters()));
+  const std::string warning = FreshWarning(loaded.fresh);
+  return warning.empty() ? Status() : Warn(warning);
 }
 
 // The newest checkpoint that verifies, else the one before it, and so on.

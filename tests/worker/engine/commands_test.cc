@@ -66,13 +66,19 @@ TEST(Commands, AProcessAloneIsAWorldOfOne) {
 }
 
 TEST(Commands, AnotherBlasIsRefused) {
-  // A library of that name that is found first and is no OpenBLAS: Debian's reference BLAS.
-  const std::string reference = "/usr/lib/x86_64-linux-gnu/blas/libblas.so.3";
-  if (access(reference.c_str(), R_OK) != 0) GTEST_SKIP() << "libblas3 is not installed";
-  const Outcome outcome = RunEngine({"parity", "tests/parity/cases/chat"},
-                                    {.environment = {{"LD_PRELOAD", reference}}});
-  EXPECT_EQ(outcome.status, kExitBlas);
-  EXPECT_THAT(outcome.err, HasSubstr("apt install libopenblas0-openmp"));
+  for (const auto& [library, why] : {std::pair{TUTTI_OTHER_BLAS, "is not OpenBLAS"},
+                                     std::pair{TUTTI_PTHREAD_BLAS, "is not built on OpenMP"}}) {
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"parity", "tests/parity/cases/chat"},
+          {"inspect", "--request", "/dev/null"},
+          {"eval", "--model", "x", "--data", "y"},
+          {"zygote", "--fd", "0"}}) {
+      const Outcome outcome = RunEngine(command, {.environment = {{"LD_PRELOAD", library}}});
+      EXPECT_EQ(outcome.status, kExitBlas) << command[0];
+      EXPECT_THAT(outcome.err, HasSubstr(why));
+      EXPECT_THAT(outcome.err, HasSubstr("apt install libopenblas0-openmp"));
+    }
+  }
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST(Inspect, TellsWhatTrainingWillDo) {
 TEST(Inspect, PredictsTheMemoryOfARank) {
   const SmallJob job("memory");
   spec::JobSpec spec = SmallJob::Spec();
-  spec.training.max_steps = 12;
+  spec.training.max_steps = 6;
   spec.training.micro_batch_size = 8;
   spec.training.global_batch_size = 32;
   spec.data.max_length = 128;

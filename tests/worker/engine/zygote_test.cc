@@ -14,7 +14,7 @@
 #include <variant>
 
 #include "common/enginelink/messages.h"
-#include "tests/worker/engine/engine_process.h"
+#include "tests/worker/engine/rank_process.h"
 #include "worker/engine/exit_codes.h"
 
 namespace tutti::engine {
@@ -136,10 +136,37 @@ TEST(Zygote, LoadsEveryLibraryAndStillHasOneThread) {
   EXPECT_EQ(Field(zygote.pid(), "Threads"), "1");
   const auto maps = ReadFile("/proc/" + std::to_string(zygote.pid()) + "/maps");
   ASSERT_TRUE(maps.has_value());
-  for (const char* library : {"/libtorch_cpu.", "/libgomp.", "/openblas-openmp/"}) {
+  for (const char* library :
+       {"/libtorch_cpu.", "/libmpi.", "/libhdf5", "/libgomp.", "/openblas-openmp/"}) {
     EXPECT_NE(maps->find(library), std::string::npos) << library;
   }
   EXPECT_EQ(maps->find("/openblas-pthread/"), std::string::npos);
+}
+
+// Tensor operations, MPI and the writer's thread all start after the fork.
+TEST(Zygote, ARankTrainsInAForkedChildMoreThanOnce) {
+  const finetune::SmallJob job("zygote");
+  spec::JobSpec spec = finetune::SmallJob::Spec();
+  spec.training.max_steps = 3;
+  enginelink::Plan plan = PlanOf(job, spec);
+  ZygoteProcess zygote;
+  for (plan.attempt = 1; plan.attempt <= 2; ++plan.attempt) {
+    std::array<int, 2> pair{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
+    UniqueFd ours(pair[0]), theirs(pair[1]);
+    const UniqueFd memory(memfd_create("gang", MFD_CLOEXEC));
+    zygote.Send({.id = plan.attempt,
+                 .arguments = {"train", "--link-fd", "{link}", "--memory-fd", "{memory}"},
+                 .fd_names = {"link", "memory"}},
+                {theirs.get(), memory.get()});
+    theirs.Reset();
+    const std::string line = Encode(enginelink::ToEngine(plan));
+    ASSERT_EQ(write(ours.get(), line.data(), line.size()), static_cast<ssize_t>(line.size()));
+    EXPECT_GT(zygote.Hear<Spawned>().pid, 0);
+    EXPECT_THAT(Drain(ours.get()), HasSubstr("\"outcome\":\"succeeded\""));
+    EXPECT_EQ(StatusOf(zygote.Hear<Exited>().wait_status), kExitOk);
+    EXPECT_EQ(Field(zygote.pid(), "Threads"), "1");
+  }
 }
 
 TEST(Zygote, ChildrenGetTheirDescriptorsByName) {

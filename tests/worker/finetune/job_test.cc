@@ -86,6 +86,15 @@ TEST(PrepareJob, RefusesWhatCannotBeTrained) {
   EXPECT_THAT(error.message, HasSubstr("summarization"));
 }
 
+TEST(PrepareJob, EvaluationDataOfTheSpecMustBeThere) {
+  const SmallJob small("noeval");
+  JobInputs inputs = small.Inputs(SmallJob::Spec());
+  inputs.eval_path.reset();
+  const auto job = PrepareJob(inputs);
+  ASSERT_FALSE(job.has_value());
+  EXPECT_EQ(job.error().where, "data.eval");
+}
+
 TEST(PrepareJob, RowsOfOneLabelTeachNothing) {
   const SmallJob small("onelabel");
   WriteText(small.train_path(), R"({"text": "w1", "label": "a"})"
@@ -118,6 +127,13 @@ TEST(ChooseLabels, AClassifierOfTheSameLabelsKeepsItsOrder) {
   EXPECT_THAT(ChooseLabels(config, {.names = {"a", "c"}}).names, ElementsAre("a", "c"));
   EXPECT_THAT(ChooseLabels(config, {.names = {"LABEL_0", "LABEL_1"}, .integers = true}).names,
               ElementsAre("b", "a"));
+}
+
+TEST(FreshWarning, SpeaksOfWhatIsMoreThanAHead) {
+  EXPECT_EQ(FreshWarning({}), "");
+  EXPECT_EQ(FreshWarning({"classifier.weight", "classifier.bias"}), "");
+  EXPECT_THAT(FreshWarning({"bert.pooler.dense.weight", "classifier.weight"}),
+              HasSubstr("no weights for bert.pooler.dense.weight:"));
 }
 
 TEST(SpecDigest, ChangesWithWhatDecidesTheWeightsAlone) {

@@ -218,6 +218,23 @@ TEST(Trainer, KeepsTheBestWeightsWhenAskedTo) {
   EXPECT_THAT(steps, ElementsAre(12, 10, static_cast<std::int64_t>(best->step)));
 }
 
+TEST(Trainer, ALostBestCheckpointIsAWarningAndTheLastWeightsAreKept) {
+  Trainers trainers("lostbest");
+  trainers.spec.training.load_best_model_at_end = true;
+  trainers.spec.training.learning_rate = 1e-30;  // no evaluation beats the first
+  const Ended first = trainers.Train({.size = 2, .script = {.stop_in_step = 6}});
+  ASSERT_THAT(first.statuses, Each(kReleased)) << first.error;
+  for (const auto& checkpoint : first.All<enginelink::Checkpoint>()) {
+    if (checkpoint.step == 4) fs::remove(checkpoint.path);
+  }
+  const Ended ended = trainers.Train({.size = 2, .attempt = 2, .resume = true});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  const auto warnings = ended.All<enginelink::Warning>();
+  ASSERT_FALSE(warnings.empty());
+  EXPECT_THAT(warnings.back().message, HasSubstr("the best weights, of step 4"));
+  EXPECT_FALSE(ended.metrics.empty());
+}
+
 TEST(Trainer, KeepsNoMoreCheckpointsThanItsLimit) {
   Trainers trainers("limit");
   trainers.spec.training.save_steps = 1;
