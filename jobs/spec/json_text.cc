@@ -101,12 +101,10 @@ class Builder {
   }
   // NOLINTEND(readability-identifier-naming)
 
-  // One problem with what comes next; nothing is taken afterwards.
-  bool Refuse(std::string message) {
-    errors_.push_back({{ErrorCode::kInvalid, std::move(message), Where(Pointer())}, order_});
-    fatal_ = true;
-    return false;
-  }
+  // One problem with the value that comes next; nothing is taken afterwards.
+  bool Refuse(std::string message) { return Stop(std::move(message), Pointer()); }
+  // The same with the key that comes next.
+  bool RefuseKey(std::string message) { return Stop(std::move(message), stack_.back().pointer); }
 
  private:
   static constexpr std::size_t kErrorsKept = 200;
@@ -134,6 +132,12 @@ class Builder {
     }
     if (top.pointer.size() + top.key.size() > kLongest) return top.pointer;
     return top.pointer + PointerStep(top.key);
+  }
+
+  bool Stop(std::string message, const std::string& pointer) {
+    errors_.push_back({{ErrorCode::kInvalid, std::move(message), Where(pointer)}, order_});
+    fatal_ = true;
+    return false;
   }
 
   bool Put(Node node) {
@@ -221,7 +225,7 @@ bool Feed(const nlohmann::json& json, Builder& to) {
       if (!to.start_object(json.size())) return false;
       for (const auto& [name, item] : json.items()) {
         std::string key = name;
-        if (!IsUtf8(key)) return to.Refuse("a key that is not UTF-8");
+        if (!IsUtf8(key)) return to.RefuseKey("a key that is not UTF-8");
         if (!to.key(key) || !Feed(item, to)) return false;
       }
       return to.end_object();

@@ -144,7 +144,7 @@ bool ReadParameter(const Entry& entry, Problems& problems, SweepSpec& out) {
     for (const Field& known : Fields()) paths.push_back(known.path);
     if (!problems.enough()) {
       problems.Invalid(fmt::format("{} is no field to sweep", Quoted(entry.key)), entry.place,
-                       Suggestion(entry.key, paths));
+                       is_section ? std::string() : Suggestion(entry.key, paths));
     }
     return false;
   }

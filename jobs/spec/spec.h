@@ -31,13 +31,13 @@ enum class DataFormat {
 };
 
 struct DataSpec {
-  std::string train;                    // as written: a path, file:///…, or after upload a blob
-  std::optional<std::string> eval;      // likewise
-  std::optional<double> eval_fraction;  // `eval: 0.05`; never together with `eval`
+  std::string train{};                    // as written: a path, file:///…, or after upload a blob
+  std::optional<std::string> eval{};      // likewise
+  std::optional<double> eval_fraction{};  // `eval: 0.05`; never together with `eval`
   DataFormat format = DataFormat::kAuto;
-  std::map<std::string, std::string> columns;  // role -> column name
-  std::optional<std::int64_t> max_length;      // tokens; nullopt = min(model's positions, 512)
-  std::string source_prefix;
+  std::map<std::string, std::string> columns{};  // role -> column name
+  std::optional<std::int64_t> max_length{};      // tokens; nullopt = min(model's positions, 512)
+  std::string source_prefix{};
   bool train_on_inputs = false;
   bool packing = false;
 
@@ -49,9 +49,9 @@ struct LoraSpec {
   double lora_alpha = 8;
   double lora_dropout = 0;
   bool use_rslora = false;
-  bool all_linear = false;                  // `target_modules: all-linear`
-  std::vector<std::string> target_modules;  // empty: the model family's default
-  std::vector<std::string> modules_to_save;
+  bool all_linear = false;                    // `target_modules: all-linear`
+  std::vector<std::string> target_modules{};  // empty: the model family's default
+  std::vector<std::string> modules_to_save{};
 
   bool operator==(const LoraSpec&) const = default;
 };
@@ -60,7 +60,7 @@ struct DpoSpec {
   double beta = 0.1;
   std::string loss_type = "sigmoid";
   double label_smoothing = 0;
-  std::optional<LoraSpec> lora;
+  std::optional<LoraSpec> lora{};
 
   bool operator==(const DpoSpec&) const = default;
 };
@@ -86,13 +86,13 @@ enum class SchedulerType {
 
 struct TrainingSpec {
   double num_train_epochs = 3;
-  std::optional<std::int64_t> max_steps;  // wins over num_train_epochs
-  std::int64_t global_batch_size = 8;     // rows; = shards × micro_batch_size × a whole number
-  std::int64_t micro_batch_size = 8;      // rows
-  std::int64_t shards = 1;                // a power of two >= ranks.max
+  std::optional<std::int64_t> max_steps{};  // wins over num_train_epochs
+  std::int64_t global_batch_size = 8;       // rows; = shards × micro_batch_size × a whole number
+  std::int64_t micro_batch_size = 8;        // rows
+  std::int64_t shards = 1;                  // a power of two >= ranks.max
   double learning_rate = 5e-5;
   SchedulerType lr_scheduler_type = SchedulerType::kLinear;
-  std::map<std::string, std::variant<double, std::string>> lr_scheduler_kwargs;
+  std::map<std::string, std::variant<double, std::string>> lr_scheduler_kwargs{};
   double warmup_ratio = 0;
   std::int64_t warmup_steps = 0;  // > 0 wins over warmup_ratio
   double weight_decay = 0;
@@ -105,12 +105,12 @@ struct TrainingSpec {
   bool gradient_checkpointing = false;
   std::int64_t seed = 42;
   std::optional<std::int64_t>
-      eval_steps;  // nullopt: at the end of each epoch if there is eval data
-  std::optional<std::int64_t> save_steps;  // nullopt: at the end of each epoch
-  std::optional<std::int64_t> save_total_limit;
+      eval_steps{};  // nullopt: at the end of each epoch if there is eval data
+  std::optional<std::int64_t> save_steps{};  // nullopt: at the end of each epoch
+  std::optional<std::int64_t> save_total_limit{};
   std::int64_t logging_steps = 10;
-  std::optional<std::string> metric_for_best_model;
-  std::optional<bool> greater_is_better;  // nullopt: by the metric's nature
+  std::optional<std::string> metric_for_best_model{};
+  std::optional<bool> greater_is_better{};  // nullopt: by the metric's nature
   bool load_best_model_at_end = false;
   std::int64_t early_stopping_patience = 0;  // evaluations; 0 = off
 
@@ -122,7 +122,7 @@ struct ResourcesSpec {
   std::int64_t ranks_max = 1;
   std::int64_t cpus_per_rank = 1;
   std::int64_t gpus_per_rank = 0;
-  std::optional<Bytes> memory_per_rank;  // nullopt: predicted
+  std::optional<Bytes> memory_per_rank{};  // nullopt: predicted
 
   bool operator==(const ResourcesSpec&) const = default;
 };
@@ -131,11 +131,11 @@ struct ScheduleSpec {
   std::string queue = "default";
   std::int64_t priority = 0;  // higher = more urgent
   bool preemptible = true;
-  std::optional<Duration> max_duration;
-  std::vector<std::string> depends_on;
+  std::optional<Duration> max_duration{};
+  std::vector<std::string> depends_on{};
   bool reproducible = true;
-  std::map<std::string, std::string> labels;
-  std::optional<std::string> topology;
+  std::map<std::string, std::string> labels{};
+  std::optional<std::string> topology{};
 
   bool operator==(const ScheduleSpec&) const = default;
 };
@@ -150,8 +150,8 @@ struct RetrySpec {
 };
 
 struct Webhook {
-  std::string url;
-  std::vector<std::string> on;
+  std::string url{};
+  std::vector<std::string> on{};
 
   bool operator==(const Webhook&) const = default;
 };
@@ -159,38 +159,38 @@ struct Webhook {
 // One file of the job's inputs, by content. Filled by the submitting client after it hashed (and
 // uploaded) what the spec names; a spec that was only parsed has none.
 struct InputFile {
-  std::string path;    // relative: "model.safetensors", "sections.train.jsonl"
-  std::string digest;  // "sha256:" + 64 hex digits
+  std::string path{};    // relative: "model.safetensors", "sections.train.jsonl"
+  std::string digest{};  // "sha256:" + 64 hex digits
   std::int64_t size_bytes = 0;
 
   bool operator==(const InputFile&) const = default;
 };
 
 struct Inputs {
-  std::vector<InputFile> model;  // a Hugging Face directory, sorted by path
-  std::optional<InputFile> train;
-  std::optional<InputFile> eval;
+  std::vector<InputFile> model{};  // a Hugging Face directory, sorted by path
+  std::optional<InputFile> train{};
+  std::optional<InputFile> eval{};
 
   bool operator==(const Inputs&) const = default;
 };
 
 struct JobSpec {
-  std::string name;
+  std::string name{};
   Task task = Task::kTextClassification;
-  std::string model;  // as written
-  DataSpec data;
+  std::string model{};  // as written
+  DataSpec data{};
   Method method = FullMethod{};
-  TrainingSpec training;
-  ResourcesSpec resources;
-  ScheduleSpec schedule;
-  RetrySpec retry;
+  TrainingSpec training{};
+  ResourcesSpec resources{};
+  ScheduleSpec schedule{};
+  RetrySpec retry{};
   bool deploy_on_success = false;
-  std::optional<std::string> publish_app;  // "owner/name"
-  std::optional<std::string> resume_from;
+  std::optional<std::string> publish_app{};  // "owner/name"
+  std::optional<std::string> resume_from{};
   bool tensorboard = false;
-  std::vector<Webhook> webhooks;
-  std::map<std::string, std::string> metadata;
-  Inputs inputs;
+  std::vector<Webhook> webhooks{};
+  std::map<std::string, std::string> metadata{};
+  Inputs inputs{};
 
   bool operator==(const JobSpec&) const = default;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "jobs/spec/utf8.h"
+
 namespace tutti::spec {
 namespace {
 
@@ -70,10 +72,12 @@ std::string Quoted(std::string_view text) {
   while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
     --end;
   }
+  const bool is_utf8 = IsUtf8(text.substr(0, end));
   std::string shown = "'";
   for (const char c : text.substr(0, end)) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || (!is_utf8 && byte >= 0x80)) {
+      shown += fmt::format("\\x{:02x}", byte);
     } else {
       shown += c;
     }

@@ -20,7 +20,8 @@ std::string_view Nearest(std::string_view word, std::span<const std::string_view
 // "did you mean X?", else "one of A, B, C" for up to twelve known words, else empty.
 std::string Suggestion(std::string_view word, std::span<const std::string_view> known);
 
-// "'text'" with control characters escaped, cut after 60 bytes on a character's border.
+// "'text'" with control characters (and all of what is no UTF-8) escaped, cut after 60 bytes on a
+// character's border.
 std::string Quoted(std::string_view text);
 
 }  // namespace tutti::spec

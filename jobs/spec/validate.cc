@@ -169,6 +169,7 @@ class Rules {
       return;
     }
     const TrainingSpec& training = d_.job.training;
+    if (!std::has_single_bit(static_cast<std::uint64_t>(training.shards))) return;  // said already
     const std::int64_t global = training.global_batch_size;
     const std::int64_t unit = training.shards * training.micro_batch_size;
     if (global % unit == 0) return;

@@ -36,7 +36,9 @@ std::string TextOf(const yaml_char_t* text, std::size_t length) {
 class YamlReader {
  public:
   YamlReader(std::string_view text, const TextOptions& options, std::vector<LocatedError>& errors)
-      : text_(text), file_name_(options.file_name), errors_(errors) {
+      : text_(text.empty() ? std::string_view("") : text),  // libyaml takes no null pointer
+        file_name_(options.file_name),
+        errors_(errors) {
     ready_ = yaml_parser_initialize(&parser_) == 1;
     if (!ready_) return;
     yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
