@@ -126,6 +126,17 @@ std::string ExactBytes(Bytes bytes) {
   return std::to_string(count) + std::string(kUnits[unit]);
 }
 
+Draft DefaultsFor(const Field& field) {
+  Draft draft;
+  if (field.path.starts_with("method.lora")) draft.job.method = LoraSpec{};
+  if (field.path.starts_with("method.dpo")) {
+    DpoSpec dpo;
+    dpo.lora.emplace();
+    draft.job.method = std::move(dpo);
+  }
+  return draft;
+}
+
 nlohmann::json ValueOf(const Field& field, Draft& draft) {
   return std::visit(
       [&draft](const auto& access) -> Json {

@@ -13,6 +13,9 @@ namespace tutti::spec {
 // REQUIRES: IsPresent(field, draft); the field is no section.
 nlohmann::json ValueOf(const Field& field, Draft& draft);
 
+// A draft of defaults in which this field is present: with a LoraSpec for method.lora.r.
+Draft DefaultsFor(const Field& field);
+
 // "4GiB", "1536MiB", "1000": exact, in the largest binary unit that divides it.
 std::string ExactBytes(Bytes bytes);
 

@@ -137,18 +137,6 @@ bool IsNamed(const Field& field) {
          field.path == "schedule.topology";
 }
 
-// A draft in which every field is present, each with its default.
-Draft DefaultsFor(const Field& field) {
-  Draft draft;
-  if (field.path.starts_with("method.lora")) draft.job.method = LoraSpec{};
-  if (field.path.starts_with("method.dpo")) {
-    DpoSpec dpo;
-    dpo.lora.emplace();
-    draft.job.method = std::move(dpo);
-  }
-  return draft;
-}
-
 bool IsSection(const Field& field) {
   const auto* custom = std::get_if<Custom>(&field.access);
   return custom != nullptr && custom->shape == Shape::kSection;

@@ -1,0 +1,141 @@
+#include "jobs/spec/support.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/jobs/spec/spec_text.h"
+
+namespace tutti::spec {
+namespace {
+
+struct Case {
+  std::string text;
+  std::string problem;
+};
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.text; }
+
+Case Line(std::string_view line, std::string problem) {
+  return {Minimal(std::string(line) + "\n"), std::move(problem)};
+}
+
+class NotYet : public testing::TestWithParam<Case> {};
+
+TEST_P(NotYet, IsSaidWithWhatToDoInstead) {
+  EXPECT_EQ(ProblemsOf(GetParam().text), "unsupported " + GetParam().problem + "\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tasks, NotYet,
+    testing::Values(Case{"name: a\ntask: translation\nmodel: m\ndata: {train: t}\n",
+                         "spec:2:7: task translation is not supported yet (supported: "
+                         "text-classification)"},
+                    Case{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
+                         "spec:2:7: task summarization is not supported yet (supported: "
+                         "text-classification)"},
+                    Case{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t}\n",
+                         "spec:2:7: task text-generation is not supported yet (supported: "
+                         "text-classification)"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, NotYet,
+    testing::Values(
+        Line("method: {lora: {r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: "
+             "all-linear}}",
+             "spec:5:9: method lora is not supported yet (supported: full)"),
+        Line("training: {bf16: true}",
+             "spec:5:18: training.bf16 is not supported yet (supported: false, which is float32)"),
+        Line("training: {gradient_checkpointing: true}",
+             "spec:5:36: training.gradient_checkpointing is not supported yet (supported: false)"),
+        Line("training: {lr_scheduler_type: reduce_lr_on_plateau}",
+             "spec:5:31: training.lr_scheduler_type reduce_lr_on_plateau is not supported yet "
+             "(supported: every other schedule)"),
+        Line("resources: {gpus_per_rank: 1}",
+             "spec:5:28: resources.gpus_per_rank is not supported yet (supported: 0)"),
+        Line("schedule: {depends_on: [j-00000001]}",
+             "spec:5:24: schedule.depends_on is not supported yet (submit it once the other job "
+             "is done: tutti wait JOB)"),
+        Line("schedule: {labels: {disk: ssd}}",
+             "spec:5:20: schedule.labels is not supported yet (leave it out)"),
+        Line("schedule: {topology: rack}",
+             "spec:5:22: schedule.topology is not supported yet (leave it out)"),
+        Line("deploy: {on_success: true}",
+             "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
+        Line("publish: {app: team/finder}",
+             "spec:5:16: publish.app is not supported yet (leave it out)"),
+        Line("resume_from: ft:x", "spec:5:14: resume_from is not supported yet (leave it out)"),
+        Line("tensorboard: true", "spec:5:14: tensorboard is not supported yet (supported: false)"),
+        Line("webhooks: [{url: \"http://x/\", on: [failed, succeeded]}]",
+             "spec:5:11: webhooks is not supported yet (leave it out; tutti events shows state "
+             "changes)"),
+        Line("sweep: {method: grid, parameters: {training.learning_rate: [1.0e-4, 5.0e-4]}, "
+             "metric: accuracy, mode: max, max_trials: 8}",
+             "spec:5:8: sweep is not supported yet (write a spec for each trial)"),
+        Case{"name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
+             "spec:4:27: data.packing is not supported yet (leave it false; rows of like length "
+             "share a batch anyway)"}));
+
+struct BadCase {
+  std::string text;
+  std::string problem;
+};
+
+TEST(NotYet, ABadValueIsReportedAsSuch) {
+  EXPECT_EQ(ProblemsOf(Minimal("method: {lora: {r: 0}}\n")),
+            "unsupported spec:5:9: method lora is not supported yet (supported: full)\n"
+            "invalid spec:5:20: method.lora.r must be at least 1 and at most 65536, not '0'\n");
+  EXPECT_EQ(ProblemsOf(Minimal("resources: {gpus_per_rank: -1}\n")),
+            "invalid spec:5:28: resources.gpus_per_rank must be at least 0 and at most 64, not "
+            "'-1'\n");
+  EXPECT_EQ(ProblemsOf(Minimal("publish: {app: x}\n")),
+            "invalid spec:5:16: publish.app must be OWNER/NAME, not 'x'\n"
+            "unsupported spec:5:16: publish.app is not supported yet (leave it out)\n");
+  EXPECT_EQ(ProblemsOf(Minimal("sweep: {parameters: {training.learning_rate: [-1]}}\n")),
+            "invalid spec:5:47: training.learning_rate must be above 0, not '-1'\n");
+  EXPECT_EQ(ProblemsOf(Minimal("sweep: {parameters: {training: [1], training.learning_rat: [1], "
+                               "training.seed: 3, method.dpo.lora.r: [4, x]}}\n")),
+            "invalid spec:5:22: 'training' is no field to sweep\n"
+            "invalid spec:5:37: 'training.learning_rat' is no field to sweep (did you mean "
+            "training.learning_rate?)\n"
+            "invalid spec:5:80: training.seed must be a list of 1 to 1000 values to try, not a "
+            "whole number '3'\n");
+  EXPECT_EQ(ProblemsOf(Minimal("sweep: {parameters: {method.dpo.lora.r: [4, x]}}\n")),
+            "invalid spec:5:45: method.dpo.lora.r must be a whole number, not text 'x'\n");
+}
+
+TEST(NotYet, FormatsAndDpoOfOtherTasks) {
+  EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
+                       "data: {train: t, format: preference}\nmethod: {dpo: {beta: 0.1}}\n"),
+            "unsupported spec:2:7: task text-generation is not supported yet (supported: "
+            "text-classification)\n"
+            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto, "
+            "text-label)\n"
+            "unsupported spec:5:9: method dpo is not supported yet (supported: full)\n");
+  EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
+                       "data: {train: t, format: preference}\n"),
+            "unsupported spec:2:7: task text-generation is not supported yet (supported: "
+            "text-classification)\n"
+            "invalid spec:4:26: rows of format preference need method dpo (write method: {dpo: "
+            "{}})\n"
+            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto, "
+            "text-label)\n");
+  EXPECT_EQ(ProblemsOf("name: a\ntask: text-classification\nmodel: m\n"
+                       "data: {train: t, format: chat}\n"),
+            "invalid spec:4:26: data.format chat is none of text-classification (one of auto, "
+            "text-label)\n"
+            "unsupported spec:4:26: data.format chat is not supported yet (supported: auto, "
+            "text-label)\n");
+}
+
+TEST(Limits, EachIsAboutAFieldOfTheTable) {
+  std::set<std::string_view> paths;
+  for (const Limit& limit : Limits()) {
+    EXPECT_NE(FindField(limit.path), nullptr) << limit.path;
+    EXPECT_TRUE(paths.insert(limit.path).second) << limit.path;
+    EXPECT_FALSE(limit.instead.empty()) << limit.path;
+    EXPECT_FALSE(limit.is_beyond(Draft{})) << limit.path << " by default";
+  }
+}
+
+}  // namespace
+}  // namespace tutti::spec
