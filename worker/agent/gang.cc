@@ -42,6 +42,14 @@ FailureReason ReasonOf(const Error& error) {
   return FailureReason::kInternal;
 }
 
+void RemoveTemporaries(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    if (entry.path().filename().string().find(".tmp-") == std::string::npos) continue;
+    std::filesystem::remove(entry.path(), ignored);
+  }
+}
+
 wire::GangEnded::Outcome OutcomeOf(attempt::Outcome outcome) {
   switch (outcome) {
     case attempt::Outcome::kSucceeded:
@@ -214,13 +222,19 @@ void Gang::FinishCleaning() {
 
 void Gang::RemoveFolder() {
   cleaning_ = false;
-  Work<tutti::Status>([this](std::stop_token) { return RemoveTree(folder_); },
-                      [this](tutti::Status removed) {
-                        if (!removed) {
-                          Log(kError, "folder_left", {{"error", removed.error().ToString()}});
-                        }
-                        Do(attempt::CleanedUp{});
-                      });
+  const auto checkpoints = services_.settings.jobs_dir / launch_.job() / "checkpoints";
+  Work<tutti::Status>(
+      [this, checkpoints](std::stop_token) -> tutti::Status {
+        // Only rank 0 writes there, and it is gone: what it left half-written is of no use.
+        if (launch_.first_rank() == 0) RemoveTemporaries(checkpoints);
+        return RemoveTree(folder_);
+      },
+      [this](tutti::Status removed) {
+        if (!removed) {
+          Log(kError, "folder_left", {{"error", removed.error().ToString()}});
+        }
+        Do(attempt::CleanedUp{});
+      });
 }
 
 // ---- reports ------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -96,9 +97,10 @@ Status CheckpointWriter::Write(const Request& request) {
                          .metrics = request.metrics}));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   options_.on_committed({.checkpoint = committed, .write_seconds = seconds.count()});
-  if (options_.keep == 0) return {};
-  return checkpoint::Collect(options_.directory, std::max<std::size_t>(options_.keep, 2),
-                             request.cursor.best_step, options_.attempt);
+  // Also of what writers of older attempts left half-written.
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  const std::size_t keep = options_.keep == 0 ? kAll : std::max<std::size_t>(options_.keep, 2);
+  return checkpoint::Collect(options_.directory, keep, request.cursor.best_step, options_.attempt);
 }
 
 }  // namespace tutti::finetune
