@@ -157,7 +157,7 @@ int WorkerList(Context& context) {
     std::string jobs;
     for (const json& gang : ListAt(worker, "/gangs")) {
       jobs += (jobs.empty() ? "" : ", ") + TextAt(gang, "/job") + " ×" +
-              std::to_string(ListAt(gang, "/ranks").size());
+              std::to_string(IntAt(gang, "/ranks").value_or(0));
     }
     const auto memory = [&](const char* field) {
       const auto bytes = IntAt(worker, field);
