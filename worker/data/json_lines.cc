@@ -10,6 +10,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kKeysMax = 256;
+constexpr std::size_t kNumberShown = 40;  // characters, in errors
 
 // Takes the wanted fields of one object, without building the rest.
 class RowEvents : public Json::json_sax_t {
@@ -58,7 +59,9 @@ class RowEvents : public Json::json_sax_t {
   }
   bool number_integer(number_integer_t value) override { return Whole(std::to_string(value)); }
   bool number_unsigned(number_unsigned_t value) override { return Whole(std::to_string(value)); }
-  bool number_float(number_float_t, const string_t& text) override { return Other(text); }
+  bool number_float(number_float_t, const string_t& text) override {
+    return Other(text.size() <= kNumberShown ? text : text.substr(0, kNumberShown) + "…");
+  }
   bool boolean(bool value) override { return Other(value ? "true" : "false"); }
   bool null() override { return Other("null"); }
   bool binary(binary_t&) override { return Other("binary data"); }

@@ -138,6 +138,12 @@ TEST_F(Rows, EachBadRowIsNamedWithItsLine) {
   EXPECT_THAT(Problem("a.csv", std::string("text,label\nx\0,y\n", 16)), HasSubstr("a NUL byte"));
 }
 
+TEST_F(Rows, LongNumbersAreCutInErrors) {
+  Read("a.jsonl", "{\"text\": \"a\", \"label\": 1." + std::string(500'000, '1') + "}\n");
+  EXPECT_THAT(error_.message, HasSubstr("1…, neither text nor a whole number"));
+  EXPECT_LT(error_.message.size(), 200U);
+}
+
 TEST_F(Rows, TwentyBadRowsAreListedAndAllCounted) {
   std::string text = "text,label\n";
   for (int i = 0; i < 23; ++i) text += "a\nx,y\n";
