@@ -357,7 +357,7 @@ void Agent::OnMessage(const wire::ToWorker& message) {
 }
 
 void Agent::OnRegistered(const wire::Registered& registered) {
-  remote_.SetTarget(registered.http_url(), registered.http_token());
+  remote_.SetTarget(registered.http_url(), registered.http_token(), registered.http_pin());
   const Instant now = MonotonicNow();
   reports_->SendAll(now);
   gangs_->OnRegistered();

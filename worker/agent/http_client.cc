@@ -10,6 +10,9 @@
 #include <exception>
 #include <limits>
 
+#include "common/tls/stream.h"
+#include "common/tls/trust.h"
+
 namespace tutti::agent {
 namespace {
 
@@ -27,7 +30,7 @@ constexpr std::size_t kBlockBytes = 256 << 10;
 class Call {
  public:
   Call(const HttpUrl& url, std::stop_token stop, const HttpLimits& limits)
-      : url_(url), stop_(std::move(stop)), limits_(limits), stream_(context_) {}
+      : url_(url), stop_(std::move(stop)), limits_(limits), stream_(beast::tcp_stream(context_)) {}
 
   Status Connect() {
     tcp::resolver resolver(context_);
@@ -39,9 +42,11 @@ class Call {
                                done(error);
                              });
     }));
-    return Await("cannot connect", limits_.connect, [&](auto done) {
-      stream_.async_connect(addresses, [done](error_code error, const auto&) { done(error); });
-    });
+    TUTTI_RETURN_IF_ERROR(Await("cannot connect", limits_.connect, [&](auto done) {
+      stream_.tcp().async_connect(addresses,
+                                  [done](error_code error, const auto&) { done(error); });
+    }));
+    return url_.tls ? StartTls() : Status{};
   }
 
   template <typename Body>
@@ -88,6 +93,17 @@ class Call {
   }
 
  private:
+  Status StartTls() {
+    TUTTI_ASSIGN_OR_RETURN(const tls::Context context, tls::ClientContext({.pin = url_.pin}));
+    SSL& ssl = stream_.UseTls(context);
+    TUTTI_RETURN_IF_ERROR(tls::ExpectHost(ssl, url_.host));
+    Status status = Await("", limits_.connect, [&](auto done) {
+      stream_.async_handshake_as_client([done](error_code error) { done(error); });
+    });
+    if (status || status.error().code == ErrorCode::kTimeout) return status;
+    return Fail(tls::HandshakeError(ssl, status.error().message, status.error().where));
+  }
+
   // Starts an operation and runs it to its end.
   template <typename Start>
   Status Await(std::string_view what, Duration limit, Start start) {
@@ -101,22 +117,26 @@ class Call {
       if (result || !gave_up.empty()) continue;
       if (stop_.stop_requested()) gave_up = "it was stopped";
       if (MonotonicNow() >= end) gave_up = "no answer in time";
-      if (!gave_up.empty()) stream_.close();  // the operation ends with an error
+      if (!gave_up.empty()) stream_.tcp().close();  // the operation ends with an error
       if (context_.stopped()) context_.restart();
     }
     const std::string where = url_.host + ":" + url_.port;
     if (!gave_up.empty()) {
-      return Fail(ErrorCode::kTimeout, std::string(what) + ": " + std::string(gave_up), where);
+      return Fail(
+          ErrorCode::kTimeout,
+          std::string(what.empty() ? "no TLS connection" : what) + ": " + std::string(gave_up),
+          where);
     }
     if (!*result) return {};
-    return Fail(ErrorCode::kUnavailable, std::string(what) + ": " + result->message(), where);
+    const std::string prefix = what.empty() ? "" : std::string(what) + ": ";
+    return Fail(ErrorCode::kUnavailable, prefix + result->message(), where);
   }
 
   const HttpUrl& url_;
   std::stop_token stop_;
   const HttpLimits& limits_;
   net::io_context context_{1};
-  beast::tcp_stream stream_;
+  tls::Stream stream_;
   beast::flat_buffer buffer_;
 };
 
@@ -160,21 +180,18 @@ Result<HttpAnswer> CallUnguarded(const HttpUrl& url, const HttpRequest& request,
 }  // namespace
 
 Result<HttpUrl> HttpUrl::Parse(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
-  if (text.starts_with("https://")) {
-    return Fail(ErrorCode::kUnsupported, "HTTPS between coordinator and workers is not built yet",
-                std::string(text));
-  }
-  if (!text.starts_with(kScheme)) {
+  HttpUrl url;
+  url.tls = text.starts_with("https://");
+  const std::string_view scheme = url.tls ? "https://" : "http://";
+  if (!text.starts_with(scheme)) {
     return Fail(ErrorCode::kInvalid, "not an HTTP address", std::string(text));
   }
-  text.remove_prefix(kScheme.size());
+  text.remove_prefix(scheme.size());
   text = text.substr(0, text.find('/'));
   const std::size_t colon = text.rfind(':');
-  HttpUrl url;
   const bool has_port = colon != std::string_view::npos && text.find(']', colon) == text.npos;
   url.host = text.substr(0, has_port ? colon : text.size());
-  url.port = has_port ? std::string(text.substr(colon + 1)) : "80";
+  url.port = has_port ? std::string(text.substr(colon + 1)) : url.tls ? "443" : "80";
   if (url.host.size() > 2 && url.host.front() == '[' && url.host.back() == ']') {
     url.host = url.host.substr(1, url.host.size() - 2);
   }

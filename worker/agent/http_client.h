@@ -1,5 +1,5 @@
-// One HTTP request and its answer, for blobs: bodies go from and to files, and nothing waits
-// without a deadline. Blocking: for threads off the loop. Free functions, any thread.
+// One HTTP or HTTPS request and its answer, for blobs: bodies go from and to files, and nothing
+// waits without a deadline. Blocking: for threads off the loop. Free functions, any thread.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,11 @@ namespace tutti::agent {
 struct HttpUrl {
   std::string host;
   std::string port;
+  bool tls = false;
+  std::string pin =
+      {};  // of the server's certificate; "": one that the system's authorities signed
 
-  // "http://127.0.0.1:7717". kUnsupported for https.
+  // "http://127.0.0.1:7717", "https://tutti.example:7717".
   static Result<HttpUrl> Parse(std::string_view text);
   bool IsLoopback() const;
 };
@@ -51,6 +54,7 @@ struct HttpLimits {
 
 // The body of an answer with `request.sink_status` goes to `sink` when there is one, any other into
 // HttpAnswer::body.
+// kAuth: the server's certificate is not the one that is expected.
 // kUnavailable: no connection, or it broke; kTimeout: silence, or `stop` was asked for.
 Result<HttpAnswer> HttpCall(const HttpUrl& url, const HttpRequest& request, const HttpSink& sink,
                             std::stop_token stop, const HttpLimits& limits = {});

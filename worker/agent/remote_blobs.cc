@@ -77,21 +77,25 @@ std::string TargetOf(const Digest& digest) { return "/api/v1/blobs/" + digest.To
 
 }  // namespace
 
-void RemoteBlobs::SetTarget(std::string http_url, std::string token) {
+void RemoteBlobs::SetTarget(std::string http_url, std::string token, std::string pin) {
   const std::lock_guard lock(mutex_);
   http_url_ = std::move(http_url);
   token_ = std::move(token);
+  pin_ = std::move(pin);
 }
 
 Result<RemoteBlobs::Target> RemoteBlobs::CurrentTarget() const {
   std::string text;
+  std::string pin;
   Target target;
   {
     const std::lock_guard lock(mutex_);
     text = http_url_;
     target.token = token_;
+    pin = pin_;
   }
   TUTTI_ASSIGN_OR_RETURN(target.url, HttpUrl::Parse(text));
+  target.url.pin = std::move(pin);
   return target;
 }
 

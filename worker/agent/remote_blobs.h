@@ -17,8 +17,9 @@ namespace tutti::agent {
 
 class RemoteBlobs {
  public:
-  // Where the coordinator serves now: each registration says it anew.
-  void SetTarget(std::string http_url, std::string token);
+  // Where the coordinator serves now: each registration says it anew. `pin`: of its certificate,
+  // when the address is https.
+  void SetTarget(std::string http_url, std::string token, std::string pin = {});
 
   // Writes the blob to `path`, which must not exist, and verifies it. kNotFound when the
   // coordinator has none; kInvalid when the bytes are not what `digest` says; kDiskFull.
@@ -45,6 +46,7 @@ class RemoteBlobs {
   mutable std::mutex mutex_;
   std::string http_url_;  // guarded by mutex_
   std::string token_;     // guarded by mutex_
+  std::string pin_;       // guarded by mutex_
 };
 
 }  // namespace tutti::agent

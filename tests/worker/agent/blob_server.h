@@ -20,6 +20,7 @@ class BlobServer {
   ~BlobServer();
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  int port() const { return port_; }
   static constexpr const char* kToken = "secret";
 
   // Returns its digest, "sha256:…".

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/common/tls/tls_front.h"
 #include "tests/worker/agent/blob_server.h"
 #include "worker/agent/blob_cache.h"
 #include "worker/agent/gang_export.h"
@@ -60,6 +61,41 @@ TEST_F(Blobs, AreFetchedOnceAndReadOnly) {
   struct stat info {};
   ASSERT_EQ(stat((folder_ / "a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0444u);
+}
+
+TEST_F(Blobs, TravelOverTlsBothWaysFromTheCoordinatorThatIsPinned) {
+  const auto identity = tls::LoadOrMakeIdentity(folder_ / "tls", std::vector<std::string>{"a.b"});
+  ASSERT_TRUE(identity) << identity.error().ToString();
+  const tls::TlsFront front(*identity, server_.port());
+  remote_.SetTarget(front.url(), BlobServer::kToken, identity->pin);
+  const std::string content(1 << 20, 'x');
+  ASSERT_TRUE(Place(OpenCache(), server_.Add(content), content.size(), "a"));
+  EXPECT_EQ(Written("a"), content);
+
+  server_.RefuseLinks(true);  // the bytes have to travel
+  const std::string made(1 << 20, 'y');
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "made", made));
+  const Digest digest = Sha256Of(made);
+  const Status stored = remote_.Store(folder_ / "made", digest, stop_.get_token());
+  ASSERT_TRUE(stored) << stored.error().ToString();
+  EXPECT_TRUE(server_.Has(digest.ToString()));
+}
+
+TEST_F(Blobs, OfAnotherCoordinatorThanThePinnedAreNotAskedFor) {
+  const std::vector<std::string> names = {"127.0.0.1"};
+  const auto identity = tls::LoadOrMakeIdentity(folder_ / "tls", names);
+  const auto other = tls::LoadOrMakeIdentity(folder_ / "other", names);
+  ASSERT_TRUE(identity && other);
+  const tls::TlsFront front(*identity, server_.port());
+  const std::string digest = server_.Add("some content");
+  for (const std::string& pin : {other->pin, std::string()}) {
+    remote_.SetTarget(front.url(), BlobServer::kToken, pin);
+    const Status placed = Place(OpenCache(), digest, 12, "a");
+    ASSERT_FALSE(placed);
+    EXPECT_EQ(placed.error().code, ErrorCode::kAuth) << placed.error().ToString();
+    EXPECT_THAT(placed.error().message, testing::HasSubstr(identity->pin));
+  }
+  EXPECT_TRUE(server_.requests().empty());
 }
 
 TEST_F(Blobs, AnEmptyBlobIsABlob) {
