@@ -1,10 +1,9 @@
-// The cluster itself: up, down, its queues and workers, its programs.
+// The cluster itself: up, down, its queues, its programs.
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "common/base/units.h"
 #include "common/file/file.h"
 #include "common/version/version.h"
 #include "jobs/cli/commands.h"
@@ -138,53 +137,6 @@ int QueueList(Context& context) {
         {{"QUEUE", false, 12}, {"QUEUED", true}, {"RUNNING", true}, {"SLOTS USED", true}}, rows,
         console.out_width(), console.out_color()));
   }
-  return kOk;
-}
-
-int WorkerList(Context& context) {
-  const auto workers = context.client.Get("/api/v1/workers");
-  if (!workers) return context.console.Complain(workers.error());
-  Console& console = context.console;
-  if (console.json()) {
-    console.OutJson(*workers);
-    return kOk;
-  }
-  std::vector<Row> rows;
-  for (const json& worker : ListAt(*workers, "/data")) {
-    if (console.quiet()) console.Out(TextAt(worker, "/name"));
-    const std::string state = TextAt(worker, "/state");
-    const bool draining = At(worker, "/draining") == json(true);
-    std::string jobs;
-    for (const json& gang : ListAt(worker, "/gangs")) {
-      jobs += (jobs.empty() ? "" : ", ") + TextAt(gang, "/job") + " ×" +
-              std::to_string(IntAt(gang, "/ranks").value_or(0));
-    }
-    const auto memory = [&](const char* field) {
-      const auto bytes = IntAt(worker, field);
-      return bytes ? FormatBytes(Bytes{*bytes}) : std::string("?");
-    };
-    rows.push_back(
-        {OneLine(TextAt(worker, "/name")),
-         Cell(draining ? state + ", draining" : state, state == "up" ? Paint::kGreen : Paint::kRed),
-         TextAt(worker, "/slots_used") + "/" + TextAt(worker, "/slots"),
-         memory("/memory_bytes_used") + " of " + memory("/memory_bytes"),
-         memory("/disk_free_bytes"), OneLine(TextAt(worker, "/cpu_model")),
-         Age(TextAt(worker, "/last_seen_at"), WallNow()), jobs});
-  }
-  if (console.quiet()) return kOk;
-  if (rows.empty()) {
-    console.Note("no workers; start some with: tutti up");
-    return kOk;
-  }
-  console.OutRaw(RenderTable({{"WORKER", false, 12},
-                              {"STATE"},
-                              {"SLOTS"},
-                              {"MEMORY", false, 0, 4},
-                              {"DISK FREE", false, 0, 3},
-                              {"CPU", false, 12, 1},
-                              {"SEEN", true, 0, 2},
-                              {"JOBS", false, 10, 5}},
-                             rows, console.out_width(), console.out_color()));
   return kOk;
 }
 

@@ -103,6 +103,15 @@ int UpCluster(Context& context, const UpCommand& options);
 int DownCluster(Context& context);
 int QueueList(Context& context);
 int WorkerList(Context& context);
+
+struct DrainOptions {
+  std::vector<std::string> workers{};
+  bool wait = false;
+  std::string timeout{};  // "60s"; "" = none
+};
+int WorkerDrain(Context& context, const DrainOptions& options);
+int WorkerUndrain(Context& context, const std::vector<std::string>& workers);
+
 int Doctor(Context& context);
 
 // Replaces this process by a sibling program. Returns only when that failed.

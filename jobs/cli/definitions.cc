@@ -179,6 +179,34 @@ void DefineModels(Definitions& d) {
   d.On(take, [exported](Context& c) { return ModelExport(c, exported->first, exported->second); });
 }
 
+namespace {
+
+// Without one of these words, ParseCommandLine runs the sibling program.
+void DefineWorkers(Definitions& d) {
+  auto* worker = d.Add(&d.app, "worker",
+                       "Workers: list drain undrain; with other words: run tutti-worker", kCluster);
+  worker->require_subcommand(1);
+  d.On(d.Add(worker, "list", "List workers"), WorkerList);
+
+  auto* drain =
+      d.Add(worker, "drain",
+            "Empty workers: their jobs checkpoint and go on elsewhere, nothing new comes");
+  auto drained = std::make_shared<DrainOptions>();
+  drain->add_option("NAME", drained->workers, "Their names")->required()->type_name("...");
+  auto* wait = drain->add_flag("--wait", drained->wait, "Until nothing runs there any more");
+  drain->add_option("--timeout", drained->timeout, "With --wait: exit 8 after that long")
+      ->type_name("TIME")
+      ->needs(wait);
+  d.On(drain, [drained](Context& c) { return WorkerDrain(c, *drained); });
+
+  auto* undrain = d.Add(worker, "undrain", "Let drained workers take jobs again");
+  auto names = std::make_shared<std::vector<std::string>>();
+  undrain->add_option("NAME", *names, "Their names")->required()->type_name("...");
+  d.On(undrain, [names](Context& c) { return WorkerUndrain(c, *names); });
+}
+
+}  // namespace
+
 void DefineCluster(Definitions& d) {
   auto* up = d.Add(&d.app, "up", "Start a cluster on this machine", kCluster);
   auto started = std::make_shared<UpCommand>();
@@ -200,11 +228,7 @@ void DefineCluster(Definitions& d) {
   queue->require_subcommand(1);
   d.On(d.Add(queue, "list", "List queues"), QueueList);
 
-  // Without one of these words, ParseCommandLine runs the sibling program.
-  auto* worker =
-      d.Add(&d.app, "worker", "Workers: list; with other words: run tutti-worker", kCluster);
-  worker->require_subcommand(1);
-  d.On(d.Add(worker, "list", "List workers"), WorkerList);
+  DefineWorkers(d);
   d.Add(&d.app, "coordinator", "Run tutti-coordinator with the words that follow", kCluster);
 
   d.On(d.Add(&d.app, "doctor", "Check this machine; exit 1 if something is wrong", kCluster),

@@ -52,7 +52,9 @@ client::Answer<json> AllJobs(Context& context, const PsOptions& options) {
 // What a person can do about a waiting job.
 std::string AdviceFor(const std::string& reason, const std::string& id) {
   if (reason == "held") return "release it: tutti resume " + id;
-  if (reason == "pool_down") return "no worker is up: tutti worker list, tutti doctor";
+  if (reason == "pool_down") {
+    return "tutti worker list; one that drains: tutti worker undrain NAME; else: tutti doctor";
+  }
   if (reason == "resources" || reason == "fragmentation") {
     return "what runs now: tutti ps; fewer ranks: resources.ranks in the spec";
   }

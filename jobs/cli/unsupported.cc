@@ -20,8 +20,6 @@ constexpr std::array kCommands = {
     Unsupported{"queue set", "weights, limits and policy of a queue", ""},
     Unsupported{"worker token", "a join string for a worker elsewhere",
                 "workers run on this machine only: tutti up --workers N"},
-    Unsupported{"worker drain", "empty a worker", "`tutti down` drains all of them"},
-    Unsupported{"worker undrain", "let a worker take jobs again", ""},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
     Unsupported{"model merge", "merge an adapter into its base model", ""},

@@ -1,77 +1,15 @@
-// The cluster: health, metrics, workers, queues, draining.
+// The cluster: health, metrics, queues, draining all of it.
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/version/version.h"
 #include "scheduler/coordinator/answers.h"
-#include "scheduler/coordinator/json_null.h"
 
 namespace tutti::coordinator {
 namespace {
 
 using nlohmann::json;
-
-struct WorkerRow {
-  core::Node node;
-  std::optional<core::NodeSeen> seen;
-  std::map<std::string, std::string> labels;
-  std::map<JobId, std::uint32_t> ranks;  // of gangs in the ledger, on this node
-  bool draining = false;
-};
-
-Result<std::vector<WorkerRow>> ReadWorkers(Api& api, const View& view) {
-  const core::State& state = *view.state;
-  std::vector<WorkerRow> rows;
-  for (const auto& [id, node] : state.ledger.nodes) {
-    WorkerRow row{.node = node, .seen = {}, .labels = {}, .ranks = {}};
-    row.draining = state.liveness.draining;
-    if (const auto seen = state.liveness.nodes.find(id); seen != state.liveness.nodes.end()) {
-      row.seen = seen->second;
-    }
-    if (const Session* session = api.workers.Of(id)) row.labels = session->labels;
-    for (const JobId job : node.gangs) {
-      for (const core::GangMember& member : core::ActiveGang(state.ledger.jobs.at(job))->members) {
-        if (member.node == id) row.ranks[job] += member.ranks;
-      }
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-json WorkerJson(const WorkerRow& row) {
-  json gangs = json::array();
-  if (row.seen) {
-    for (const core::GangSeen& gang : row.seen->gangs) {
-      const auto known = row.ranks.find(gang.job);
-      gangs.push_back({{"job", gang.job.ToString()},
-                       {"attempt", Number(gang.attempt)},
-                       {"ranks", known == row.ranks.end() ? gang.rank_pids.size() : known->second},
-                       {"stopping", gang.stopping},
-                       {"rank_pids", gang.rank_pids}});
-    }
-  }
-  const bool seen = row.seen.has_value();
-  return {{"id", row.node.id.ToString()},
-          {"name", row.node.name},
-          {"state", core::ToString(row.node.state)},
-          {"version", row.node.version},
-          {"slots", row.node.slots},
-          {"slots_used", row.node.slots_used},
-          {"cores", row.node.cores},
-          {"memory_bytes", CountOrNull(row.node.memory_bytes)},
-          {"memory_bytes_used", seen ? CountOrNull(row.seen->memory_used_bytes) : json()},
-          {"disk_free_bytes", seen ? CountOrNull(row.seen->disk_free_bytes) : json()},
-          {"cpu_model", TextOrNull(row.node.cpu_model)},
-          {"numerics_fingerprint", TextOrNull(row.node.numerics_fingerprint)},
-          {"pid", seen ? CountOrNull(row.seen->pid) : json()},
-          {"zygote_pid", seen ? CountOrNull(row.seen->zygote_pid) : json()},
-          {"last_seen_at", seen ? json(row.seen->last_seen_at.ToRfc3339()) : json()},
-          {"draining", row.draining},
-          {"labels", row.labels},
-          {"gangs", std::move(gangs)}};
-}
 
 struct ClusterRow {
   std::uint64_t generation = 0;
@@ -193,8 +131,6 @@ constexpr const char* kQueuesSchema = R"({"type": "object", "required": ["data"]
   "required": ["name", "queued", "running", "slots_used"], "properties": {
   "name": {"type": "string"}, "queued": {"type": "integer"}, "running": {"type": "integer"},
   "slots_used": {"type": "integer"}}}}}})";
-constexpr const char* kWorkersSchema = R"({"type": "object", "required": ["data"],
-  "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Worker"}}}})";
 
 }  // namespace
 
@@ -220,18 +156,6 @@ void RegisterClusterRoutes(http::Router& router, Api& api) {
                 AnswerRead(api, responder, ReadCluster, [&api](const ClusterRow& row) {
                   return http::Json(200, ClusterJson(row, api.data_dir));
                 });
-              }});
-  router.Add({.path = "/api/v1/workers",
-              .summary = "Workers, also those that were lost or left",
-              .response_schema = kWorkersSchema,
-              .handler = [&api](const http::Request&, const http::Responder& responder) {
-                AnswerRead(
-                    api, responder, [&api](const View& view) { return ReadWorkers(api, view); },
-                    [](const std::vector<WorkerRow>& rows) {
-                      json data = json::array();
-                      for (const WorkerRow& row : rows) data.push_back(WorkerJson(row));
-                      return http::Json(200, {{"data", std::move(data)}});
-                    });
               }});
   router.Add({.path = "/api/v1/queues",
               .summary = "Queues and what they hold",

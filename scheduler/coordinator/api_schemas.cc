@@ -158,6 +158,7 @@ void AddSchemas(http::Router& router) {
 void RegisterRoutes(http::Router& router, Api& api) {
   AddSchemas(router);
   RegisterClusterRoutes(router, api);
+  RegisterWorkerRoutes(router, api);
   RegisterJobRoutes(router, api);
   RegisterActionRoutes(router, api);
   RegisterReadRoutes(router, api);

@@ -101,6 +101,7 @@ struct Teller {
   void operator()(const core::NodeRegistered&) {}
   void operator()(const core::NodeLost&) {}
   void operator()(const core::NodeLeft&) {}
+  void operator()(const core::NodeDrained&) {}
   void operator()(const core::CoordinatorStarted&) {}
 };
 

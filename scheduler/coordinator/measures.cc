@@ -95,6 +95,7 @@ struct Measures::Counter {
   void operator()(const core::NodeRegistered& f) const { metrics.nodes.Up(f.name, true); }
   void operator()(const core::NodeLost& f) const { Down(f.node); }
   void operator()(const core::NodeLeft& f) const { Down(f.node); }
+  void operator()(const core::NodeDrained&) const {}
   void operator()(const core::CoordinatorStarted&) const {}
 
   void Down(NodeId id) const {

@@ -31,7 +31,12 @@ Workers::Workers(Parts parts)
     : parts_(parts),
       tools_({.connected =
                   [this] {
+                    // Those that drain are asked when there are no others.
                     std::vector<NodeId> nodes;
+                    for (const auto& [node, session] : by_node_) {
+                      if (!sessions_.at(session).draining) nodes.push_back(node);
+                    }
+                    if (!nodes.empty()) return nodes;
                     for (const auto& [node, session] : by_node_) nodes.push_back(node);
                     return nodes;
                   },
@@ -78,10 +83,12 @@ void Workers::End(std::uint64_t session) {
 void Workers::Tick(Round& round) {
   const core::Ledger& ledger = round.state().ledger;
   std::vector<std::uint64_t> gone;
-  for (const auto& [id, session] : sessions_) {
+  for (auto& [id, session] : sessions_) {
     const core::Node* node = core::FindNode(ledger, session.node);
     if (node == nullptr || node->state != core::NodeState::kUp || node->session != id) {
       gone.push_back(id);
+    } else {
+      session.draining = node->draining;
     }
   }
   for (const std::uint64_t id : gone) End(id);

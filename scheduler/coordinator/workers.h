@@ -26,6 +26,7 @@ struct Session {
   NodeId node;
   Peer peer;
   std::map<std::string, std::string> labels;
+  bool draining = false;
 };
 
 // How workers reach the coordinator, and what they are told about it.

@@ -202,6 +202,7 @@ struct Applier {
   }
   void operator()(const NodeLost& f) { ledger.nodes.at(f.node).state = NodeState::kLost; }
   void operator()(const NodeLeft& f) { ledger.nodes.at(f.node).state = NodeState::kLeft; }
+  void operator()(const NodeDrained& f) { ledger.nodes.at(f.node).draining = f.draining; }
   void operator()(const CoordinatorStarted& f) { ledger.generation = f.generation; }
 };
 

@@ -38,6 +38,8 @@ struct Ending {
 void EndAttempt(Decision& decision, const Job& job, const Ending& ending);
 // StopGang to every member of the active gang.
 void SendStop(Decision& decision, const Job& job, StopMode mode, std::string why);
+// StopRequested for the active gang, and the stop itself.
+void RequestStop(Decision& decision, const Job& job, StopWhy why);
 // The track of the job's active gang, or nullptr.
 const GangTrack* TrackOf(const Liveness& liveness, const Job& job);
 bool IsMember(const Gang& gang, NodeId node);
@@ -53,6 +55,7 @@ Status Decide(Decision& decision, const CheckpointNow& input);
 Status Decide(Decision& decision, const ReleaseHold& input);
 Status Decide(Decision& decision, const SetPriority& input);
 Status Decide(Decision& decision, const DrainAll& input);
+Status Decide(Decision& decision, const DrainNode& input);
 Status Decide(Decision& decision, const RegisterNode& input);
 Status Decide(Decision& decision, const Heartbeat& input);
 Status Decide(Decision& decision, const Goodbye& input);

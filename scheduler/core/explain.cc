@@ -10,9 +10,22 @@ namespace {
 
 using internal::Concat;
 
-bool AnyNodeUp(const Ledger& ledger) {
+bool AnyNodeOpen(const Ledger& ledger) {
   return std::any_of(ledger.nodes.begin(), ledger.nodes.end(),
-                     [](const auto& entry) { return entry.second.state == NodeState::kUp; });
+                     [](const auto& entry) { return IsOpen(entry.second); });
+}
+
+// Which of the gang's workers an administrator empties; "" when the whole cluster stops.
+std::string DrainText(const Ledger& ledger, const Gang& gang) {
+  std::string names;
+  for (const GangMember& member : gang.members) {
+    const Node* node = FindNode(ledger, member.node);
+    if (node == nullptr || !node->draining) continue;
+    names += (names.empty() ? "" : ", ") + node->name;
+  }
+  if (names.empty()) return "";
+  return Concat(names, names.find(',') == std::string::npos ? " is" : " are",
+                " draining: it goes on elsewhere, from a checkpoint");
 }
 
 Pending ExplainOne(const State& state, const Job& job, Plan& plan, const Job*& blocker) {
@@ -50,9 +63,9 @@ spec::JobState StateWhileStopping(StopWhy why) {
 struct StateNamer {
   const Ledger& ledger;
 
-  // Nothing validates it while no worker is there: it waits like any queued job.
+  // Nothing validates it while no worker takes it: it waits like any queued job.
   spec::JobState operator()(const Validating&) const {
-    return AnyNodeUp(ledger) ? spec::JobState::kValidating : spec::JobState::kQueued;
+    return AnyNodeOpen(ledger) ? spec::JobState::kValidating : spec::JobState::kQueued;
   }
   spec::JobState operator()(const Queued& p) const {
     return p.recovering ? spec::JobState::kRecovering : spec::JobState::kQueued;
@@ -94,10 +107,11 @@ Shown Show(const State& state, const Job& job, const Pending* pending) {
     if (!failed->where.empty()) shown.message = failed->where + ": " + shown.message;
   } else if (const auto* stopping = std::get_if<Stopping>(&job.phase)) {
     shown.reason = ToString(stopping->why);
+    if (stopping->why == StopWhy::kDrain) shown.message = DrainText(state.ledger, stopping->gang);
   } else if (std::holds_alternative<Validating>(job.phase)) {
     if (shown.state == spec::JobState::kQueued) {
       shown.reason = spec::ToString(spec::PendingReason::kPoolDown);
-      shown.message = "no worker is connected";
+      shown.message = NoNodeText(state.ledger);
     }
   } else if (std::holds_alternative<Queued>(job.phase)) {
     if (job.held) {

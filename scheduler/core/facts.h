@@ -222,6 +222,15 @@ struct NodeLeft {
   bool operator==(const NodeLeft&) const = default;
 };
 
+// While draining nothing is placed on the node, also after its worker restarted. Its gangs'
+// StopRequested follow.
+struct NodeDrained {
+  NodeId node;
+  bool draining = false;  // false: it takes gangs again
+  WallTime at;
+  bool operator==(const NodeDrained&) const = default;
+};
+
 // ---- the coordinator -------------------------------------------------------------------------
 
 struct CoordinatorStarted {
@@ -234,6 +243,6 @@ using Fact =
     std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
                  CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
                  JobCancelled, JobPaused, JobResumed, JobResized, HoldReleased, JobPriorityChanged,
-                 JobArchived, NodeRegistered, NodeLost, NodeLeft, CoordinatorStarted>;
+                 JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained, CoordinatorStarted>;
 
 }  // namespace tutti::core

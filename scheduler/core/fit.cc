@@ -82,7 +82,8 @@ bool Better(const Arrangement& a, const Arrangement& b) {
 }
 
 struct Census {
-  std::uint32_t nodes_up = 0;
+  std::uint32_t nodes_open = 0;
+  std::string draining;           // names of the others that are up
   std::uint32_t nodes_equal = 0;  // with the numerics the job needs
   std::uint64_t slots_total = 0;  // of those
   std::uint64_t slots_free = 0;
@@ -94,7 +95,11 @@ Census Count(const Job& job, std::uint32_t min, const Plan& plan) {
   RoomsByNumerics empty;
   for (const auto& [id, node] : plan.ledger().nodes) {
     if (node.state != NodeState::kUp) continue;
-    ++census.nodes_up;
+    if (node.draining) {
+      census.draining += (census.draining.empty() ? "" : ", ") + node.name;
+      continue;
+    }
+    ++census.nodes_open;
     if (job.request.reproducible && !SameNumerics(job, node)) continue;
     ++census.nodes_equal;
     census.slots_total += node.slots;
@@ -114,8 +119,8 @@ Census Count(const Job& job, std::uint32_t min, const Plan& plan) {
 NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
   const Census census = Count(job, min, plan);
   const std::uint64_t wanted = std::uint64_t{min} * job.request.cpus_per_rank;
-  if (census.nodes_up == 0) {
-    return {spec::PendingReason::kPoolDown, "no worker is connected", false};
+  if (census.nodes_open == 0) {
+    return {spec::PendingReason::kPoolDown, NoNodeText(plan.ledger()), false};
   }
   if (census.nodes_equal == 0) {
     return {spec::PendingReason::kNumerics,
@@ -123,8 +128,9 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
             "(schedule.reproducible)",
             false};
   }
-  const std::string numbers = Concat(Needs(job, min), "; ", census.slots_free, " of ",
-                                     census.slots_total, " slots are free");
+  std::string numbers = Concat(Needs(job, min), "; ", census.slots_free, " of ", census.slots_total,
+                               " slots are free");
+  if (!census.draining.empty()) numbers += Concat(" (", census.draining, " draining)");
   if (!census.held_when_empty) {
     const bool spread = census.slots_total >= wanted;
     return {
@@ -141,6 +147,16 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
 
 }  // namespace
 
+std::string NoNodeText(const Ledger& ledger) {
+  std::string draining;
+  for (const auto& [id, node] : ledger.nodes) {
+    if (IsOpen(node)) return "";
+    if (node.state == NodeState::kUp) draining += (draining.empty() ? "" : ", ") + node.name;
+  }
+  if (draining.empty()) return "no worker is connected";
+  return "every connected worker is draining: " + draining;
+}
+
 GangSizes SizesOf(const Job& job) {
   if (job.ranks_override != 0) return {job.ranks_override, job.ranks_override};
   return {job.request.ranks_min, job.request.ranks_max};
@@ -155,7 +171,7 @@ std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
   const GangSizes sizes = SizesOf(job);
   RoomsByNumerics rooms;
   for (const auto& [id, node] : plan.ledger().nodes) {
-    if (node.state != NodeState::kUp) continue;
+    if (!IsOpen(node)) continue;
     if (job.request.reproducible && !SameNumerics(job, node)) continue;
     const std::uint32_t free = plan.FreeSlots(node);
     const std::uint32_t ranks = RanksIn(free, plan.FreeMemory(node), job.request.cpus_per_rank,

@@ -52,6 +52,13 @@ struct SetPriority {
 // Every gang checkpoints and goes back to the queue. Observe(DrainBegun) comes first.
 struct DrainAll {};
 
+// The node's gangs checkpoint and are placed elsewhere, and nothing is placed on it any more; or it
+// takes gangs again.
+struct DrainNode {
+  NodeId node;
+  bool drain = true;
+};
+
 // ---- from workers ----------------------------------------------------------------------------
 
 // Observe(WorkerSeen) comes after the reply named the node.
@@ -123,8 +130,8 @@ struct Tick {};
 struct Input {
   WallTime at;  // for people
   std::variant<Submit, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold, SetPriority,
-               DrainAll, RegisterNode, Heartbeat, Goodbye, ReportStarted, ReportCheckpoint,
-               ReportEnded, InspectFinished, CoordinatorStart, Tick>
+               DrainAll, DrainNode, RegisterNode, Heartbeat, Goodbye, ReportStarted,
+               ReportCheckpoint, ReportEnded, InspectFinished, CoordinatorStart, Tick>
       body;
 };
 

@@ -143,6 +143,7 @@ struct Node {
   NodeId id;
   std::string name;
   NodeState state = NodeState::kUp;
+  bool draining = false;  // an administrator empties it
   std::uint64_t session = 0;
   std::string version;
   std::uint32_t slots = 0;
@@ -156,6 +157,9 @@ struct Node {
   std::set<JobId> gangs;  // jobs with an active gang that has a member here
   bool operator==(const Node&) const = default;
 };
+
+// Whether gangs and inspections may go there: up, and not draining.
+inline bool IsOpen(const Node& node) { return node.state == NodeState::kUp && !node.draining; }
 
 // Most urgent first, then oldest first.
 struct QueueKey {

@@ -71,6 +71,7 @@ struct Judge {
       if (node == nullptr || node->state != NodeState::kUp) {
         return internal::Concat("node ", id, " is not up");
       }
+      if (node->draining) return internal::Concat("node ", id, " is draining");
       if (node->slots_used + wanted > node->slots) {
         return internal::Concat("node ", id, " has no ", wanted, " free slots");
       }
@@ -150,6 +151,11 @@ struct Judge {
   }
   std::string operator()(const NodeLost& f) const { return GoneNode(f.node); }
   std::string operator()(const NodeLeft& f) const { return GoneNode(f.node); }
+  std::string operator()(const NodeDrained& f) const {
+    const Node* node = FindNode(ledger, f.node);
+    if (node == nullptr) return internal::Concat("there is no node ", f.node);
+    return node->draining == f.draining ? "the node is so already" : "";
+  }
   std::string operator()(const CoordinatorStarted& f) const {
     return f.generation > ledger.generation ? "" : "the generation does not grow";
   }

@@ -40,6 +40,9 @@ GangSizes SizesOf(const Job& job);
 // Bytes a rank books: as requested, else as predicted, else 0.
 std::uint64_t MemoryPerRank(const Job& job);
 
+// Why no node takes anything now: "no worker is connected", or that all drain; "" when one does.
+std::string NoNodeText(const Ledger& ledger);
+
 // Chooses the largest power of two that fits now, at most max, on the fewest machines: one, or a
 // power of two of them with equally many ranks and equal numerics (their copies of the weights must
 // stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.

@@ -49,13 +49,6 @@ Status CheckSize(const Decision& decision, const Job& job, std::uint32_t ranks) 
   return CouldEverFit(decision.state.ledger, job.request, ranks, MemoryPerRank(job));
 }
 
-void RequestStop(Decision& decision, const Job& job, StopWhy why) {
-  decision.Say(StopRequested{job.id, job.attempt, why, decision.at});
-  const bool kill = why == StopWhy::kCancel;
-  SendStop(decision, job, kill ? StopMode::kKill : StopMode::kCheckpoint,
-           std::string(ToString(why)));
-}
-
 }  // namespace
 
 Status Decide(Decision& decision, const Submit& input) {
@@ -191,17 +184,6 @@ Status Decide(Decision& decision, const SetPriority& input) {
     decision.Say(JobPriorityChanged{job->id, input.priority, decision.at});
   }
   decision.out.reply = JobReply{job->id, false};
-  return {};
-}
-
-Status Decide(Decision& decision, const DrainAll&) {
-  const Ledger& ledger = decision.state.ledger;
-  for (JobId id : ledger.active) {
-    const Job& job = ledger.jobs.at(id);
-    if (!std::holds_alternative<Stopping>(job.phase)) {
-      RequestStop(decision, job, StopWhy::kDrain);
-    }
-  }
   return {};
 }
 

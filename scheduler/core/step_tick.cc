@@ -143,8 +143,7 @@ void Inspect(Decision& decision) {
   std::set<NodeId> free;
   for (const auto& [id, node] : ledger.nodes) {
     const auto seen = liveness.nodes.find(id);
-    if (node.state == NodeState::kUp && seen != liveness.nodes.end() &&
-        seen->second.session == node.session) {
+    if (IsOpen(node) && seen != liveness.nodes.end() && seen->second.session == node.session) {
       free.insert(id);
     }
   }
@@ -183,7 +182,7 @@ void Place(Decision& decision) {
   if (state.liveness.draining || state.ledger.queued.empty()) return;
   const bool any_free =
       std::any_of(state.ledger.nodes.begin(), state.ledger.nodes.end(), [](const auto& entry) {
-        return entry.second.state == NodeState::kUp && entry.second.slots > entry.second.slots_used;
+        return IsOpen(entry.second) && entry.second.slots > entry.second.slots_used;
       });
   if (!any_free) return;
   Plan plan(state.ledger);

@@ -124,6 +124,11 @@ struct Encoder {
     out.set_type(Fact::NODE_LEFT);
     out.set_node(f.node.value());
   }
+  void operator()(const core::NodeDrained& f) {
+    out.set_type(Fact::NODE_DRAINED);
+    out.set_node(f.node.value());
+    out.set_draining(f.draining);
+  }
   void operator()(const core::CoordinatorStarted& f) {
     out.set_type(Fact::COORDINATOR_STARTED);
     out.set_generation(f.generation);
@@ -237,6 +242,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
       return core::NodeLost{.node = node, .at = at};
     case Fact::NODE_LEFT:
       return core::NodeLeft{.node = node, .at = at};
+    case Fact::NODE_DRAINED:
+      return core::NodeDrained{.node = node, .draining = in.draining(), .at = at};
     case Fact::COORDINATOR_STARTED:
       return core::CoordinatorStarted{.generation = in.generation(), .at = at};
     case Fact::UNKNOWN:

@@ -221,6 +221,7 @@ std::string EncodeNode(const core::Node& node) {
   out.set_cpu_model(node.cpu_model);
   out.set_numerics_fingerprint(node.numerics_fingerprint);
   out.set_registered_at_unix_ms(node.registered_at.unix_ms);
+  out.set_draining(node.draining);
   return out.SerializeAsString();
 }
 
@@ -242,6 +243,7 @@ Result<core::Node> DecodeNode(std::string_view bytes) {
   node.cpu_model = in.cpu_model();
   node.numerics_fingerprint = in.numerics_fingerprint();
   node.registered_at = WallTime{in.registered_at_unix_ms()};
+  node.draining = in.draining();
   return node;
 }
 

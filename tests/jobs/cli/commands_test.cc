@@ -479,5 +479,30 @@ TEST_F(CommandsTest, WorkersAndQueuesAreTables) {
   EXPECT_THAT(Run({"queue", "list"}).out, HasSubstr("default"));
 }
 
+TEST_F(CommandsTest, DrainWaitsUntilTheWorkerIsEmpty) {
+  std::atomic<int> asked = 0;
+  const auto worker = [](bool draining, int slots, const char* gangs) {
+    return FakeServer::Json(R"({"name": "node7", "draining": )" +
+                            std::string(draining ? "true" : "false") + R"(, "slots_used": )" +
+                            std::to_string(slots) + R"(, "gangs": )" + gangs + "}");
+  };
+  routes_["POST /api/v1/workers/node7/drain"] = [&](const Seen&) {
+    return worker(true, 2, R"([{"job": "j-1"}])");
+  };
+  routes_["GET /api/v1/workers/node7"] = [&](const Seen&) {
+    return ++asked < 2 ? worker(true, 2, R"([{"job": "j-1"}])") : worker(true, 0, "[]");
+  };
+  routes_["POST /api/v1/workers/node7/undrain"] = [&](const Seen&) {
+    return worker(false, 0, "[]");
+  };
+  EXPECT_EQ(Run({"worker", "drain", "node7"}).out, "node7  drains: j-1\n");
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(Run({"worker", "drain", "node7", "--wait"}).out, "node7  is empty\n");
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(Run({"worker", "undrain", "node7"}).out, "node7  takes jobs again\n");
+  EXPECT_EQ(Run({"worker", "drain", "node7", "--timeout", "1s"}).exit, 2);
+  EXPECT_EQ(Run({"worker", "drain", "nobody"}).exit, 5);
+}
+
 }  // namespace
 }  // namespace tutti::cli

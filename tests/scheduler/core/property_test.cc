@@ -172,6 +172,7 @@ class Chaos {
       case 13: {
         if (Chance(10)) return (void)world.Send(Goodbye{AnyNode()});
         if (Chance(10)) return (void)world.Send(DrainAll{});
+        if (Chance(20)) return (void)world.Send(DrainNode{AnyNode(), Chance(50)});
         workers_[AnyNode()].silent = Chance(20);
         return;
       }

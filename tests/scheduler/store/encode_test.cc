@@ -36,7 +36,8 @@ std::vector<core::Fact> OneOfEach() {
        core::JobResized{.job = job, .ranks = 4, .at = at}, core::HoldReleased{.job = job, .at = at},
        core::JobPriorityChanged{.job = job, .priority = -9, .at = at},
        core::JobArchived{.job = job, .at = at}, core::NodeLost{.node = NodeId(5), .at = at},
-       core::NodeLeft{.node = NodeId(5), .at = at}});
+       core::NodeLeft{.node = NodeId(5), .at = at},
+       core::NodeDrained{.node = NodeId(5), .draining = true, .at = at}});
   return facts;
 }
 

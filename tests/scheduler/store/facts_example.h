@@ -59,6 +59,8 @@ inline std::vector<core::Fact> ExampleStory() {
   return {
       core::CoordinatorStarted{.generation = 1, .at = WallTime{800}},
       ExampleNode(),
+      core::NodeDrained{.node = NodeId(7), .draining = true, .at = WallTime{901}},
+      core::NodeDrained{.node = NodeId(7), .draining = false, .at = WallTime{902}},
       ExampleSubmitted(1, "first"),
       core::JobAdmitted{.job = one, .estimate = estimate, .at = WallTime{1100}},
       ExamplePlaced(one, 1),
