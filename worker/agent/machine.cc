@@ -155,6 +155,18 @@ Result<Machine> ProbeMachine() {
   return machine;
 }
 
+Result<std::string> TopologyXml() {
+  TUTTI_ASSIGN_OR_RETURN(const Topology topology, LoadTopology());
+  char* text = nullptr;
+  int size = 0;
+  if (hwloc_topology_export_xmlbuffer(topology.get(), &text, &size, 0) != 0) {
+    return Fail(ErrorCode::kInternal, "hwloc cannot describe this machine's topology");
+  }
+  std::string xml(text);
+  hwloc_free_xmlbuffer(topology.get(), text);
+  return xml;
+}
+
 Usage ProbeUsage() {
   Usage usage;
   const std::uint64_t total = MemInfoBytes("MemTotal"), available = MemInfoBytes("MemAvailable");

@@ -21,6 +21,10 @@ struct Machine {
 };
 Result<Machine> ProbeMachine();
 
+// The machine's topology as hwloc writes it (XML, version 2): what ranks would else each find out
+// by themselves.
+Result<std::string> TopologyXml();
+
 struct Usage {
   std::uint64_t memory_used_bytes = 0;
   double cpu_seconds = 0;  // all cores, since boot

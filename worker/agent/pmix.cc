@@ -13,6 +13,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "worker/agent/machine.h"
 
 namespace tutti::agent {
 namespace {
@@ -270,7 +271,10 @@ Result<std::unique_ptr<PmixServer>> PmixServer::Start(Options options) {
   infos.Add(PMIX_SYSTEM_TMPDIR, options.temp_dir.string());
   const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
   if (status != PMIX_SUCCESS) return Fail(PmixError("cannot start the PMIx server", status));
-  return std::unique_ptr<PmixServer>(new PmixServer(std::move(name)));
+  auto topology = TopologyXml();
+  if (!topology) Log(kWarning, "no_topology", {{"error", topology.error().ToString()}});
+  return std::unique_ptr<PmixServer>(
+      new PmixServer(std::move(name), topology ? std::move(*topology) : std::string()));
 }
 
 PmixServer::~PmixServer() {
@@ -307,6 +311,7 @@ Status PmixServer::Register(const PmixGang& gang) {
   infos.Add(PMIX_JOB_NUM_APPS, std::uint32_t{1});
   infos.Add(PMIX_TMPDIR, gang.temp_dir.string());
   infos.AddTrue(PMIX_TDIR_RMCLEAN);
+  if (!topology_.empty()) infos.Add(PMIX_HWLOC_XML_V2, topology_);
   AddRanks(machines, infos);
   pmix_status_t status = Completion::Of([&](pmix_op_cbfunc_t done, void* data) {
     return PMIx_server_register_nspace(gang.name.c_str(), static_cast<int>(here.machine.ranks),
@@ -350,6 +355,8 @@ Result<std::map<std::string, std::string>> PmixServer::Environment(const std::st
   environment["OMPI_MCA_btl_tcp_if_include"] =
       interface == interfaces_.end() ? "lo" : interface->second;
   environment["OMPI_MCA_mpi_yield_when_idle"] = "1";
+  // The topology comes from us: hwloc's drivers (graphics, PCI) need not be loaded for it.
+  if (!topology_.empty()) environment["HWLOC_PLUGINS_PATH"] = "/nonexistent";
   return environment;
 }
 

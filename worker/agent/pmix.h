@@ -74,9 +74,11 @@ class PmixServer {
   void Deregister(const std::string& gang);
 
  private:
-  explicit PmixServer(std::string machine_name) : machine_name_(std::move(machine_name)) {}
+  PmixServer(std::string machine_name, std::string topology)
+      : machine_name_(std::move(machine_name)), topology_(std::move(topology)) {}
 
   std::string machine_name_;
+  std::string topology_;                           // of this machine, XML; empty: ranks look
   std::map<std::string, std::string> interfaces_;  // of registered gangs
 };
 

@@ -44,6 +44,7 @@ int Parity(const std::string& folder) {
 }
 
 int Zygote(int fd) {
+  World::Preload();
   return ExitOf(RunZygote(UniqueFd(fd), {.run = RunCommandLine, .set_threads = SetThreads}));
 }
 

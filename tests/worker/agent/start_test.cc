@@ -2,6 +2,7 @@
 // tools.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hwloc.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -100,6 +101,20 @@ TEST(Machine, HasCoresAndMemory) {
   EXPECT_FALSE(machine->isa_flags.empty());
   EXPECT_GT(ProbeUsage().memory_used_bytes, 0u);
   EXPECT_GT(ProbeUsage().cpu_seconds, 0.0);
+}
+
+TEST(Machine, ItsTopologyIsWhatHwlocReads) {
+  const auto xml = TopologyXml();
+  ASSERT_TRUE(xml) << xml.error().ToString();
+  hwloc_topology_t topology = nullptr;
+  ASSERT_EQ(hwloc_topology_init(&topology), 0);
+  EXPECT_EQ(hwloc_topology_set_xmlbuffer(topology, xml->c_str(), static_cast<int>(xml->size()) + 1),
+            0);
+  EXPECT_EQ(hwloc_topology_load(topology), 0);
+  const auto machine = ProbeMachine();
+  EXPECT_GE(hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PU),
+            static_cast<int>(machine ? machine->cores : 0));
+  hwloc_topology_destroy(topology);
 }
 
 TEST_F(Start, TheFingerprintChangesWithTheEngineAlone) {
