@@ -39,21 +39,52 @@ std::string UpLine(const fs::path& data_dir, const EndpointOptions& options,
   return shown ? "tutti up --data-dir " + data_dir.string() : "tutti up";
 }
 
+// `known`: the pin that belongs to the address, "" = none.
+Status FillTrust(Url& url, const EndpointOptions& options, const Environment& env,
+                 const std::string& known) {
+  if (!url.tls) return {};
+  const std::optional<std::string> variable = env("TUTTI_PIN");
+  const std::string pin = !options.pin.empty() ? options.pin : variable.value_or(known);
+  if (!pin.empty()) {
+    const char* where = !options.pin.empty() ? "--pin" : variable ? "TUTTI_PIN" : "endpoint.json";
+    TUTTI_ASSIGN_OR_RETURN(url.trust.pin, tls::ParsePin(pin, where));
+  }
+  url.trust.ca_file = env("TUTTI_CA_FILE").value_or("");
+  return {};
+}
+
+// A coordinator serves other machines by https only: http there is a slip that would show secrets.
+Status CheckClear(const Endpoint& endpoint, const EndpointOptions& options) {
+  if (endpoint.url.tls) return {};
+  const std::string https = "write https://" + endpoint.url.ToString().substr(7);
+  if (!options.pin.empty()) {
+    return Fail(ErrorCode::kInvalid, "a pin is for https addresses", endpoint.url.ToString(),
+                https);
+  }
+  if (!endpoint.token.empty() && !IsLoopback(endpoint.url)) {
+    return Fail(ErrorCode::kInvalid, "the token would go to another machine in the clear",
+                endpoint.url.ToString(), https);
+  }
+  return {};
+}
+
 Result<Endpoint> OfUrl(const std::string& text, const EndpointOptions& options,
                        const Environment& env) {
   Endpoint endpoint;
   TUTTI_ASSIGN_OR_RETURN(endpoint.url, ParseUrl(text));
-  if (const auto token = env("TUTTI_TOKEN")) {
-    endpoint.token = *token;
-    return endpoint;
+  const std::optional<std::string> token = env("TUTTI_TOKEN");
+  endpoint.token = token.value_or("");
+  // The address of this machine's own cluster: its token and pin lie in the data directory.
+  std::string pin;
+  if (const Result<fs::path> data_dir = DataDirOf(options, env)) {
+    const Result<EndpointFile> file = ReadEndpointFile(*data_dir);
+    if (file && file->url == endpoint.url.ToString()) {
+      pin = file->pin;
+      if (!token) endpoint.token = ReadToken(file->token_file).value_or("");
+    }
   }
-  // The address of this machine's own cluster: its token lies in the data directory.
-  const Result<fs::path> data_dir = DataDirOf(options, env);
-  if (!data_dir) return endpoint;
-  const Result<EndpointFile> file = ReadEndpointFile(*data_dir);
-  if (file && file->url == endpoint.url.ToString()) {
-    if (Result<std::string> token = ReadToken(file->token_file)) endpoint.token = *token;
-  }
+  TUTTI_RETURN_IF_ERROR(FillTrust(endpoint.url, options, env, pin));
+  TUTTI_RETURN_IF_ERROR(CheckClear(endpoint, options));
   return endpoint;
 }
 
@@ -99,6 +130,8 @@ Result<EndpointFile> ReadEndpointFile(const fs::path& data_dir) {
                : 0;
   };
   EndpointFile file{.url = string("url"),
+                    .advertise = string("advertise"),
+                    .pin = string("pin"),
                     .token_file = string("token_file"),
                     .pid = number("pid"),
                     .coordinator_pid = number("coordinator_pid"),
@@ -131,6 +164,7 @@ Result<Endpoint> FindEndpoint(const EndpointOptions& options, const Environment&
   if (!file) return Fail(file.error());
   Endpoint endpoint{.url = {}, .token = {}, .data_dir = data_dir};
   TUTTI_ASSIGN_OR_RETURN(endpoint.url, ParseUrl(file->url));
+  TUTTI_RETURN_IF_ERROR(FillTrust(endpoint.url, options, env, file->pin));
   TUTTI_ASSIGN_OR_RETURN(endpoint.token, ReadToken(file->token_file));
   return endpoint;
 }

@@ -18,6 +18,7 @@ Environment ProcessEnvironment();
 
 struct EndpointOptions {
   std::string url{};       // --url
+  std::string pin{};       // --pin
   std::string data_dir{};  // --data-dir
 };
 
@@ -31,12 +32,17 @@ struct Endpoint {
 Result<std::filesystem::path> DataDirOf(const EndpointOptions& options, const Environment& env);
 
 // --url or TUTTI_URL (with TUTTI_TOKEN, else the token of the data directory when it is that one's
-// address); else the data directory's endpoint.json. kUnavailable when there is none.
+// address); else the data directory's endpoint.json. kUnavailable when there is none. Whom https
+// believes: --pin, TUTTI_PIN, the pin in endpoint.json when it is that one's address,
+// TUTTI_CA_FILE, else the system's authorities. kInvalid for a token or a pin that would go to
+// another machine in the clear.
 Result<Endpoint> FindEndpoint(const EndpointOptions& options, const Environment& env);
 
 // What DIR/endpoint.json says.
 struct EndpointFile {
   std::string url;
+  std::string advertise;  // the name or address by which other machines reach it
+  std::string pin;        // of its certificate; "" = it serves http
   std::filesystem::path token_file;
   int pid = 0;
   int coordinator_pid = 0;

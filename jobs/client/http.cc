@@ -203,6 +203,7 @@ Result<std::string> Reply::Read(Duration patience) {
 
 Result<std::unique_ptr<Reply>> OpenReply(const Url& url, const Request& request, Instant deadline) {
   TUTTI_ASSIGN_OR_RETURN(Socket socket, Connect(url, deadline));
+  if (url.tls) TUTTI_RETURN_IF_ERROR(socket.StartTls(url.trust, url.host, url.ToString()));
   auto reply = std::make_unique<Reply>(url, std::move(socket));
   reply->set_deadline(deadline);
   const Status sent = reply->Write(request);
@@ -231,28 +232,28 @@ SystemError Socket::Wait(short events) {
 
 std::string Url::ToString() const {
   const bool bracket = host.find(':') != std::string::npos;
-  return "http://" + (bracket ? "[" + host + "]" : host) + ":" + port + prefix;
+  return std::string(tls ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) + ":" +
+         port + prefix;
 }
 
 Result<Url> ParseUrl(std::string_view text) {
   const std::string whole(text);
-  const auto bad = [&](ErrorCode code, std::string what) {
-    return Fail(code, std::move(what), whole, "write it as http://HOST:PORT");
+  const auto bad = [&](std::string what) {
+    return Fail(ErrorCode::kInvalid, std::move(what), whole,
+                "write it as http://HOST:PORT or https://HOST:PORT");
   };
-  if (text.starts_with("https://")) {
-    return bad(ErrorCode::kUnsupported, "TLS is not supported yet");
-  }
-  if (!text.starts_with("http://")) return bad(ErrorCode::kInvalid, "this is no http:// address");
-  text.remove_prefix(7);
   Url url;
+  url.tls = text.starts_with("https://");
+  if (!url.tls && !text.starts_with("http://")) return bad("this is no http(s):// address");
+  text.remove_prefix(url.tls ? 8 : 7);
   const std::size_t slash = text.find('/');
   if (slash != std::string_view::npos) url.prefix = text.substr(slash);
   while (!url.prefix.empty() && url.prefix.back() == '/') url.prefix.pop_back();
   std::string_view place = text.substr(0, slash);
-  std::string_view port = "80";
+  std::string_view port = url.tls ? "443" : "80";
   if (place.starts_with('[')) {
     const std::size_t close = place.find(']');
-    if (close == std::string_view::npos) return bad(ErrorCode::kInvalid, "']' is missing");
+    if (close == std::string_view::npos) return bad("']' is missing");
     url.host = place.substr(1, close - 1);
     place.remove_prefix(close + 1);
     if (place.starts_with(':')) port = place.substr(1);
@@ -264,11 +265,11 @@ Result<Url> ParseUrl(std::string_view text) {
   const bool digits =
       !port.empty() && port.size() <= 5 &&
       std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (url.host.empty() || !digits) return bad(ErrorCode::kInvalid, "host or port is missing");
+  if (url.host.empty() || !digits) return bad("host or port is missing");
   const bool plain =
       std::all_of(whole.begin(), whole.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!plain || url.host.find('@') != std::string::npos) {
-    return bad(ErrorCode::kInvalid, "this is no plain address");
+    return bad("this is no plain address");
   }
   url.port = port;
   return url;

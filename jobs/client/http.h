@@ -1,5 +1,5 @@
-// An HTTP/1.1 client in plain calls: every one has a deadline, and ends early when an
-// InterruptScope was told to. One connection a request. One thread at a time per object.
+// An HTTP/1.1 client in plain calls, over TLS or not: every one has a deadline, and ends early when
+// an InterruptScope was told to. One connection a request. One thread at a time per object.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +12,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/base/units.h"
+#include "common/tls/trust.h"
 
 namespace tutti::client {
 
@@ -19,10 +20,12 @@ struct Url {
   std::string host;    // "127.0.0.1", "::1"
   std::string port;    // "7717"
   std::string prefix;  // "" or "/below", no slash at the end
+  bool tls = false;
+  tls::Trust trust = {};  // whom to believe, when tls
 
   std::string ToString() const;  // "http://127.0.0.1:7717"
 };
-// "http://HOST[:PORT][/path]". kUnsupported for https, kInvalid for anything else.
+// "http://HOST[:PORT][/path]" or https. kInvalid for anything else.
 Result<Url> ParseUrl(std::string_view text);
 // Whether the host is this machine by its name or address: 127.*, ::1, localhost.
 bool IsLoopback(const Url& url);
@@ -58,7 +61,7 @@ class Incoming {
 };
 
 // Sends the request and reads the head of the answer, whatever its status. kUnavailable when nobody
-// answers there, kTimeout when too late.
+// answers there, kTimeout when too late, kAuth when the server's certificate is not believed.
 Result<std::unique_ptr<Incoming>> Open(const Url& url, const Request& request);
 // The whole answer, of 64 MiB at most.
 Result<Response> Send(const Url& url, const Request& request);

@@ -1,5 +1,5 @@
-// A TCP connection whose reads and writes end at a deadline or on Ctrl-C: what Beast calls a
-// SyncStream. One thread at a time.
+// A TCP connection, with TLS or without, whose reads and writes end at a deadline or on Ctrl-C:
+// what Beast calls a SyncStream. One thread at a time.
 #pragma once
 
 #include <poll.h>
@@ -9,9 +9,13 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <cerrno>
+#include <memory>
+#include <string>
 
 #include "common/base/time.h"
 #include "common/file/file.h"
+#include "common/tls/trust.h"
+#include "jobs/client/tls_session.h"
 
 namespace tutti::client {
 
@@ -21,19 +25,19 @@ class Socket {
 
   void set_deadline(Instant deadline) { deadline_ = deadline; }
 
+  // From now on TLS, with a server that `trust` believes to be `host`. `where`: for errors.
+  Status StartTls(const tls::Trust& trust, const std::string& host, const std::string& where);
+
   // boost::asio::error::timed_out at the deadline, operation_aborted on Ctrl-C, eof at the end.
   template <typename Buffers>
   std::size_t read_some(const Buffers& buffers, boost::system::error_code& error) {
     const boost::asio::mutable_buffer first = First<boost::asio::mutable_buffer>(buffers);
-    return Transfer(POLLIN, error,
-                    [&] { return ::recv(fd_.get(), first.data(), first.size(), MSG_DONTWAIT); });
+    return tls_ ? tls_->Read(*this, first, error) : Receive(first, error);
   }
   template <typename Buffers>
   std::size_t write_some(const Buffers& buffers, boost::system::error_code& error) {
     const boost::asio::const_buffer first = First<boost::asio::const_buffer>(buffers);
-    return Transfer(POLLOUT, error, [&] {
-      return ::send(fd_.get(), first.data(), first.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    });
+    return tls_ ? tls_->Write(*this, first, error) : Transmit(first, error);
   }
   // Beast asks for these by name; nobody calls them.
   template <typename Buffers>
@@ -49,6 +53,17 @@ class Socket {
     const std::size_t count = write_some(buffers, error);
     if (error) throw boost::system::system_error(error);
     return count;
+  }
+
+  // The bytes as they are on the line.
+  std::size_t Receive(boost::asio::mutable_buffer buffer, boost::system::error_code& error) {
+    return Transfer(POLLIN, error,
+                    [&] { return ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT); });
+  }
+  std::size_t Transmit(boost::asio::const_buffer buffer, boost::system::error_code& error) {
+    return Transfer(POLLOUT, error, [&] {
+      return ::send(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
   }
 
   // Waits until the descriptor is ready for `events`.
@@ -88,6 +103,7 @@ class Socket {
   }
 
   UniqueFd fd_;
+  std::unique_ptr<TlsSession> tls_;
   Instant deadline_;
 };
 

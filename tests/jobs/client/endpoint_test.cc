@@ -33,11 +33,12 @@ class EndpointTest : public testing::Test {
   }
   ~EndpointTest() override { fs::remove_all(dir_); }
 
-  void WriteEndpoint(const std::string& url) {
+  void WriteEndpoint(const std::string& url, const std::string& pin = "") {
     std::ofstream(dir_ / "token") << "secret\n";
     std::ofstream(dir_ / "endpoint.json")
         << R"({"url": ")" << url << R"(", "token_file": ")" << (dir_ / "token").string()
-        << R"(", "pid": 12, "coordinator_pid": 13, "version": "0.1.0"})";
+        << R"(", "pid": 12, "coordinator_pid": 13, "version": "0.1.0")"
+        << (pin.empty() ? "" : R"(, "pin": ")" + pin + "\"") << "}";
   }
 
   fs::path dir_;
@@ -67,11 +68,11 @@ TEST_F(EndpointTest, ReadsTheFileAndItsToken) {
 
 TEST_F(EndpointTest, AUrlWinsAndBringsItsOwnToken) {
   WriteEndpoint("http://127.0.0.1:4000");
-  const auto env = Of({{"TUTTI_URL", "http://other:1"}, {"TUTTI_TOKEN", "t"}});
+  const auto env = Of({{"TUTTI_URL", "https://other:1"}, {"TUTTI_TOKEN", "t"}});
   auto found = FindEndpoint({.data_dir = dir_.string()}, env);
   EXPECT_EQ(found.value().url.host, "other");
   EXPECT_EQ(found.value().token, "t");
-  found = FindEndpoint({.url = "http://third:2"}, env);
+  found = FindEndpoint({.url = "https://third:2"}, env);
   EXPECT_EQ(found.value().url.host, "third");
 }
 
@@ -85,6 +86,46 @@ TEST_F(EndpointTest, TheTokenOfTheDirectoryGoesToItsOwnAddressOnly) {
                 .value()
                 .token,
             "");
+}
+
+TEST_F(EndpointTest, ThePinOfTheDirectoryGoesWithItsOwnAddress) {
+  const std::string pin = "sha256:" + std::string(64, 'a');
+  WriteEndpoint("https://127.0.0.1:4000", pin);
+  const std::string dir = dir_.string();
+  EXPECT_EQ(FindEndpoint({.data_dir = dir}, Of({})).value().url.trust.pin, pin);
+  const auto of_url = [&](const std::string& url, Environment env) {
+    return FindEndpoint({.url = url, .data_dir = dir}, env).value().url.trust;
+  };
+  EXPECT_EQ(of_url("https://127.0.0.1:4000", Of({})).pin, pin);
+  EXPECT_EQ(of_url("https://127.0.0.1:4000", Of({{"TUTTI_TOKEN", "other"}})).pin, pin);
+  EXPECT_EQ(of_url("https://127.0.0.1:4001", Of({{"TUTTI_CA_FILE", "/ca"}})).pin, "");
+  EXPECT_EQ(of_url("https://127.0.0.1:4001", Of({{"TUTTI_CA_FILE", "/ca"}})).ca_file, "/ca");
+}
+
+TEST_F(EndpointTest, APinOnTheCommandLineWinsOverTheVariableAndTheFile) {
+  const std::string a = "sha256:" + std::string(64, 'a');
+  const std::string b = "sha256:" + std::string(64, 'b');
+  const std::string c = "sha256:" + std::string(64, 'c');
+  WriteEndpoint("https://127.0.0.1:4000", a);
+  const auto env = Of({{"TUTTI_PIN", b}});
+  EXPECT_EQ(FindEndpoint({.data_dir = dir_.string()}, env).value().url.trust.pin, b);
+  EXPECT_EQ(FindEndpoint({.pin = c, .data_dir = dir_.string()}, env).value().url.trust.pin, c);
+  const auto bad = FindEndpoint({.url = "https://x:1"}, Of({{"TUTTI_PIN", "sha256:1"}}));
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(bad.error().where, "TUTTI_PIN");
+}
+
+TEST_F(EndpointTest, ATokenGoesToAnotherMachineByHttpsOnly) {
+  const auto env = Of({{"TUTTI_TOKEN", "t"}});
+  const auto found = FindEndpoint({.url = "http://192.0.2.1:7717"}, env);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(found.error().hint, HasSubstr("https://192.0.2.1:7717"));
+  EXPECT_TRUE(FindEndpoint({.url = "http://127.0.0.1:7717"}, env));
+  EXPECT_TRUE(FindEndpoint({.url = "https://192.0.2.1:7717"}, env));
+  const std::string pin = "sha256:" + std::string(64, 'a');
+  EXPECT_FALSE(FindEndpoint({.url = "http://127.0.0.1:7717", .pin = pin}, env));
 }
 
 TEST_F(EndpointTest, NoClusterSaysHowToStartOne) {

@@ -52,6 +52,7 @@ class FakeServer {
   }
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  int port() const { return port_; }
   std::vector<Seen> seen() const {
     const std::lock_guard lock(mutex_);
     return seen_;

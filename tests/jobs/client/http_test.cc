@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "fake_server.h"
+#include "tests/common/tls/tls_front.h"
 
 namespace tutti::client {
 namespace {
@@ -22,12 +24,14 @@ TEST(ParseUrl, TakesHostPortAndPrefix) {
   EXPECT_EQ(UrlOf("http://127.0.0.1:7717").ToString(), "http://127.0.0.1:7717");
   EXPECT_EQ(UrlOf("http://[::1]:80/a/").ToString(), "http://[::1]:80/a");
   EXPECT_EQ(UrlOf("http://host").port, "80");
+  EXPECT_EQ(UrlOf("https://host").port, "443");
+  EXPECT_EQ(UrlOf("https://host:7/a").ToString(), "https://host:7/a");
 }
 
 TEST(ParseUrl, RefusesWhatItCannotReach) {
-  EXPECT_EQ(ParseUrl("https://x:1").error().code, ErrorCode::kUnsupported);
-  for (const char* bad : {"", "127.0.0.1:7717", "http://", "http://h:", "http://h:x", "http://[::1",
-                          "http://a b:1", "http://u@h:1", "http://h:123456"}) {
+  for (const char* bad :
+       {"", "ftp://x:1", "https://", "127.0.0.1:7717", "http://", "http://h:", "http://h:x",
+        "http://[::1", "http://a b:1", "http://u@h:1", "http://h:123456"}) {
     EXPECT_EQ(ParseUrl(bad).error().code, ErrorCode::kInvalid) << bad;
   }
 }
@@ -122,6 +126,90 @@ TEST(Send, SilenceEndsAtTheDeadline) {
                              {.target = "/x", .timeout = std::chrono::milliseconds(50)});
   EXPECT_EQ(response.error().code, ErrorCode::kTimeout);
   ::close(fd);
+}
+
+class SendTls : public testing::Test {
+ protected:
+  SendTls() {
+    std::string pattern = testing::TempDir() + "tls-XXXXXX";
+    dir_ = ::mkdtemp(pattern.data());
+  }
+  ~SendTls() override { std::filesystem::remove_all(dir_); }
+
+  tls::Identity Make(const char* folder) {
+    const std::vector<std::string> names = {"127.0.0.1"};
+    return tls::LoadOrMakeIdentity(dir_ / folder, names).value();
+  }
+  Url UrlTo(const tls::TlsFront& front, tls::Trust trust) {
+    Url url = UrlOf(front.url());
+    url.trust = std::move(trust);
+    return url;
+  }
+
+  std::filesystem::path dir_;
+  FakeServer server_{
+      [](const Seen& seen) { return FakeServer::Answer(200, "text/plain", seen.body); }};
+};
+
+TEST_F(SendTls, CarriesLargeBodiesBothWaysToTheServerThatIsPinnedOrVouchedFor) {
+  const tls::TlsFront front(Make("a"), server_.port());
+  const std::string body(1'000'000, 'x');
+  for (const tls::Trust& trust :
+       {tls::Trust{.pin = front.identity().pin}, tls::Trust{.ca_file = dir_ / "a/cert.pem"}}) {
+    const auto response =
+        Send(UrlTo(front, trust), {.method = "POST", .target = "/", .body = body});
+    ASSERT_TRUE(response.has_value()) << response.error().ToString();
+    EXPECT_EQ(response->body, body);
+  }
+}
+
+TEST_F(SendTls, SendsNothingToAServerThatIsNotBelieved) {
+  const tls::TlsFront front(Make("a"), server_.port());
+  const std::string other = Make("b").pin;
+  for (const tls::Trust& trust : {tls::Trust{.pin = other}, tls::Trust{}}) {
+    const auto response =
+        Send(UrlTo(front, trust), {.target = "/", .headers = {{"Authorization", "Bearer secret"}}});
+    ASSERT_FALSE(response.has_value());
+    EXPECT_EQ(response.error().code, ErrorCode::kAuth);
+    EXPECT_EQ(response.error().where, front.url());
+    EXPECT_THAT(response.error().message, HasSubstr(front.identity().pin));
+  }
+  EXPECT_TRUE(server_.seen().empty());
+}
+
+// A listening socket on a free port of 127.0.0.1, and the https address of it.
+std::pair<UniqueFd, Url> Listen() {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::listen(fd.get(), 8), 0);
+  socklen_t size = sizeof address;
+  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return {std::move(fd), UrlOf("https://127.0.0.1:" + std::to_string(ntohs(address.sin_port)))};
+}
+
+TEST_F(SendTls, APlainServerIsSaidToBeOne) {
+  const auto [listener, url] = Listen();
+  std::thread plain([fd = listener.get()] {
+    const UniqueFd connection(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
+    char hello[4096];
+    EXPECT_GT(::recv(connection.get(), hello, sizeof hello, 0), 0);
+    const std::string_view answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    EXPECT_GT(::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL), 0);
+  });
+  const auto response = Send(url, {.target = "/"});
+  plain.join();
+  ASSERT_FALSE(response.has_value());
+  EXPECT_EQ(response.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(response.error().message, HasSubstr("does not speak TLS"));
+}
+
+TEST_F(SendTls, ASilentHandshakeEndsAtTheDeadline) {
+  const auto [listener, url] = Listen();  // nobody accepts
+  const auto response = Send(url, {.target = "/x", .timeout = std::chrono::milliseconds(50)});
+  EXPECT_EQ(response.error().code, ErrorCode::kTimeout);
 }
 
 }  // namespace
