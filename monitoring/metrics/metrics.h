@@ -135,7 +135,7 @@ class HttpMetrics {
   void Connections(std::int64_t open);
   void SseSubscribers(std::int64_t subscribers);
   void SseDropped(std::uint64_t events);
-  void AuthFailure(std::string_view reason);  // token, host, origin
+  void AuthFailure(std::string_view reason);  // http::Denial::reason
 
  private:
   Families& f_;

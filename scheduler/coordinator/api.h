@@ -12,6 +12,7 @@
 #include "scheduler/coordinator/measures.h"
 #include "scheduler/coordinator/models.h"
 #include "scheduler/coordinator/rank_logs.h"
+#include "scheduler/coordinator/tokens.h"
 #include "scheduler/coordinator/waiters.h"
 #include "scheduler/coordinator/workers.h"
 #include "scheduler/http/events.h"
@@ -28,6 +29,7 @@ struct Api {
   Measures& measures;  // of the loop's thread
   Models& models;
   RankLogs& logs;
+  Tokens& tokens;  // of the loop's thread
   http::EventHub& events;
   const registry::BlobStore& blobs;
   const registry::ModelStore& model_store;
@@ -47,6 +49,7 @@ void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
 void RegisterClusterRoutes(http::Router& router, Api& api);
 void RegisterWorkerRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
+void RegisterTokenRoutes(http::Router& router, Api& api);
 void AddSchemas(http::Router& router);
 
 // Durable events from the journal, for clients that ask for more than the hub remembers.

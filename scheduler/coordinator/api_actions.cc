@@ -31,22 +31,37 @@ void AnswerGone(Api& api, const http::Responder& responder, const std::string& t
   });
 }
 
-void ActOn(Api& api, const http::Responder& responder, const std::string& text, Act act) {
-  DoOrRefuse(api, responder, [&api, responder, text, act = std::move(act)](Round& round) {
-    const core::Job* job = core::FindJobByText(round.state().ledger, text);
-    if (job == nullptr) return AnswerGone(api, responder, text);
-    const std::string id = job->id.ToString();
-    const Result<core::Reply> reply = act(round, *job);
-    round.After([&api, responder, id, reply](const Status& stored) {
-      if (!stored) {
-        responder.Send(stored.error());
-      } else if (!reply) {
-        responder.Send(reply.error());
-      } else {
-        AnswerJob(api, responder, id, 200);
-      }
-    });
-  });
+// Whoever may submit may change what is theirs; admins may change everything.
+Status MayChange(const http::Caller& caller, const core::Job& job) {
+  if (caller.scope == http::Scope::kAdmin || job.request.user == caller.user) return {};
+  return Fail(ErrorCode::kAuth,
+              internal::Concat("job ", job.id, " is ", job.request.user, "'s, and this token is ",
+                               caller.user, "'s"),
+              {}, "its user or an admin may do this");
+}
+
+void ActOn(Api& api, const http::Responder& responder, const http::Request& request, Act act) {
+  DoOrRefuse(api, responder,
+             [&api, responder, text = request.Param("job"), caller = request.caller,
+              act = std::move(act)](Round& round) {
+               const core::Job* job = core::FindJobByText(round.state().ledger, text);
+               if (job == nullptr) return AnswerGone(api, responder, text);
+               if (const Status may = MayChange(caller, *job); !may) {
+                 responder.Send(http::ErrorResponse(403, may.error()));
+                 return;
+               }
+               const std::string id = job->id.ToString();
+               const Result<core::Reply> reply = act(round, *job);
+               round.After([&api, responder, id, reply](const Status& stored) {
+                 if (!stored) {
+                   responder.Send(stored.error());
+                 } else if (!reply) {
+                   responder.Send(reply.error());
+                 } else {
+                   AnswerJob(api, responder, id, 200);
+                 }
+               });
+             });
 }
 
 template <typename Input>
@@ -149,6 +164,7 @@ void RegisterActionRoutes(http::Router& router, Api& api) {
                 .summary = row.summary,
                 .request_schema = row.request_schema,
                 .response_schema = kJobSchema,
+                .access = http::Access::kSubmitter,
                 .body = http::Body::kJson,
                 .handler = [&api, make = row.make](const http::Request& request,
                                                    const http::Responder& responder) {
@@ -157,7 +173,7 @@ void RegisterActionRoutes(http::Router& router, Api& api) {
                     responder.Send(act.error());
                     return;
                   }
-                  ActOn(api, responder, request.Param("job"), std::move(*act));
+                  ActOn(api, responder, request, std::move(*act));
                 }});
   }
 }

@@ -138,20 +138,21 @@ void RegisterClusterRoutes(http::Router& router, Api& api) {
   router.Add({.path = "/healthz",
               .summary = "Whether the coordinator serves",
               .response_schema = kHealthSchema,
-              .auth = false,
+              .access = http::Access::kOpen,
               .handler = [&api](const http::Request&, const http::Responder& responder) {
                 responder.Send(Health(api));
               }});
   router.Add({.path = "/metrics",
               .summary = "Prometheus metrics",
               .response_type = "text/plain",
-              .auth = false,
+              .access = http::Access::kOpen,
               .handler = [&api](const http::Request&, const http::Responder& responder) {
                 MetricsText(api, responder);
               }});
   router.Add({.path = "/api/v1/cluster",
               .summary = "The cluster in numbers",
               .response_schema = R"({"$ref": "#/components/schemas/Cluster"})",
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request&, const http::Responder& responder) {
                 AnswerRead(api, responder, ReadCluster, [&api](const ClusterRow& row) {
                   return http::Json(200, ClusterJson(row, api.data_dir));
@@ -160,6 +161,7 @@ void RegisterClusterRoutes(http::Router& router, Api& api) {
   router.Add({.path = "/api/v1/queues",
               .summary = "Queues and what they hold",
               .response_schema = kQueuesSchema,
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request&, const http::Responder& responder) {
                 AnswerRead(api, responder, ReadQueues,
                            [](const QueueRows& rows) { return http::Json(200, QueuesJson(rows)); });
@@ -169,6 +171,7 @@ void RegisterClusterRoutes(http::Router& router, Api& api) {
        .path = "/api/v1/drain",
        .summary = "Every gang checkpoints and nothing is placed any more; how many still run",
        .response_schema = kDrainSchema,
+       .access = http::Access::kAdmin,
        .handler = [&api](const http::Request&, const http::Responder& responder) {
          Drain(api, responder);
        }});

@@ -139,7 +139,7 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
     return;
   }
   if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) return refuse(inputs.error());
-  core::Submit input = SubmitOf(*job, request.user);
+  core::Submit input = SubmitOf(*job, request.caller.user);
   input.held = hold != body.end() && hold->get<bool>();
   input.idempotency_key = key;
   // Of the parsed body: how it was spaced and ordered is no difference.
@@ -157,6 +157,7 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
                   {"$ref": "#/components/schemas/Job"}},
                 "next": {"type": ["integer", "null"], "description": "for ?before="}}})",
               .query = {"state", "name", "limit", "before", "all"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 ListJobs(api, request, responder);
               }});
@@ -168,6 +169,7 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
                 "hold": {"type": "boolean"}}, "additionalProperties": false})",
               .response_schema = kJobSchema,
               .status = 201,
+              .access = http::Access::kSubmitter,
               .body = http::Body::kJson,
               .body_max = Bytes{4 << 20},
               .run_on = http::RunOn::kPool,
@@ -177,12 +179,14 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
   router.Add({.path = "/api/v1/jobs/{job}",
               .summary = "A job, by id, unique prefix of it, or name (the newest)",
               .response_schema = kJobSchema,
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 AnswerJob(api, responder, request.Param("job"), 200);
               }});
   router.Add({.path = "/api/v1/jobs/{job}/spec",
               .summary = "A job's resolved spec",
               .response_schema = R"({"type": "object"})",
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 ShowSpec(api, request, responder);
               }});
@@ -190,6 +194,7 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
               .summary = "The job once it has finished or the time (60 s at most) is over",
               .response_schema = kJobSchema,
               .query = {"timeout_ms"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 WaitForJob(api, request, responder);
               }});

@@ -148,6 +148,7 @@ void RegisterReadRoutes(http::Router& router, Api& api) {
                   {"$ref": "#/components/schemas/Event"}},
                 "next": {"type": ["integer", "null"], "description": "for ?after="}}})",
               .query = {"after", "limit"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 ListEvents(api, request, responder);
               }});
@@ -155,6 +156,7 @@ void RegisterReadRoutes(http::Router& router, Api& api) {
               .summary = "Output of one rank; x-next-offset says where to go on",
               .response_type = "text/plain",
               .query = {"rank", "attempt", "offset", "limit"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 ReadLog(api, request, responder);
               }});
@@ -162,6 +164,7 @@ void RegisterReadRoutes(http::Router& router, Api& api) {
               .summary = "Server-sent events, replayed after Last-Event-ID or ?after=",
               .response_type = "text/event-stream",
               .query = {"job", "after"},
+              .access = http::Access::kViewer,
               .handler = [&api](http::Request request, const http::Responder& responder) {
                 StreamEvents(api, std::move(request), responder);
               }});

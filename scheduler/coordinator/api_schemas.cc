@@ -163,12 +163,14 @@ void RegisterRoutes(http::Router& router, Api& api) {
   RegisterActionRoutes(router, api);
   RegisterReadRoutes(router, api);
   RegisterToolRoutes(router, api);
+  RegisterTokenRoutes(router, api);
   registry::RegisterBlobRoutes(router, api.blobs);
   registry::RegisterModelRoutes(router, api.model_store, [&api] { return api.models.Records(); });
   const auto document = std::make_shared<std::string>();
   router.Add({.path = "/api/v1/openapi.json",
               .summary = "This document",
               .response_schema = R"({"type": "object"})",
+              .access = http::Access::kViewer,
               .handler = [document](const http::Request&, const http::Responder& responder) {
                 responder.Send(http::Text(200, *document, "application/json"));
               }});

@@ -63,7 +63,7 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
   DoOrRefuse(
       api, responder,
       [&api, responder, shape, call = InspectCall(*job),
-       submit = SubmitOf(*job, request.user)](Round& round) {
+       submit = SubmitOf(*job, request.caller.user)](Round& round) {
         // What a submit would say, without doing it.
         const auto outcome = core::Step(round.state(), core::Input{WallNow(), submit}, round.now());
         if (!outcome) {
@@ -197,6 +197,7 @@ void RegisterToolRoutes(http::Router& router, Api& api) {
               .summary = "What inspect finds in a spec's model and data; creates nothing",
               .request_schema = kInspectRequest,
               .response_schema = kInspectAnswer,
+              .access = http::Access::kSubmitter,
               .body = http::Body::kJson,
               .body_max = Bytes{4 << 20},
               .run_on = http::RunOn::kPool,
@@ -208,6 +209,7 @@ void RegisterToolRoutes(http::Router& router, Api& api) {
               .summary = "What a model says of texts, best first",
               .request_schema = kTryRequest,
               .response_schema = kTryAnswer,
+              .access = http::Access::kSubmitter,
               .body = http::Body::kJson,
               .body_max = Bytes{8 << 20},
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
@@ -223,6 +225,7 @@ void RegisterToolRoutes(http::Router& router, Api& api) {
               .summary = "A model's metrics on an uploaded file",
               .request_schema = kEvalRequest,
               .response_schema = kEvalAnswer,
+              .access = http::Access::kSubmitter,
               .body = http::Body::kJson,
               .run_on = http::RunOn::kPool,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {

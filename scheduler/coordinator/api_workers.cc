@@ -127,6 +127,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api) {
   router.Add({.path = "/api/v1/workers",
               .summary = "Workers, also those that were lost or left",
               .response_schema = kWorkersSchema,
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request&, const http::Responder& responder) {
                 AnswerRead(
                     api, responder, [&api](const View& view) { return ReadWorkers(api, view); },
@@ -139,6 +140,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api) {
   router.Add({.path = "/api/v1/workers/{worker}",
               .summary = "One worker, by name or id",
               .response_schema = kWorkerSchema,
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 AnswerWorker(api, responder, request.Param("worker"));
               }});
@@ -146,6 +148,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api) {
               .path = "/api/v1/workers/{worker}/drain",
               .summary = "Its gangs checkpoint and go on elsewhere; nothing is placed on it",
               .response_schema = kWorkerSchema,
+              .access = http::Access::kAdmin,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 DrainWorker(api, responder, request.Param("worker"), true);
               }});
@@ -153,6 +156,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api) {
               .path = "/api/v1/workers/{worker}/undrain",
               .summary = "It takes gangs again",
               .response_schema = kWorkerSchema,
+              .access = http::Access::kAdmin,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 DrainWorker(api, responder, request.Param("worker"), false);
               }});

@@ -2,19 +2,23 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/curve/keys.h"
+#include "common/tls/identity.h"
 #include "common/version/version.h"
 #include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/addresses.h"
 #include "scheduler/coordinator/api.h"
 #include "scheduler/coordinator/byte_budget.h"
 #include "scheduler/coordinator/effects.h"
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/worker_link.h"
+#include "scheduler/coordinator/worker_tokens.h"
 #include "scheduler/http/auth.h"
 #include "scheduler/http/server.h"
 
@@ -26,16 +30,36 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kStopDeadline{2000};
 constexpr Duration kRoomDeadline = std::chrono::seconds(1);
 constexpr std::size_t kRenderThreads = 1;
+constexpr Duration kTokenUsesEvery = std::chrono::minutes(1);
 constexpr std::size_t kWireBytesMax = std::size_t{64} << 20;  // of messages that wait for the loop
 
 struct Opened {
   curve::KeyPair keys;
   std::string token;
+  Reach reach;
+  std::optional<tls::Identity> identity;
   std::unique_ptr<store::Store> store;
 };
 
+// Others may have pinned the certificate that was made here: it stays, whatever this machine is
+// called meanwhile.
+Result<tls::Identity> OpenIdentity(const Options& options, const Reach& reach) {
+  if (!options.tls_cert.empty()) return tls::LoadIdentity(options.tls_cert, options.tls_key);
+  const fs::path directory = options.data_dir / "coordinator/tls";
+  TUTTI_ASSIGN_OR_RETURN(tls::Identity identity, tls::LoadOrMakeIdentity(directory, reach.names));
+  const auto& names = identity.names;
+  if (std::find(names.begin(), names.end(), reach.advertise) == names.end()) {
+    Log(kWarning, "certificate_lacks_name",
+        {{"name", reach.advertise},
+         {"hint", "clients that check names refuse it; remove " + directory.string() +
+                      " for a new one, with a new pin"}});
+  }
+  return identity;
+}
+
 // The state database first: its lock is what keeps a second coordinator out of everything else.
-Result<Opened> OpenDirectory(const fs::path& data_dir) {
+Result<Opened> OpenDirectory(const Options& options) {
+  const fs::path& data_dir = options.data_dir;
   const fs::path own = data_dir / "coordinator";
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own, 0700));
   Opened opened;
@@ -43,9 +67,32 @@ Result<Opened> OpenDirectory(const fs::path& data_dir) {
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own / "allowed"));
   TUTTI_ASSIGN_OR_RETURN(opened.keys, curve::LoadOrMakeKeyPair(own));
   TUTTI_ASSIGN_OR_RETURN(opened.token, http::LoadOrMakeToken(data_dir / "token"));
+  opened.reach = ReachOf(options.http.host, options.advertise);
+  if (options.tls) {
+    TUTTI_ASSIGN_OR_RETURN(opened.identity, OpenIdentity(options, opened.reach));
+  }
   std::error_code ignored;
   fs::remove(own / "serving.json", ignored);  // of a life that was killed
   return opened;
+}
+
+// What the Host header may say: names that people use, and those of the certificate.
+std::vector<std::string> HostsOf(const Reach& reach, const std::optional<tls::Identity>& identity) {
+  std::vector<std::string> hosts;
+  for (const std::string& name : reach.names) hosts.push_back(Bracketed(name));
+  if (!identity) return hosts;
+  for (const std::string& name : identity->names) hosts.push_back(Bracketed(name));
+  return hosts;
+}
+
+// "tcp://0.0.0.0:7718" as programs on this machine connect to it.
+std::string ForThisMachine(std::string endpoint) {
+  for (const auto& [any, loopback] :
+       {std::pair("//0.0.0.0:", "//127.0.0.1:"), std::pair("//[::]:", "//[::1]:")}) {
+    const std::size_t at = endpoint.find(any);
+    if (at != std::string::npos) endpoint.replace(at, std::string_view(any).size(), loopback);
+  }
+  return endpoint;
 }
 
 }  // namespace
@@ -55,17 +102,30 @@ struct Coordinator::Parts {
   Parts(Options given, Opened opened, registry::BlobStore blob_store)
       : options(std::move(given)),
         keys(std::move(opened.keys)),
-        token(std::move(opened.token)),
+        reach(std::move(opened.reach)),
+        identity(std::move(opened.identity)),
+        worker_tokens(opened.token, options.data_dir / "coordinator" / "allowed"),
+        auth(HostsOf(reach, identity),
+             [this](std::string_view other) { return worker_tokens.Check(other); }),
+        tokens(auth.tokens()),
         metrics(Version(), Revision()),
         blobs(std::move(blob_store)),
         loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
         events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
         progress(events, metrics),
-        logs(options.data_dir / "coordinator" / "logs") {}
+        logs(options.data_dir / "coordinator" / "logs") {
+    auth.tokens().Put({.id = "token file",
+                       .sha256 = Sha256Of(opened.token),
+                       .caller = {.user = "local", .scope = http::Scope::kAdmin}});
+  }
 
   Options options;
   curve::KeyPair keys;
-  std::string token;
+  Reach reach;
+  std::optional<tls::Identity> identity;
+  WorkerTokens worker_tokens;
+  http::Auth auth;
+  Tokens tokens;
   metrics::Metrics metrics;
   ByteBudget wire_bytes{kWireBytesMax};
   registry::BlobStore blobs;
@@ -83,11 +143,13 @@ struct Coordinator::Parts {
   boost::asio::thread_pool render{kRenderThreads};
   std::optional<Api> api;
   http::Router router;
-  std::optional<http::Auth> auth;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<WorkerLink> link;
   bool stopped = false;
+  Instant next_token_uses;
 
+  std::string UrlForOthers() const;
+  void KeepTokenUses(Instant now);
   Status StartLoop(std::function<void(const Error&)> failed);
   Status StartServer();
   Status StartLink();
@@ -123,6 +185,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     workers.Tick(round);
     waiters.Tick(round.now());
     models->Retry(round.now());
+    KeepTokenUses(round.now());
   };
   hooks.perform = [this](const core::Effect& effect, const View& view) {
     effects->Perform(effect, view);
@@ -132,8 +195,25 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
   TUTTI_RETURN_IF_ERROR(loop.Start(std::move(hooks), [&](const View& view) {
     events.SetLastSeq(view.store->last_seq());
     loaded = models->Load(view);
+    if (loaded) loaded = tokens.Load(*view.store);
   }));
   return loaded;
+}
+
+void Coordinator::Parts::KeepTokenUses(Instant now) {
+  if (now < next_token_uses) return;
+  next_token_uses = now + kTokenUsesEvery;
+  loop.Read([this](const Result<View>& view) {
+    if (!view) return;
+    if (const Status kept = tokens.Flush(*view); !kept) {
+      Log(kWarning, "token_uses_not_kept", {{"error", kept.error().ToString()}});
+    }
+  });
+}
+
+std::string Coordinator::Parts::UrlForOthers() const {
+  return (identity ? "https://" : "http://") + Bracketed(reach.advertise) + ":" +
+         std::to_string(server->Port());
 }
 
 Status Coordinator::Parts::StartServer() {
@@ -144,6 +224,7 @@ Status Coordinator::Parts::StartServer() {
                   .measures = measures,
                   .models = *models,
                   .logs = logs,
+                  .tokens = tokens,
                   .events = events,
                   .blobs = blobs,
                   .model_store = *model_store,
@@ -151,13 +232,13 @@ Status Coordinator::Parts::StartServer() {
                   .render = render,
                   .data_dir = options.data_dir});
   RegisterRoutes(router, *api);
-  auth.emplace(std::vector{http::TokenEntry{Sha256Of(token), "local"}}, std::vector<std::string>{});
   http::ServerOptions server_options;
   server_options.host = options.http.host;
   server_options.port = options.http.port;
   server_options.spool_dir = blobs.uploads_dir();
   server_options.metrics = &metrics.http;
-  TUTTI_ASSIGN_OR_RETURN(server, http::Server::Start(server_options, router, *auth));
+  server_options.identity = identity;
+  TUTTI_ASSIGN_OR_RETURN(server, http::Server::Start(server_options, router, auth));
   return {};
 }
 
@@ -186,18 +267,24 @@ Status Coordinator::Parts::StartLink() {
   };
   TUTTI_ASSIGN_OR_RETURN(link, WorkerLink::Open(std::move(link_options)));
   loop.Do([this](Round&) {
-    workers.Open({.send = [this](const std::string& route,
-                                 const wire::ToWorker& message) { link->Send(route, message); },
-                  .generation = loop.generation(),
-                  .http_url = server->Url(),
-                  .http_token = token});
+    workers.Open(
+        {.send = [this](const std::string& route,
+                        const wire::ToWorker& message) { link->Send(route, message); },
+         .generation = loop.generation(),
+         .http_url = server->Url(),
+         .http_url_remote = UrlForOthers(),
+         .http_pin = identity ? identity->pin : "",
+         .http_token = [this](const std::string& worker) { return worker_tokens.For(worker); }});
   });
   return {};
 }
 
 Status Coordinator::Parts::SayWhere() const {
-  const nlohmann::json where = {
-      {"url", server->Url()}, {"zmq", link->endpoint()}, {"pid", ::getpid()}};
+  nlohmann::json where = {{"url", server->Url()},
+                          {"zmq", ForThisMachine(link->endpoint())},
+                          {"pid", ::getpid()},
+                          {"advertise", reach.advertise}};
+  if (identity) where["pin"] = identity->pin;
   return WriteFileAtomically(ServingFile(), where.dump() + "\n");
 }
 
@@ -207,7 +294,7 @@ Coordinator::~Coordinator() { Stop(); }
 
 Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
                                                         std::function<void(const Error&)> failed) {
-  TUTTI_ASSIGN_OR_RETURN(Opened opened, OpenDirectory(options.data_dir));
+  TUTTI_ASSIGN_OR_RETURN(Opened opened, OpenDirectory(options));
   TUTTI_ASSIGN_OR_RETURN(registry::BlobStore blobs,
                          registry::BlobStore::Open(options.data_dir / "coordinator"));
   auto parts = std::make_unique<Parts>(options, std::move(opened), std::move(blobs));
@@ -223,6 +310,7 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
   TUTTI_RETURN_IF_ERROR(coordinator->parts_->SayWhere());
   Log(kInfo, "serving",
       {{"url", coordinator->parts_->server->Url()},
+       {"advertise", coordinator->parts_->UrlForOthers()},
        {"zmq", coordinator->parts_->link->endpoint()},
        {"generation", coordinator->parts_->loop.generation()}});
   return coordinator;

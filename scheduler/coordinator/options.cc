@@ -1,24 +1,44 @@
 #include "scheduler/coordinator/options.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "common/version/version.h"
+#include "scheduler/coordinator/addresses.h"
 
 namespace tutti::coordinator {
 namespace {
 
-bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
-Result<config::HostPort> LoopbackIn(const std::string& text, const char* where) {
+Result<config::HostPort> AddressIn(const std::string& text, const char* where) {
   TUTTI_ASSIGN_OR_RETURN(config::HostPort address, config::ParseHostPort(text, where));
-  if (!IsLoopback(address.host)) {
-    return Fail(ErrorCode::kUnsupported,
-                "serving on " + address.host +
-                    ", which other machines reach, needs TLS, and that is not supported yet",
-                where, "use 127.0.0.1");
-  }
   if (address.host == "localhost") address.host = "127.0.0.1";
   return address;
+}
+
+// A name or an address, without a port: it goes into certificates and join strings.
+Status CheckAdvertised(const std::string& host) {
+  const bool plain = std::all_of(host.begin(), host.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':';
+  });
+  if (plain && std::count(host.begin(), host.end(), ':') != 1 && !IsAny(host)) return {};
+  return Fail(ErrorCode::kInvalid, "'" + host + "' is no host name or IP address", "--advertise",
+              "the name by which other machines reach this one, without a port");
+}
+
+Status FillTls(Options& options) {
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return Fail(ErrorCode::kInvalid, "a certificate and its key come together",
+                options.tls_cert.empty() ? "--tls-cert" : "--tls-key",
+                "give --tls-cert FILE and --tls-key FILE");
+  }
+  for (std::filesystem::path* file : {&options.tls_cert, &options.tls_key}) {
+    std::error_code error;
+    if (!file->empty()) *file = std::filesystem::absolute(*file, error).lexically_normal();
+    if (error) return Fail(ErrnoError("cannot find", file->string(), error.value()));
+  }
+  options.tls = options.tls || !options.tls_cert.empty() || !IsLoopback(options.http.host);
+  if (options.advertise.empty()) return {};
+  return CheckAdvertised(options.advertise);
 }
 
 }  // namespace
@@ -37,14 +57,25 @@ Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string
            .help = "folder of the cluster's state",
            .required = true},
           {.name = "http", .target = &http, .help = "HOST:PORT of the API; port 0: a free one"},
-          {.name = "zmq", .target = &zmq, .help = "HOST:PORT for workers; port 0: a free one"}}};
+          {.name = "zmq", .target = &zmq, .help = "HOST:PORT for workers; port 0: a free one"},
+          {.name = "tls",
+           .target = &options.tls,
+           .help = "HTTPS on loopback too; where other machines reach it, always"},
+          {.name = "tls-cert",
+           .target = &options.tls_cert,
+           .help = "certificate and chain (PEM); none: one is made, signed by itself"},
+          {.name = "tls-key", .target = &options.tls_key, .help = "its key (PEM)"},
+          {.name = "advertise",
+           .target = &options.advertise,
+           .help = "name or address by which other machines reach this one"}}};
   TUTTI_ASSIGN_OR_RETURN(const auto text, config::Parse(program, arguments));
   if (text) return ShowText{*text};
-  TUTTI_ASSIGN_OR_RETURN(options.http, LoopbackIn(http, "--http"));
-  TUTTI_ASSIGN_OR_RETURN(options.zmq, LoopbackIn(zmq, "--zmq"));
+  TUTTI_ASSIGN_OR_RETURN(options.http, AddressIn(http, "--http"));
+  TUTTI_ASSIGN_OR_RETURN(options.zmq, AddressIn(zmq, "--zmq"));
   std::error_code error;
   options.data_dir = std::filesystem::absolute(options.data_dir, error).lexically_normal();
   if (error) return Fail(ErrnoError("cannot find", "--data-dir", error.value()));
+  TUTTI_RETURN_IF_ERROR(FillTls(options));
   return options;
 }
 

@@ -16,14 +16,17 @@ struct Options {
   std::filesystem::path data_dir;  // absolute
   config::HostPort http{"127.0.0.1", 7717};
   config::HostPort zmq{"127.0.0.1", 7718};
+  bool tls = false;                     // HTTP over TLS: always where other machines reach it
+  std::filesystem::path tls_cert = {};  // absolute; empty: a certificate signed by itself
+  std::filesystem::path tls_key = {};   // absolute
+  std::string advertise = {};           // how other machines reach this one; "" = found out
 };
 
 struct ShowText {  // --help, --version, --print-config
   std::string text;
 };
 
-// `arguments` without the program's name. kInvalid; kUnsupported for an address that other
-// machines could reach (there is no TLS yet).
+// `arguments` without the program's name. kInvalid.
 Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string> arguments);
 
 }  // namespace tutti::coordinator

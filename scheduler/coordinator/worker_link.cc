@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/wire/protocol.h"
+#include "scheduler/coordinator/addresses.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -144,7 +145,11 @@ bool WorkerLink::ReceiveOne() {
       return true;
     }
     const char* user = zmq_msg_gets(frame.handle(), "User-Id");
-    options_.on_message(Peer{route.to_string(), user == nullptr ? "" : user}, std::move(*message));
+    const char* address = zmq_msg_gets(frame.handle(), "Peer-Address");
+    options_.on_message(Peer{.route = route.to_string(),
+                             .user = user == nullptr ? "" : user,
+                             .local = address != nullptr && IsLoopback(address)},
+                        std::move(*message));
     return true;
   } catch (const zmq::error_t& error) {
     Log(kWarning, "receive_failed", {{"error", error.what()}});

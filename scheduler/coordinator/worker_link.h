@@ -23,11 +23,12 @@
 
 namespace tutti::coordinator {
 
-// Where a message came from. `route` is ZeroMQ's name of the connection, `user` the NAME of the
-// key that it authenticated with.
+// Where a message came from and whose it is. `route` is ZeroMQ's name of the connection, `user` the
+// NAME of the key that it authenticated with.
 struct Peer {
   std::string route;
   std::string user;
+  bool local = false;  // it comes from this machine's loopback
   bool operator==(const Peer&) const = default;
 };
 

@@ -197,8 +197,9 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
     registered->set_node(node.ToString());
     registered->set_heartbeat_interval_ms(wire::kHeartbeatIntervalMs);
     registered->set_lease_ms(wire::kLeaseMs);
-    registered->set_http_url(offer_.http_url);
-    registered->set_http_token(offer_.http_token);
+    registered->set_http_url(peer.local ? offer_.http_url : offer_.http_url_remote);
+    registered->set_http_token(offer_.http_token(peer.user));
+    registered->set_http_pin(offer_.http_pin);
     registered->set_log_window_bytes(wire::kLogWindowBytes);
     Answer(peer, session, std::move(answer));
   });

@@ -33,8 +33,10 @@ struct Session {
 struct Offer {
   std::function<void(const std::string& route, const wire::ToWorker&)> send;
   std::uint64_t generation = 0;
-  std::string http_url;
-  std::string http_token;
+  std::string http_url;         // as workers on this machine reach it
+  std::string http_url_remote;  // as others do
+  std::string http_pin;         // of its certificate; "" = it serves plain HTTP
+  std::function<std::string(const std::string& worker)> http_token;
 };
 
 class Workers {

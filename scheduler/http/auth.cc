@@ -1,7 +1,6 @@
 #include "scheduler/http/auth.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,9 +38,109 @@ std::string_view HostName(std::string_view authority) {
   return digits ? authority.substr(0, end) : std::string_view{};
 }
 
+// "*.example.com" fits "a.example.com", not "example.com" and not "a.b.example.com".
+bool Fits(std::string_view pattern, std::string_view name) {
+  if (!pattern.starts_with("*.")) return EqualsIgnoringCase(pattern, name);
+  const std::size_t dot = name.find('.');
+  return dot != std::string_view::npos && dot > 0 &&
+         EqualsIgnoringCase(pattern.substr(1), name.substr(dot));
+}
+
 constexpr std::size_t kTokenBytes = 32;
 
-Result<std::string> MakeToken(const std::filesystem::path& path) {
+tl::unexpected<Denial> Deny(int status, std::string reason, Error error) {
+  return tl::unexpected(
+      Denial{.status = status, .reason = std::move(reason), .error = std::move(error)});
+}
+
+constexpr const char* kHowToSend =
+    "send the header 'Authorization: Bearer TOKEN'; the command line takes it from TUTTI_TOKEN or "
+    "from the data directory's file 'token'";
+
+}  // namespace
+
+Auth::Auth(std::vector<std::string> hosts, Others others)
+    : hosts_(std::move(hosts)), others_(std::move(others)) {
+  for (const char* name : {"127.0.0.1", "localhost", "[::1]"}) hosts_.emplace_back(name);
+}
+
+tl::expected<Caller, Denial> Auth::Identify(const Fields& headers) const {
+  const auto refuse = [](const char* reason, std::string message) {
+    return Deny(401, reason, {ErrorCode::kAuth, std::move(message), {}, kHowToSend});
+  };
+  const auto header = Find(headers, "authorization");
+  if (!header) return refuse("missing", "a token is needed");
+  constexpr std::string_view kScheme = "bearer ";
+  if (header->size() <= kScheme.size() ||
+      !EqualsIgnoringCase(header->substr(0, kScheme.size()), kScheme)) {
+    return refuse("missing", "the Authorization header has no bearer token");
+  }
+  const std::string_view token = header->substr(kScheme.size());
+  const auto [state, caller] = tokens_.Look(Sha256Of(token), WallNow());
+  switch (state) {
+    case TokenTable::State::kValid:
+      return caller;
+    case TokenTable::State::kExpired:
+      return refuse("expired", "the token has expired");
+    case TokenTable::State::kUnknown:
+      break;
+  }
+  if (others_) {
+    if (auto other = others_(token)) return *std::move(other);
+  }
+  return refuse("unknown", "the token is not known; it may have been revoked");
+}
+
+tl::expected<Caller, Denial> Auth::Check(const Fields& headers, const Demand& demand,
+                                         const std::string& peer) const {
+  if (demand.access == Access::kOpen) return Caller{};
+  auto caller = Identify(headers);
+  if (!caller) {
+    const auto wait = failures_.Count(peer, MonotonicNow());
+    if (!wait) return caller;
+    Denial denial{.status = 429, .reason = "limited", .error = {}, .retry_after = wait};
+    denial.error = {ErrorCode::kQuota,
+                    "too many requests of this address came without a valid token; the last: " +
+                        caller.error().error.message,
+                    {},
+                    "requests with a valid one are answered as ever"};
+    return tl::unexpected(std::move(denial));
+  }
+  if (Suffices(caller->scope, demand.access, demand.workers)) return caller;
+  const std::string needed(ToString(demand.access));
+  return Deny(403, "scope",
+              {ErrorCode::kAuth,
+               "the token's scope is " + std::string(ToString(caller->scope)) +
+                   ", and this needs " + needed,
+               {},
+               "an admin makes one: tutti token create --scope " + needed});
+}
+
+bool Auth::Allowed(std::string_view authority) const {
+  const std::string_view name = HostName(authority);
+  return !name.empty() && std::any_of(hosts_.begin(), hosts_.end(),
+                                      [&](const std::string& host) { return Fits(host, name); });
+}
+
+tl::expected<void, Denial> Auth::CheckOrigin(const Fields& headers) const {
+  if (const auto host = Find(headers, "host"); host && !Allowed(*host)) {
+    return Deny(403, "host",
+                {ErrorCode::kAuth, "the Host header names another machine", "host",
+                 "call it by the name or address it serves on, or start it with --advertise NAME"});
+  }
+  if (auto origin = Find(headers, "origin")) {
+    const std::size_t scheme = origin->starts_with("http://")    ? 7
+                               : origin->starts_with("https://") ? 8
+                                                                 : std::string_view::npos;
+    if (scheme == std::string_view::npos || !Allowed(origin->substr(scheme))) {
+      return Deny(403, "origin",
+                  {ErrorCode::kAuth, "the request comes from a page of another site", "origin"});
+    }
+  }
+  return {};
+}
+
+Result<std::string> NewToken() {
   std::array<unsigned char, kTokenBytes> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     return Fail(ErrorCode::kIo, "the system gives no random bytes");
@@ -52,69 +151,16 @@ Result<std::string> MakeToken(const std::filesystem::path& path) {
     token.push_back(kHex[byte >> 4]);
     token.push_back(kHex[byte & 15]);
   }
-  TUTTI_RETURN_IF_ERROR(WriteFileAtomically(path, token + "\n", {.mode = 0600}));
   return token;
-}
-
-}  // namespace
-
-Auth::Auth(std::vector<TokenEntry> tokens, std::vector<std::string> hosts)
-    : tokens_(std::move(tokens)), hosts_(std::move(hosts)) {
-  for (const char* name : {"127.0.0.1", "localhost", "[::1]"}) hosts_.emplace_back(name);
-}
-
-Result<std::string> Auth::User(const Fields& headers) const {
-  const auto refuse = [](std::string message) {
-    return Fail(ErrorCode::kAuth, std::move(message), {},
-                "send the header 'Authorization: Bearer TOKEN'; the token is in the data "
-                "directory's file 'token'");
-  };
-  const auto header = Find(headers, "authorization");
-  if (!header) return refuse("a token is needed");
-  constexpr std::string_view kScheme = "bearer ";
-  if (header->size() <= kScheme.size() ||
-      !EqualsIgnoringCase(header->substr(0, kScheme.size()), kScheme)) {
-    return refuse("the Authorization header has no bearer token");
-  }
-  // Digests have one length and say nothing of the tokens; every entry is compared.
-  const Digest given = Sha256Of(header->substr(kScheme.size()));
-  const TokenEntry* owner = nullptr;
-  for (const TokenEntry& entry : tokens_) {
-    if (CRYPTO_memcmp(given.bytes.data(), entry.sha256.bytes.data(), given.bytes.size()) == 0) {
-      owner = &entry;
-    }
-  }
-  if (owner == nullptr) return refuse("the token is not known");
-  return owner->user;
-}
-
-bool Auth::Allowed(std::string_view authority) const {
-  const std::string_view name = HostName(authority);
-  return !name.empty() && std::any_of(hosts_.begin(), hosts_.end(), [&](const std::string& host) {
-    return EqualsIgnoringCase(host, name);
-  });
-}
-
-Status Auth::CheckOrigin(const Fields& headers) const {
-  if (const auto host = Find(headers, "host"); host && !Allowed(*host)) {
-    return Fail(ErrorCode::kAuth, "the Host header names another machine", "host");
-  }
-  if (auto origin = Find(headers, "origin")) {
-    const std::size_t scheme = origin->starts_with("http://")    ? 7
-                               : origin->starts_with("https://") ? 8
-                                                                 : std::string_view::npos;
-    if (scheme == std::string_view::npos || !Allowed(origin->substr(scheme))) {
-      return Fail(ErrorCode::kAuth, "the request comes from a page of another site", "origin");
-    }
-  }
-  return {};
 }
 
 Result<std::string> LoadOrMakeToken(const std::filesystem::path& path) {
   struct stat stat {};
   if (::lstat(path.c_str(), &stat) != 0) {
-    if (errno == ENOENT) return MakeToken(path);
-    return Fail(ErrnoError("cannot read the token", path.string(), errno));
+    if (errno != ENOENT) return Fail(ErrnoError("cannot read the token", path.string(), errno));
+    TUTTI_ASSIGN_OR_RETURN(std::string made, NewToken());
+    TUTTI_RETURN_IF_ERROR(WriteFileAtomically(path, made + "\n", {.mode = 0600}));
+    return made;
   }
   if (!S_ISREG(stat.st_mode) || (stat.st_mode & 077) != 0) {
     return Fail(ErrorCode::kAuth, "others may read the token file", path.string(),

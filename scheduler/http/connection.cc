@@ -91,7 +91,7 @@ Connection::Spool::~Spool() {
 Connection::Connection(asio::ip::tcp::socket socket, Shared& shared, IoThread& thread)
     : shared_(shared),
       thread_(thread),
-      stream_(std::move(socket)),
+      stream_(beast::tcp_stream(std::move(socket))),
       buffer_(static_cast<std::size_t>(shared.options.header_max.count) + kPiece) {
   thread_.connections.insert(this);
 }
@@ -103,10 +103,11 @@ Connection::~Connection() {
 
 void Connection::Start() {
   ErrorCodeAsio ignored;
-  stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-  stream_.expires_after(shared_.options.header_deadline);
+  stream_.tcp().socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  stream_.tcp().expires_after(shared_.options.header_deadline);
   doing_ = Doing::kIdle;
   if (shared_.stopping) return Close();
+  if (shared_.options.identity) return WaitForHello();
   WaitForRequest();
 }
 
@@ -125,7 +126,7 @@ void Connection::Close() {
   const auto self = std::exchange(kept_, nullptr);
   doing_ = Doing::kClosed;
   if (streaming_ != nullptr) streaming_->timer.cancel();
-  stream_.close();
+  stream_.tcp().close();
   // Whoever feeds the stream learns that nobody listens any more.
   if (streaming_ != nullptr) streaming_->body.pull = nullptr;
 }
@@ -139,7 +140,7 @@ void Connection::WaitForRequest() {
                           });
 }
 
-void Connection::ReadHead() {
+void Connection::Begin() {
   doing_ = Doing::kReading;
   started_ = MonotonicNow();
   request_ = Request{};
@@ -148,10 +149,14 @@ void Connection::ReadHead() {
   keep_alive_ = false;
   is_head_ = false;
   body_size_ = 0;
+}
+
+void Connection::ReadHead() {
+  Begin();
   parser_ = std::make_unique<Parser>();
   parser_->header_limit(static_cast<std::uint32_t>(shared_.options.header_max.count));
   parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // ours is per route
-  stream_.expires_after(shared_.options.header_deadline);
+  stream_.tcp().expires_after(shared_.options.header_deadline);
   bhttp::async_read_header(
       stream_, buffer_, *parser_,
       [self = shared_from_this()](ErrorCodeAsio error, std::size_t) { self->OnHead(error); });
@@ -167,7 +172,7 @@ void Connection::OnHead(ErrorCodeAsio error) {
     return Refuse(400, Bad("the request is malformed: " + error.message()));
   }
   if (error) return Close();
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   if (Status taken = TakeHead(); !taken) return Refuse(400, std::move(taken).error());
   if (std::optional<Response> answer = CheckHead()) {
     // A body that nobody will read makes the connection useless.
@@ -219,7 +224,7 @@ Status Connection::TakeHead() {
   }
   request_.method = *method;
   ErrorCodeAsio ignored;
-  const auto peer = stream_.socket().remote_endpoint(ignored).address();
+  const auto peer = stream_.tcp().socket().remote_endpoint(ignored).address();
   request_.peer = peer.to_string();
   request_.loopback = peer.is_loopback();
   keep_alive_ = keep_alive;
@@ -228,9 +233,17 @@ Status Connection::TakeHead() {
 
 std::optional<Response> Connection::CheckHead() {
   metrics::HttpMetrics* metrics = shared_.options.metrics;
-  if (Status origin = shared_.auth.CheckOrigin(request_.headers); !origin) {
-    if (metrics != nullptr) metrics->AuthFailure(origin.error().where);
-    return ErrorResponse(403, origin.error());
+  const auto deny = [metrics](const Denial& denial) {
+    if (metrics != nullptr) metrics->AuthFailure(denial.reason);
+    Response answer = ErrorResponse(denial.status, denial.error);
+    if (denial.status == 401) answer.headers.emplace_back("www-authenticate", "Bearer");
+    if (denial.retry_after) {
+      answer.headers.emplace_back("retry-after", std::to_string(denial.retry_after->count()));
+    }
+    return answer;
+  };
+  if (auto origin = shared_.auth.CheckOrigin(request_.headers); !origin) {
+    return deny(origin.error());
   }
   auto match = shared_.router.Find(request_.method, request_.path);
   if (!match) {
@@ -243,14 +256,10 @@ std::optional<Response> Connection::CheckHead() {
   route_ = match->route;
   request_.route = route_->path;
   request_.params = std::move(match->params);
-  if (route_->auth) {
-    auto user = shared_.auth.User(request_.headers);
-    if (!user) {
-      if (metrics != nullptr) metrics->AuthFailure("token");
-      return ErrorResponse(401, user.error()).With("www-authenticate", "Bearer");
-    }
-    request_.user = std::move(*user);
-  }
+  auto caller =
+      shared_.auth.Check(request_.headers, {route_->access, route_->workers}, request_.peer);
+  if (!caller) return deny(caller.error());
+  request_.caller = *std::move(caller);
   const auto length = parser_->content_length();
   const std::int64_t max = route_->body == Body::kNone ? kIgnoredBodyMax : route_->body_max.count;
   if (length && *length > static_cast<std::uint64_t>(max)) {
@@ -280,7 +289,7 @@ void Connection::StartBody() {
   if (Lower(*expect) != "100-continue")
     return Refuse(400, Bad("Expect says the unknown", "expect"));
   out_ = "HTTP/1.1 100 Continue\r\n\r\n";
-  stream_.expires_after(shared_.options.write_deadline);
+  stream_.tcp().expires_after(shared_.options.write_deadline);
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [self] { self->ReadBody(); });
@@ -290,7 +299,7 @@ void Connection::StartBody() {
 void Connection::ReadBody() {
   // JSON gets one deadline for all of it; a file may take long, as long as it moves.
   if (body_size_ == 0 || route_->body == Body::kFile) {
-    stream_.expires_after(shared_.options.body_deadline);
+    stream_.tcp().expires_after(shared_.options.body_deadline);
   }
   piece_.resize(route_->body == Body::kFile ? kPiece : kPiece / 8);
   auto& body = parser_->get().body();
@@ -317,7 +326,7 @@ void Connection::OnBody(ErrorCodeAsio error) {
     return Refuse(StatusOf(taken.error().code), taken.error());
   }
   if (parser_->is_done()) {
-    stream_.expires_never();
+    stream_.tcp().expires_never();
     return BodyDone();
   }
   ReadBody();

@@ -10,7 +10,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <condition_variable>
@@ -22,6 +21,7 @@
 #include <unordered_set>
 
 #include "common/file/file.h"
+#include "common/tls/stream.h"
 #include "scheduler/http/server.h"
 
 namespace tutti::http {
@@ -85,6 +85,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using ErrorCodeAsio = boost::system::error_code;
   enum class Doing : std::uint8_t { kIdle, kReading, kHandling, kWriting, kStreaming, kClosed };
 
+  // The start of TLS (handshake.cc).
+  void WaitForHello();
+  void ShakeHands();
+  void SayItIsTls();
+
   // Reading (connection.cc).
   void WaitForRequest();
   void ReadHead();
@@ -114,18 +119,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void WatchForEof();
   void Finish();
   void Linger();
+  void HalfClose();
   void Drop();
   void Written(ErrorCodeAsio error, const std::function<void()>& then);
 
   Shared& shared_;
   IoThread& thread_;
-  boost::beast::tcp_stream stream_;
+  tls::Stream stream_;
   boost::beast::flat_buffer buffer_;
   std::unique_ptr<Parser> parser_;
   Doing doing_ = Doing::kIdle;
   std::shared_ptr<Connection> kept_;  // itself, while a handler has the request
 
   // The request under way.
+  void Begin();  // nothing is known of it yet
   Request request_;
   const Route* route_ = nullptr;
   Instant started_{};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <charconv>
@@ -22,6 +23,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::int64_t kFilePiece = 64 * 1024;
+constexpr std::size_t kWatched = 64;
 constexpr auto kLinger = std::chrono::milliseconds(2'000);
 constexpr auto kLingerAtStop = std::chrono::milliseconds(200);
 
@@ -165,7 +167,7 @@ void Connection::SendFilePiece() {
   out_.resize(before + static_cast<std::size_t>(got));
   file_at_ += got;
   file_left_ -= got;
-  stream_.expires_after(shared_.options.write_deadline);
+  stream_.tcp().expires_after(shared_.options.write_deadline);
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [&connection = *self] {
@@ -179,7 +181,7 @@ void Connection::SendFilePiece() {
 
 void Connection::WriteAndFinish(std::string bytes) {
   out_ = std::move(bytes);
-  stream_.expires_after(shared_.options.write_deadline);
+  stream_.tcp().expires_after(shared_.options.write_deadline);
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [&connection = *self] { connection.Finish(); });
@@ -188,19 +190,21 @@ void Connection::WriteAndFinish(std::string bytes) {
 
 void Connection::Written(ErrorCodeAsio error, const std::function<void()>& then) {
   if (error || doing_ == Doing::kClosed) return Close();
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   then();
 }
 
 void Connection::StartStream(Response response) {
   if (http_1_0_) keep_alive_ = false;  // the end of the connection is the end of the body
   if (is_head_) return WriteAndFinish(Head(response, std::nullopt));
+  // TLS: the watch for the end reads ahead, and what it read would have to be kept.
+  if (stream_.is_tls()) keep_alive_ = false;
   doing_ = Doing::kStreaming;
   out_ = Head(response, std::nullopt);
   streaming_ = std::make_unique<Streaming>(thread_.context);
   streaming_->body = std::move(std::get<StreamBody>(response.body));
   streaming_->writing = true;
-  stream_.expires_after(shared_.options.write_deadline);
+  stream_.tcp().expires_after(shared_.options.write_deadline);
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [&connection = *self] {
@@ -243,7 +247,7 @@ void Connection::WriteChunk(std::string_view data, bool last) {
     if (last) out_ += "0\r\n\r\n";
   }
   streaming_->writing = true;
-  stream_.expires_after(shared_.options.write_deadline);
+  stream_.tcp().expires_after(shared_.options.write_deadline);
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this(), last](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [&connection = *self, last] {
@@ -275,12 +279,19 @@ void Connection::ArmHeartbeat() {
 
 // A client that goes away while nothing is written to it would otherwise stay until a heartbeat.
 void Connection::WatchForEof() {
-  stream_.socket().async_wait(
+  if (stream_.is_tls()) {  // only TLS can tell an end from other bytes
+    stream_.async_read_some(buffer_.prepare(kWatched),
+                            [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
+                              if (error && self->doing_ == Doing::kStreaming) self->Close();
+                            });
+    return;
+  }
+  stream_.tcp().socket().async_wait(
       asio::ip::tcp::socket::wait_read, [self = shared_from_this()](ErrorCodeAsio error) {
         if (error || self->doing_ != Doing::kStreaming) return;
         char byte = 0;
         const ssize_t got =
-            ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            ::recv(self->stream_.tcp().socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         // More bytes are the next request: it waits, and so does the watch.
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) self->Close();
       });
@@ -299,7 +310,7 @@ void Connection::Finish() {
   if (buffer_.size() > 0) return ReadHead();
   buffer_.shrink_to_fit();
   doing_ = Doing::kIdle;
-  stream_.expires_after(shared_.options.idle_timeout);
+  stream_.tcp().expires_after(shared_.options.idle_timeout);
   WaitForRequest();
 }
 
@@ -307,20 +318,33 @@ void Connection::Finish() {
 // half-close, and drop what comes until the client closes too or a deadline.
 void Connection::Linger() {
   doing_ = Doing::kIdle;
-  ErrorCodeAsio ignored;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   buffer_.clear();
-  stream_.expires_after(shared_.stopping ? kLingerAtStop : kLinger);
+  if (!stream_.is_tls()) return HalfClose();
+  // A stream's watch may still read; its end is on its way before what is posted here.
+  stream_.tcp().cancel();
+  asio::post(thread_.context, [self = shared_from_this()] {
+    if (self->doing_ == Doing::kClosed) return;
+    self->stream_.tcp().expires_after(self->shared_.stopping ? kLingerAtStop : kLinger);
+    self->stream_.async_shutdown([self](ErrorCodeAsio) {
+      if (self->doing_ != Doing::kClosed) self->HalfClose();
+    });
+  });
+}
+
+void Connection::HalfClose() {
+  ErrorCodeAsio ignored;
+  stream_.tcp().socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  stream_.tcp().expires_after(shared_.stopping ? kLingerAtStop : kLinger);
   Drop();
 }
 
 void Connection::Drop() {
   buffer_.clear();
-  stream_.async_read_some(buffer_.prepare(4096),
-                          [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
-                            if (error || self->shared_.stopping) return self->Close();
-                            self->Drop();
-                          });
+  stream_.tcp().async_read_some(buffer_.prepare(4096),
+                                [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
+                                  if (error || self->shared_.stopping) return self->Close();
+                                  self->Drop();
+                                });
 }
 
 }  // namespace tutti::http

@@ -19,6 +19,7 @@
 #include "common/base/units.h"
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
+#include "scheduler/http/access.h"
 
 namespace tutti::http {
 
@@ -65,7 +66,7 @@ struct Request {
   std::optional<SpooledFile> file;             // Body::kFile
   std::string peer;                            // "127.0.0.1"
   bool loopback = false;                       // the peer is this machine
-  std::string user;                            // whose token it was; empty on open routes
+  Caller caller;                               // whose token it was
 
   // TUTTI_CHECKs that the route's template has it.
   const std::string& Param(std::string_view name) const;

@@ -105,7 +105,11 @@ ordered_json Operation(const Route& route) {
   failure["content"]["application/json"]["schema"] = {{"$ref", "#/components/schemas/Error"}};
   operation["responses"][std::to_string(route.status)] = std::move(success);
   operation["responses"]["default"] = std::move(failure);
-  if (!route.auth) operation["security"] = ordered_json::array();
+  if (route.access == Access::kOpen) {
+    operation["security"] = ordered_json::array();
+  } else {
+    operation["x-scope"] = ToString(route.access);
+  }
   return operation;
 }
 

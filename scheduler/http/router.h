@@ -38,7 +38,8 @@ struct Route {
   std::string response_type = "application/json";
   std::vector<std::string> query = {};  // names of the query parameters it reads
   int status = 200;                     // of success
-  bool auth = true;
+  Access access = Access::kUndeclared;  // the least scope that may call it
+  bool workers = false;                 // and workers with their own tokens
   Body body = Body::kNone;
   Bytes body_max{1 << 20};
   RunOn run_on = RunOn::kIo;

@@ -39,20 +39,18 @@ std::size_t FitConnections(std::size_t wanted) {
   return std::min(wanted, static_cast<std::size_t>(fits));
 }
 
-Result<asio::ip::address> LoopbackAddress(const std::string& host) {
+Result<asio::ip::address> AddressToServe(const std::string& host, bool tls) {
   error_code error;
   const std::string text = host == "localhost" ? "127.0.0.1" : host == "[::1]" ? "::1" : host;
   const auto address = asio::ip::make_address(text, error);
   if (error) {
     return Fail(ErrorCode::kInvalid, "'" + host + "' is no IP address", "--http",
-                "use 127.0.0.1, or localhost");
+                "use an address of this machine: 127.0.0.1, or 0.0.0.0 for all of them");
   }
-  if (!address.is_loopback()) {
-    return Fail(ErrorCode::kUnsupported,
-                "serving on " + host +
-                    ", which other machines reach, needs TLS, and that is not "
-                    "supported yet",
-                "--http", "use 127.0.0.1, and an SSH tunnel from elsewhere");
+  if (!address.is_loopback() && !tls) {
+    return Fail(ErrorCode::kInvalid,
+                "serving on " + host + ", which other machines reach, needs a TLS certificate",
+                "--http");
   }
   return address;
 }
@@ -159,7 +157,9 @@ class Server::Engine {
     });
   }
 
-  static void TurnAway(tcp::socket socket) {
+  void TurnAway(tcp::socket socket) const {
+    // In TLS it would be no record: there the end alone has to say it.
+    if (shared_.options.identity) return;
     static const std::string kBusy =
         "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 1\r\n"
         "connection: close\r\n\r\n";
@@ -204,7 +204,8 @@ Server::Server(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(ServerOptions options, const Router& router,
                                               const Auth& auth) {
-  TUTTI_ASSIGN_OR_RETURN(const asio::ip::address address, LoopbackAddress(options.host));
+  TUTTI_ASSIGN_OR_RETURN(const asio::ip::address address,
+                         AddressToServe(options.host, options.identity.has_value()));
   auto engine = std::make_unique<Engine>(std::move(options), router, auth);
   TUTTI_RETURN_IF_ERROR(engine->Bind(address));
   engine->Run();
@@ -217,8 +218,11 @@ std::uint16_t Server::Port() const { return engine_->port(); }
 
 std::string Server::Url() const {
   std::string host = engine_->options().host;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::" || host == "[::]") host = "::1";
   if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
-  return "http://" + host + ":" + std::to_string(Port());
+  return (engine_->options().identity ? "https://" : "http://") + host + ":" +
+         std::to_string(Port());
 }
 
 std::size_t Server::Connections() const { return engine_->Connections(); }

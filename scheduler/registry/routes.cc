@@ -151,12 +151,16 @@ void RegisterBlobRoutes(http::Router& router, const BlobStore& blobs) {
   router.Add({.method = http::Method::kHead,
               .path = kBlobPath,
               .summary = "Whether a blob is there, and its size",
+              .access = http::Access::kViewer,
+              .workers = true,
               .run_on = http::RunOn::kPool,
               .handler = get});
   router.Add({.method = http::Method::kGet,
               .path = kBlobPath,
               .summary = "A blob's content; ranges are honoured",
               .response_type = kBytesType,
+              .access = http::Access::kViewer,
+              .workers = true,
               .run_on = http::RunOn::kPool,
               .handler = get});
   router.Add({.method = http::Method::kPut,
@@ -165,6 +169,8 @@ void RegisterBlobRoutes(http::Router& router, const BlobStore& blobs) {
                          "was there already",
               .response_schema = R"({"$ref": "#/components/schemas/Blob"})",
               .status = 201,
+              .access = http::Access::kSubmitter,
+              .workers = true,
               .body = http::Body::kFile,
               .body_max = kBlobMax,
               .run_on = http::RunOn::kPool,
@@ -180,12 +186,14 @@ void RegisterModelRoutes(http::Router& router, const ModelStore& models, ModelRe
        .summary = "Finished models, newest first",
        .response_schema = R"({"type": "object", "required": ["data"], "properties": {
                   "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}})",
+       .access = http::Access::kViewer,
        .handler = [&models, records](const http::Request&, const http::Responder& responder) {
          responder.Send(ListModels(models, *records()));
        }});
   router.Add({.path = "/api/v1/models/{model}",
               .summary = "One model, by its id, its job's id or its job's name",
               .response_schema = R"({"$ref": "#/components/schemas/Model"})",
+              .access = http::Access::kViewer,
               .handler = [&models, records](const http::Request& request,
                                             const http::Responder& responder) {
                 const auto all = records();
@@ -197,6 +205,7 @@ void RegisterModelRoutes(http::Router& router, const ModelStore& models, ModelRe
   router.Add({.path = "/api/v1/models/{model}/files/{path...}",
               .summary = "A file of a model; ranges are honoured",
               .response_type = kBytesType,
+              .access = http::Access::kViewer,
               .run_on = http::RunOn::kPool,
               .handler = [&models, records](const http::Request& request,
                                             const http::Responder& responder) {

@@ -27,6 +27,11 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
                             name TEXT NOT NULL, text_id TEXT NOT NULL, row BLOB NOT NULL);
   CREATE INDEX jobs_archive_name ON jobs_archive(name, sequence);
   CREATE INDEX jobs_archive_text ON jobs_archive(text_id);
+)sql",
+                                                                 R"sql(
+  CREATE TABLE tokens(id TEXT PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, scope TEXT NOT NULL,
+                      name TEXT NOT NULL, user TEXT NOT NULL, created_ms INTEGER NOT NULL,
+                      expires_ms INTEGER NOT NULL, last_used_ms INTEGER NOT NULL);
 )sql"};
 
 std::uint64_t Crc(std::string_view bytes) {

@@ -1,5 +1,6 @@
-// The store: the journal of facts, snapshots of the ledger, and the archive of jobs that left it,
-// in one SQLite database. Nothing outside this folder knows that it is SQLite.
+// The store: the journal of facts, snapshots of the ledger, the archive of jobs that left it, and
+// the tokens of people, in one SQLite database. Nothing outside this folder knows that it is
+// SQLite.
 //
 // Owned by the coordinator's writer thread, which is the only one to call it. The database is
 // locked while open: a second coordinator on it is refused.
@@ -13,16 +14,19 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/digest/sha256.h"
 #include "scheduler/core/ledger.h"
 
 struct sqlite3;
 
 namespace tutti::store {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 struct StoreOptions {
   std::uint64_t snapshot_every_facts = 20'000;  // MaybeSnapshot does nothing before
@@ -31,6 +35,18 @@ struct StoreOptions {
 struct JournalEntry {
   std::uint64_t seq = 0;  // 1, 2, … without gaps
   core::Fact fact;
+};
+
+// A token as it is kept: by its digest.
+struct StoredToken {
+  std::string id;  // "t-0123456789"
+  Digest sha256;   // of the token
+  std::string scope;
+  std::string name;
+  std::string user;
+  WallTime created = {};
+  std::optional<WallTime> expires = {};
+  std::optional<WallTime> last_used = {};
 };
 
 class Store {
@@ -68,6 +84,12 @@ class Store {
   Result<core::Job> FindArchived(std::string_view text);
   // Newest first, submitted before `before_sequence` (0 = any).
   Result<std::vector<core::Job>> ListArchived(std::uint64_t before_sequence, std::size_t limit);
+
+  // Each on disk when it returns. Tokens(): oldest first.
+  Status PutToken(const StoredToken& token);
+  Status RemoveToken(std::string_view id);
+  Status TokensUsed(std::span<const std::pair<std::string, WallTime>> uses);
+  Result<std::vector<StoredToken>> Tokens();
 
   std::uint64_t size_bytes() const;
 

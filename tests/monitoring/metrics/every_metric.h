@@ -53,7 +53,7 @@ inline void Fill(Metrics& m) {
   m.http.Connections(3);
   m.http.SseSubscribers(1);
   m.http.SseDropped(2);
-  m.http.AuthFailure("token");
+  m.http.AuthFailure("unknown");
   m.wire.FrameDropped("malformed");
 }
 

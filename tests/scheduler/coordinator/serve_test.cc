@@ -52,6 +52,84 @@ TEST_F(Serve, EveryRouteButHealthAndMetricsNeedsTheToken) {
   }
 }
 
+// What somebody with this token gets.
+struct As {
+  const CoordinatorProcess& coordinator;
+  std::string token;
+
+  int Status(const std::string& method, const std::string& target) const {
+    const auto url = client::ParseUrl(coordinator.url());
+    const auto response = client::Send(*url, {.method = method,
+                                              .target = target,
+                                              .headers = {{"Authorization", "Bearer " + token},
+                                                          {"Content-Type", "application/json"}},
+                                              .body = method == "GET" ? "" : "{}"});
+    return response ? response->status : 0;
+  }
+};
+
+TEST_F(Serve, TokensDoWhatTheirScopeMayAndEndWhenRevoked) {
+  const auto make = [&](const char* scope, const char* user) {
+    const Answer made = coordinator.Post("/api/v1/tokens", {{"scope", scope}, {"user", user}});
+    EXPECT_EQ(made.status, 201) << made.text;
+    return made.body;
+  };
+  const json viewer = make("viewer", "vi");
+  const json submitter = make("submitter", "ana");
+  const json admin = make("admin", "root");
+  const As as_viewer{coordinator, viewer["token"]};
+  const As as_ana{coordinator, submitter["token"]};
+  const As as_admin{coordinator, admin["token"]};
+  const std::string locals = coordinator.Submit("locals");  // of the token in the data directory
+
+  EXPECT_EQ(as_viewer.Status("GET", "/api/v1/jobs"), 200);
+  EXPECT_EQ(as_viewer.Status("POST", "/api/v1/jobs/" + locals + "/cancel"), 403);
+  EXPECT_EQ(as_viewer.Status("POST", "/api/v1/jobs"), 403);
+  EXPECT_EQ(as_viewer.Status("GET", "/api/v1/tokens"), 403);
+
+  EXPECT_EQ(as_ana.Status("GET", "/api/v1/jobs"), 200);
+  EXPECT_EQ(as_ana.Status("POST", "/api/v1/jobs"), 422) << "it may, and the body is no job";
+  EXPECT_EQ(as_ana.Status("POST", "/api/v1/jobs/" + locals + "/cancel"), 403) << "not hers";
+  EXPECT_EQ(as_ana.Status("POST", "/api/v1/drain"), 403);
+  EXPECT_EQ(as_ana.Status("POST", "/api/v1/tokens"), 403);
+
+  EXPECT_EQ(as_admin.Status("POST", "/api/v1/jobs/" + locals + "/cancel"), 200);
+  EXPECT_EQ(as_admin.Status("GET", "/api/v1/tokens"), 200);
+
+  const std::string id = submitter["id"];
+  EXPECT_EQ(coordinator.Post("/api/v1/tokens/" + id + "/revoke").status, 200);
+  EXPECT_EQ(as_ana.Status("GET", "/api/v1/jobs"), 401);
+  EXPECT_EQ(coordinator.Post("/api/v1/tokens/" + id + "/revoke").status, 404);
+}
+
+TEST_F(Serve, TokensAreOnDiskWhenTheyAreShown) {
+  const json made = coordinator.Post("/api/v1/tokens", {{"scope", "viewer"}}).body;
+  coordinator.Signal(SIGKILL);
+  coordinator.Wait();
+  ASSERT_TRUE(coordinator.Start());
+  EXPECT_EQ((As{coordinator, made["token"]}).Status("GET", "/api/v1/jobs"), 200);
+  const json listed = coordinator.Get("/api/v1/tokens").body["data"];
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0]["user"], "local");
+  EXPECT_FALSE(listed[0].contains("token"));
+  EXPECT_TRUE(listed[0]["last_used_at"].is_string());
+}
+
+TEST_F(Serve, WrongRequestsForTokensAreSaidByField) {
+  for (const auto& [body, where] :
+       std::vector<std::pair<json, std::string>>{{{{"scope", "worker"}}, "scope"},
+                                                 {{{"scope", "root"}}, "scope"},
+                                                 {{{"user", ""}}, "user"},
+                                                 {{{"name", std::string(64, 'x')}}, "name"},
+                                                 {{{"name", "a\nb"}}, "name"},
+                                                 {{{"lifetime_ms", 0}}, "lifetime_ms"},
+                                                 {{{"lifetime", 1}}, "lifetime"}}) {
+    const Answer answer = coordinator.Post("/api/v1/tokens", body);
+    EXPECT_EQ(answer.status, 422) << body.dump();
+    EXPECT_EQ(answer.body["error"]["where"], "#/" + where) << answer.text;
+  }
+}
+
 TEST_F(Serve, ASecondCoordinatorOnTheFolderIsRefused) {
   CoordinatorProcess second(coordinator.dir());
   EXPECT_FALSE(second.Start());
@@ -100,7 +178,9 @@ TEST_F(Serve, TheDocumentHasEveryRouteOfTheTable) {
                            "/api/v1/models/{model}/files/{path}",
                            "/api/v1/models/{model}/try",
                            "/api/v1/models/{model}/eval",
-                           "/api/v1/drain"}) {
+                           "/api/v1/drain",
+                           "/api/v1/tokens",
+                           "/api/v1/tokens/{token}/revoke"}) {
     EXPECT_TRUE(document["paths"].contains(path)) << path;
   }
   // The job object is the one it describes.

@@ -111,8 +111,8 @@ TEST(OpenApi, HasEveryRouteAndItsSchemas) {
       R"({"type": "object", "properties": {"queue": {"$ref": "#/components/schemas/Queue"}}})");
   router.AddSchema("Queue", R"({"type": "object"})");
   const std::string job = R"({"$ref": "#/components/schemas/Job"})";
-  Add(router, Method::kGet, "/healthz", {.auth = false});
-  Add(router, Method::kGet, "/jobs/{job}", {.response_schema = job});
+  Add(router, Method::kGet, "/healthz", {.access = Access::kOpen});
+  Add(router, Method::kGet, "/jobs/{job}", {.response_schema = job, .access = Access::kViewer});
   Add(router, Method::kPost, "/jobs",
       {.request_schema = job, .response_schema = job, .status = 201, .body = Body::kJson});
   Add(router, Method::kGet, "/jobs", {.query = {"state", "limit"}});
@@ -143,7 +143,8 @@ TEST(OpenApi, HasEveryRouteAndItsSchemas) {
     ASSERT_TRUE(operation.is_object()) << path;
     EXPECT_TRUE(operation["responses"].contains(std::to_string(route.status)));
     EXPECT_EQ(operation.contains("requestBody"), route.body != Body::kNone);
-    EXPECT_EQ(operation.contains("security"), !route.auth);
+    EXPECT_EQ(operation.contains("security"), route.access == Access::kOpen);
+    EXPECT_EQ(operation.value("x-scope", "none"), ToString(route.access)) << path;
     std::size_t in_path = 0;
     for (const json& parameter : operation.value("parameters", json::array())) {
       if (parameter["in"] != "path") continue;

@@ -55,6 +55,9 @@ class ServerFixture : public testing::Test {
   void SetUp() override {
     folder_ = std::filesystem::path(testing::TempDir()) / ("http-" + std::to_string(::getpid()));
     ASSERT_TRUE(MakeDirectories(folder_ / "spool"));
+    auth_.tokens().Put({.id = "t-admin",
+                        .sha256 = Sha256Of(kTestToken),
+                        .caller = {.user = "local", .scope = Scope::kAdmin}});
     ASSERT_TRUE(WriteFileAtomically(folder_ / "file", kFileText));
     AddRoutes();
   }
@@ -95,7 +98,7 @@ class ServerFixture : public testing::Test {
   EventHub hub_{{.metrics = &metrics_.http}};
   std::atomic<int> pulls_{0};  // of /endless
   Router router_;
-  Auth auth_{{{Sha256Of(kTestToken), "local"}}, {"tutti.example"}};
+  Auth auth_{{"tutti.example"}};
   std::unique_ptr<Server> server_;
 
  private:
@@ -109,8 +112,8 @@ inline void ServerFixture::AddRoutes() {
       responder.Send(Text(200, text));
     };
   };
-  Add(Method::kGet, "/healthz", say("ok"), {.auth = false});
-  Add(Method::kGet, "/metrics", say("metrics"), {.auth = false});
+  Add(Method::kGet, "/healthz", say("ok"), {.access = Access::kOpen});
+  Add(Method::kGet, "/metrics", say("metrics"), {.access = Access::kOpen});
   Add(Method::kGet, "/hello", say("hello"));
   Add(Method::kGet, "/pool", say("from the pool"), {.run_on = RunOn::kPool});
   Add(Method::kDelete, "/hello",
@@ -118,7 +121,7 @@ inline void ServerFixture::AddRoutes() {
   Add(Method::kPost, "/echo",
       [](const Request& request, const Responder& responder) {
         responder.Send(Json(200, {{"got", request.json ? *request.json : json("nothing")},
-                                  {"user", request.user},
+                                  {"user", request.caller.user},
                                   {"loopback", request.loopback}}));
       },
       {.body = Body::kJson, .body_max = Bytes{64 << 10}});

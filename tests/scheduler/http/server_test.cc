@@ -199,7 +199,36 @@ TEST_F(ServerTest, EveryRouteNeedsTheTokenButTheOpenOnes) {
   EXPECT_EQ(Ask({.method = "PUT", .path = "/upload", .body = "x", .token = "wrong"}).status, 401);
   EXPECT_EQ(Ask({.path = "/healthz", .token = ""}).body, "ok");
   EXPECT_EQ(Ask({.path = "/metrics", .token = ""}).body, "metrics");
-  EXPECT_THAT(MetricsText(), HasSubstr(R"(tutti_auth_failures_total{reason="token"} 13)"));
+  EXPECT_THAT(MetricsText(), HasSubstr(R"(tutti_auth_failures_total{reason="missing"} 4)"));
+  EXPECT_THAT(MetricsText(), HasSubstr(R"(tutti_auth_failures_total{reason="unknown"} 9)"));
+}
+
+TEST_F(ServerTest, WrongTokensAreSlowedDownAndRightOnesAreNot) {
+  Answer answer;
+  int refused = 0;
+  while ((answer = Ask({.path = "/hello", .token = "wrong"})).status == 401) {
+    ASSERT_LE(++refused, 10 * static_cast<int>(FailureLimit::kBurst));
+  }
+  EXPECT_GE(refused, static_cast<int>(FailureLimit::kBurst));
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_GE(std::stoi(answer.Header("retry-after")), 1);
+  EXPECT_EQ(json::parse(answer.body)["error"]["code"], "quota");
+  EXPECT_EQ(Ask({.path = "/hello"}).status, 200);
+  EXPECT_THAT(MetricsText(), HasSubstr(R"(tutti_auth_failures_total{reason="limited"} 1)"));
+}
+
+TEST_F(ServerTest, ATokenOfALowerScopeIsToldWhichIsMissing) {
+  auth_.tokens().Put({.id = "t-viewer",
+                      .sha256 = Sha256Of("a-viewers-token"),
+                      .caller = {.user = "ana", .scope = Scope::kViewer}});
+  const Answer answer =
+      Ask({.method = "PUT", .path = "/upload", .body = "x", .token = "a-viewers-token"});
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_THAT(answer.body, HasSubstr("viewer"));
+  EXPECT_THAT(answer.body, HasSubstr("tutti token create --scope admin"));
+  auth_.tokens().Remove("t-viewer");
+  EXPECT_EQ(Ask({.path = "/healthz", .token = "a-viewers-token"}).status, 200);
+  EXPECT_EQ(Ask({.path = "/hello", .token = "a-viewers-token"}).status, 401);
 }
 
 TEST_F(ServerTest, OtherHostsAndPagesOfOthersAreRefused) {
@@ -279,10 +308,10 @@ TEST_F(ServerTest, StopCutsWhatTakesTooLong) {
   EXPECT_TRUE(responder.Send(Text(200, "too late")));
 }
 
-TEST_F(ServerTest, OnlyAddressesOfThisMachineAreServed) {
+TEST_F(ServerTest, WithoutACertificateOnlyThisMachineIsServed) {
   Router router;
   for (const char* host : {"0.0.0.0", "::", "192.0.2.1"}) {
-    EXPECT_EQ(Server::Start({.host = host}, router, auth_).error().code, ErrorCode::kUnsupported)
+    EXPECT_EQ(Server::Start({.host = host}, router, auth_).error().code, ErrorCode::kInvalid)
         << host;
   }
   EXPECT_EQ(Server::Start({.host = "example"}, router, auth_).error().code, ErrorCode::kInvalid);

@@ -26,6 +26,8 @@ class RegistryRoutesTest : public testing::Test {
     models_.emplace(ModelStore::Open(folder_ / "models", *blobs_).value());
     RegisterBlobRoutes(router_, *blobs_);
     RegisterModelRoutes(router_, *models_, [this] { return records_; });
+    auth_.tokens().Put(
+        {.sha256 = Sha256Of(http::kTestToken), .caller = {"local", http::Scope::kAdmin}});
     server_ = http::Server::Start({.spool_dir = blobs_->uploads_dir()}, router_, auth_).value();
     client_.emplace(server_->Port());
   }
@@ -55,7 +57,7 @@ class RegistryRoutesTest : public testing::Test {
   std::shared_ptr<const std::vector<ModelRecord>> records_ =
       std::make_shared<std::vector<ModelRecord>>();
   http::Router router_;
-  http::Auth auth_{{{Sha256Of(http::kTestToken), "local"}}, {}};
+  http::Auth auth_{{}};
   std::unique_ptr<http::Server> server_;
   std::optional<Client> client_;
 };

@@ -52,6 +52,54 @@ class StoreTest : public testing::Test {
   fs::path path_;
 };
 
+TEST_F(StoreTest, TokensAreKeptByDigestUntilTheyAreRemoved) {
+  const StoredToken one{.id = "t-1",
+                        .sha256 = Sha256Of("one"),
+                        .scope = "viewer",
+                        .name = "ci",
+                        .user = "ana",
+                        .created = {1'000}};
+  const StoredToken two{.id = "t-2",
+                        .sha256 = Sha256Of("two"),
+                        .scope = "admin",
+                        .name = "",
+                        .user = "bo",
+                        .created = {2'000},
+                        .expires = WallTime{9'000}};
+  {
+    auto store = Open();
+    ASSERT_TRUE(store->PutToken(two));
+    ASSERT_TRUE(store->PutToken(one));
+    EXPECT_FALSE(store->PutToken(one)) << "one id twice";
+    const std::vector<std::pair<std::string, WallTime>> uses = {{"t-1", {5'000}}, {"t-9", {1}}};
+    ASSERT_TRUE(store->TokensUsed(uses));
+  }
+  auto store = Open();
+  const auto tokens = store->Tokens();
+  ASSERT_TRUE(tokens);
+  ASSERT_EQ(tokens->size(), 2u);
+  EXPECT_EQ(tokens->at(0).id, "t-1");
+  EXPECT_EQ(tokens->at(0).sha256, one.sha256);
+  EXPECT_EQ(tokens->at(0).last_used, WallTime{5'000});
+  EXPECT_EQ(tokens->at(0).expires, std::nullopt);
+  EXPECT_EQ(tokens->at(1).scope, "admin");
+  EXPECT_EQ(tokens->at(1).expires, WallTime{9'000});
+  EXPECT_EQ(tokens->at(1).last_used, std::nullopt);
+  ASSERT_TRUE(store->RemoveToken("t-1"));
+  EXPECT_EQ(store->Tokens()->size(), 1u);
+}
+
+// A database of version 1 is one without tokens.
+TEST_F(StoreTest, AnOlderSchemaIsMigratedAndLosesNothing) {
+  const auto story = ExampleStory();
+  ASSERT_TRUE(Open()->Append(std::span(story)));
+  Sql("DROP TABLE tokens; PRAGMA user_version=1");
+  auto store = Open();
+  ASSERT_TRUE(store);
+  EXPECT_TRUE(store->Tokens());
+  EXPECT_EQ(store->Recover().value(), Applied(story));
+}
+
 TEST_F(StoreTest, RecoversWhatWasAppended) {
   const auto story = ExampleStory();
   {
