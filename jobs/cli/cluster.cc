@@ -28,7 +28,28 @@ Result<supervisor::UpOptions> OptionsOf(Context& context, const UpCommand& optio
                            .slots_per_worker = options.slots_per_worker};
   TUTTI_ASSIGN_OR_RETURN(up.data_dir, client::DataDirOf(context.endpoint, context.env));
   TUTTI_ASSIGN_OR_RETURN(up.http, supervisor::ParseHostPort(options.http));
+  if (!options.zmq.empty()) {
+    TUTTI_ASSIGN_OR_RETURN(up.zmq, supervisor::ParseHostPort(options.zmq, "--zmq"));
+  }
+  up.tls = options.tls;
+  up.advertise = options.advertise;
+  std::error_code error;
+  if (!options.tls_cert.empty()) up.tls_cert = fs::absolute(options.tls_cert, error);
+  if (!options.tls_key.empty()) up.tls_key = fs::absolute(options.tls_key, error);
   return up;
+}
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+// What people on other machines need, when the cluster serves them.
+void AddReach(const supervisor::UpOptions& up, const std::string& url, Fields& fields) {
+  const auto endpoint = client::ReadEndpointFile(up.data_dir);
+  if (!endpoint || endpoint->pin.empty()) return;
+  const bool bracket = endpoint->advertise.find(':') != std::string::npos;
+  const std::string host = bracket ? "[" + endpoint->advertise + "]" : endpoint->advertise;
+  const std::string others = "https://" + host + url.substr(url.rfind(':'));
+  if (others != url) fields.emplace_back("elsewhere", others);
+  fields.emplace_back("pin", endpoint->pin);
 }
 
 std::string UpText(const supervisor::UpOptions& up, const std::string& url, bool color) {
@@ -38,11 +59,12 @@ std::string UpText(const supervisor::UpOptions& up, const std::string& url, bool
     workers += (workers.empty() ? "" : ", ") + name + " (" + std::to_string(slots) +
                (slots == 1 ? " slot)" : " slots)");
   }
-  return RenderFields({{"coordinator", url},
-                       {"workers", workers},
-                       {"data", up.data_dir.string()},
-                       {"logs", (up.data_dir / "logs").string()}},
-                      color);
+  Fields fields = {{"coordinator", url}};
+  AddReach(up, url, fields);
+  fields.emplace_back("workers", workers);
+  fields.emplace_back("data", up.data_dir.string());
+  fields.emplace_back("logs", (up.data_dir / "logs").string());
+  return RenderFields(fields, color);
 }
 
 int UpInForeground(Context& context, const supervisor::UpOptions& up) {

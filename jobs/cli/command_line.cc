@@ -85,6 +85,10 @@ Definitions::Definitions() {
   app.add_option("--url", line.endpoint.url,
                  "The coordinator's address (or TUTTI_URL, with TUTTI_TOKEN)")
       ->type_name("URL");
+  app.add_option(
+         "--pin", line.endpoint.pin,
+         "The pin of its certificate, when https (or TUTTI_PIN; TUTTI_CA_FILE: authorities)")
+      ->type_name("sha256:HEX");
   app.add_option("--data-dir", line.endpoint.data_dir,
                  "The cluster's directory (or TUTTI_DATA_DIR; default ~/.local/share/tutti)")
       ->type_name("DIR");

@@ -97,6 +97,11 @@ struct UpCommand {
   int workers = 1;
   int slots_per_worker = 0;
   std::string http = "127.0.0.1:7717";
+  std::string zmq{};
+  bool tls = false;
+  std::string tls_cert{};
+  std::string tls_key{};
+  std::string advertise{};
   bool detach = false;
 };
 int UpCluster(Context& context, const UpCommand& options);
@@ -113,6 +118,17 @@ int WorkerDrain(Context& context, const DrainOptions& options);
 int WorkerUndrain(Context& context, const std::vector<std::string>& workers);
 
 int Doctor(Context& context);
+
+struct TokenOptions {
+  std::string scope = "viewer";
+  std::string name{};
+  std::string user{};
+  std::string expires{};  // "30d"; "" = never
+};
+int TokenCreate(Context& context, const TokenOptions& options);
+int TokenList(Context& context);
+// Goes on after an error; the first one's exit code.
+int TokenRevoke(Context& context, const std::vector<std::string>& tokens);
 
 // Replaces this process by a sibling program. Returns only when that failed.
 int ExecSibling(Context& context, const std::string& program, const std::vector<std::string>& args);

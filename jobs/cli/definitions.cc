@@ -205,6 +205,32 @@ void DefineWorkers(Definitions& d) {
   d.On(undrain, [names](Context& c) { return WorkerUndrain(c, *names); });
 }
 
+void DefineTokens(Definitions& d) {
+  auto* token =
+      d.Add(&d.app, "token", "Tokens for people and programs: create list revoke", kCluster);
+  token->require_subcommand(1);
+
+  auto* create = d.Add(token, "create", "Make a token and print it, this once");
+  auto created = std::make_shared<TokenOptions>();
+  create
+      ->add_option("--scope", created->scope,
+                   "viewer looks, submitter runs jobs and changes its own, admin does everything")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"viewer", "submitter", "admin"}));
+  create->add_option("--user", created->user, "Whose jobs it makes (default: yours)");
+  create->add_option("--name", created->name, "What it is for");
+  create->add_option("--expires", created->expires, "After that long: 12h, 30d (default: never)")
+      ->type_name("TIME");
+  d.On(create, [created](Context& c) { return TokenCreate(c, *created); });
+
+  d.On(d.Add(token, "list", "List tokens"), TokenList);
+
+  auto* revoke = d.Add(token, "revoke", "End tokens at once");
+  auto revoked = std::make_shared<std::vector<std::string>>();
+  revoke->add_option("TOKEN", *revoked, "Ids, or names")->required()->type_name("...");
+  d.On(revoke, [revoked](Context& c) { return TokenRevoke(c, *revoked); });
+}
+
 }  // namespace
 
 void DefineCluster(Definitions& d) {
@@ -219,6 +245,16 @@ void DefineCluster(Definitions& d) {
   up->add_option("--http", started->http, "Where to listen; port 0 takes a free one")
       ->capture_default_str()
       ->type_name("HOST:PORT");
+  up->add_option("--zmq", started->zmq, "Where workers connect (default: beside --http)")
+      ->type_name("HOST:PORT");
+  up->add_option("--advertise", started->advertise,
+                 "Name or address by which other machines reach this one (default: found out)")
+      ->type_name("HOST");
+  up->add_option("--tls-cert", started->tls_cert,
+                 "Certificate and chain, PEM (default: one signed by itself)")
+      ->type_name("FILE");
+  up->add_option("--tls-key", started->tls_key, "Its key, PEM")->type_name("FILE");
+  up->add_flag("--tls", started->tls, "HTTPS on loopback too; off loopback it is always on");
   up->add_flag("--detach", started->detach, "Return once it is up; `tutti down` stops it");
   d.On(up, [started](Context& c) { return UpCluster(c, *started); });
 
@@ -233,6 +269,8 @@ void DefineCluster(Definitions& d) {
 
   d.On(d.Add(&d.app, "doctor", "Check this machine; exit 1 if something is wrong", kCluster),
        Doctor);
+
+  DefineTokens(d);
 
   auto* completion = d.Add(&d.app, "completion", "Print a shell's completion script", kCluster);
   auto shell = std::make_shared<std::string>();

@@ -10,8 +10,6 @@ constexpr std::array kCommands = {
                 "`tutti show JOB` lists them with their paths"},
     Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
     Unsupported{"simulate", "replay traces, faults and what-ifs", ""},
-    Unsupported{"token", "create, list or revoke tokens",
-                "DIR/token holds the one token of a cluster"},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
     Unsupported{"usage", "who used how much", "`tutti ps --all --json` has every job's times"},
     Unsupported{"backup", "back up the coordinator's store", "stop the cluster and copy its DIR"},

@@ -1,5 +1,7 @@
 #include "jobs/supervisor/options.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -18,6 +20,12 @@ bool IsNameCharacter(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
 }
 
+bool IsAddress(const std::string& text) {
+  std::array<unsigned char, sizeof(in6_addr)> ignored{};
+  return ::inet_pton(AF_INET, text.c_str(), ignored.data()) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), ignored.data()) == 1;
+}
+
 }  // namespace
 
 std::string HostPort::ToString() const {
@@ -25,14 +33,15 @@ std::string HostPort::ToString() const {
   return (bracket ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-Result<HostPort> ParseHostPort(std::string_view text) {
+Result<HostPort> ParseHostPort(std::string_view text, std::string_view option) {
   const std::string whole(text);
-  const auto bad = [&](ErrorCode code, std::string what, std::string hint) {
-    return Fail(code, std::move(what), "--http " + whole, std::move(hint));
+  const auto bad = [&](std::string what, std::string hint) {
+    return Fail(ErrorCode::kInvalid, std::move(what), std::string(option) + " " + whole,
+                std::move(hint));
   };
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) {
-    return bad(ErrorCode::kInvalid, "the port is missing", "write HOST:PORT, like 127.0.0.1:7717");
+    return bad("the port is missing", "write HOST:PORT, like 127.0.0.1:7717");
   }
   HostPort out;
   std::string_view host = text.substr(0, colon);
@@ -40,16 +49,16 @@ Result<HostPort> ParseHostPort(std::string_view text) {
   const std::string_view port = text.substr(colon + 1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
   if (port.empty() || error != std::errc() || end != port.data() + port.size()) {
-    return bad(ErrorCode::kInvalid, "'" + std::string(port) + "' is no port",
+    return bad("'" + std::string(port) + "' is no port",
                "a port is a number up to 65535; 0 takes a free one");
   }
   if (host == "localhost") host = "127.0.0.1";
-  if (!host.starts_with("127.") && host != "::1") {
-    return bad(
-        ErrorCode::kUnsupported, "'" + std::string(host) + "' is not on this machine's loopback",
-        "without TLS the coordinator listens on loopback only: 127.0.0.1:" + std::string(port));
-  }
   out.host = host;
+  if (!IsAddress(out.host)) {
+    return bad("'" + out.host + "' is no IP address",
+               "127.0.0.1 for this machine alone, 0.0.0.0 for others too; names go with "
+               "--advertise");
+  }
   return out;
 }
 
@@ -87,13 +96,21 @@ std::vector<std::string> WorkerNames(std::string_view host, int workers) {
 
 std::vector<std::string> CoordinatorCommand(const UpOptions& options, const HostPort& http,
                                             const HostPort& zmq) {
-  return {(options.bin_dir / "tutti-coordinator").string(),
-          "--data-dir",
-          options.data_dir.string(),
-          "--http",
-          http.ToString(),
-          "--zmq",
-          zmq.ToString()};
+  std::vector<std::string> words = {(options.bin_dir / "tutti-coordinator").string(),
+                                    "--data-dir",
+                                    options.data_dir.string(),
+                                    "--http",
+                                    http.ToString(),
+                                    "--zmq",
+                                    zmq.ToString()};
+  if (options.tls) words.emplace_back("--tls");
+  const auto add = [&words](const char* name, const std::string& value) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  };
+  add("--tls-cert", options.tls_cert.string());
+  add("--tls-key", options.tls_key.string());
+  add("--advertise", options.advertise);
+  return words;
 }
 
 std::vector<std::string> WorkerCommand(const UpOptions& options, const std::string& name,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,8 @@ struct HostPort {
 
   std::string ToString() const;  // "127.0.0.1:7717", "[::1]:7717"
 };
-// "HOST:PORT", HOST this machine's loopback: without TLS the coordinator listens nowhere else.
-Result<HostPort> ParseHostPort(std::string_view text);
+// "HOST:PORT", HOST an address or localhost. kInvalid, where = `option` and the text.
+Result<HostPort> ParseHostPort(std::string_view text, std::string_view option = "--http");
 
 inline constexpr int kWorkersMax = 64;
 
@@ -29,6 +30,12 @@ struct UpOptions {
   int workers = 1;
   int slots_per_worker = 0;  // 0: the cores, shared among the workers
   HostPort http{};
+  std::optional<HostPort> zmq{};  // none: beside http
+  // As the coordinator takes them.
+  bool tls = false;
+  std::filesystem::path tls_cert{};  // absolute
+  std::filesystem::path tls_key{};   // absolute
+  std::string advertise{};
 };
 
 // The cores this process may run on.

@@ -64,20 +64,28 @@ std::optional<Serving> ReadServing(const fs::path& data_dir, int pid) {
   if (!text) return std::nullopt;
   const json parsed = json::parse(*text, nullptr, false);
   if (!parsed.is_object() || parsed.value("pid", json()) != pid) return std::nullopt;
-  const json url = parsed.value("url", json());
-  const json zmq = parsed.value("zmq", json());
-  if (!url.is_string() || !zmq.is_string()) return std::nullopt;
-  return Serving{.url = url.get<std::string>(), .zmq = zmq.get<std::string>()};
+  const auto text_of = [&parsed](const char* key) {
+    const json value = parsed.value(key, json());
+    return value.is_string() ? value.get<std::string>() : std::string();
+  };
+  Serving serving{.url = text_of("url"),
+                  .zmq = text_of("zmq"),
+                  .advertise = text_of("advertise"),
+                  .pin = text_of("pin")};
+  if (serving.url.empty() || serving.zmq.empty()) return std::nullopt;
+  return serving;
 }
 
 void ForgetServing(const fs::path& data_dir) { ::unlink(ServingPath(data_dir).c_str()); }
 
-Status WriteEndpoint(const fs::path& data_dir, const std::string& url, int coordinator_pid) {
-  const json endpoint = {{"url", url},
-                         {"token_file", (data_dir / "token").string()},
-                         {"pid", ::getpid()},
-                         {"coordinator_pid", coordinator_pid},
-                         {"version", Version()}};
+Status WriteEndpoint(const fs::path& data_dir, const Serving& serving, int coordinator_pid) {
+  json endpoint = {{"url", serving.url},
+                   {"advertise", serving.advertise},
+                   {"token_file", (data_dir / "token").string()},
+                   {"pid", ::getpid()},
+                   {"coordinator_pid", coordinator_pid},
+                   {"version", Version()}};
+  if (!serving.pin.empty()) endpoint["pin"] = serving.pin;
   return WriteFileAtomically(data_dir / "endpoint.json", endpoint.dump() + "\n");
 }
 

@@ -21,14 +21,16 @@ Status MakeFolders(const UpOptions& options, const std::vector<std::string>& wor
 
 // What a coordinator wrote into coordinator/serving.json.
 struct Serving {
-  std::string url;  // "http://127.0.0.1:7717"
-  std::string zmq;  // "tcp://127.0.0.1:7718"
+  std::string url;        // "http://127.0.0.1:7717": for this machine, as zmq is
+  std::string zmq;        // "tcp://127.0.0.1:7718"
+  std::string advertise;  // the name or address by which others reach it
+  std::string pin;        // of its certificate; "" = it serves plain HTTP
 };
 // nullopt until the process `pid` wrote it.
 std::optional<Serving> ReadServing(const std::filesystem::path& data_dir, int pid);
 void ForgetServing(const std::filesystem::path& data_dir);
 
-Status WriteEndpoint(const std::filesystem::path& data_dir, const std::string& url,
+Status WriteEndpoint(const std::filesystem::path& data_dir, const Serving& serving,
                      int coordinator_pid);
 // Removes endpoint.json and what a killed supervisor left half-written beside it.
 void RemoveEndpoint(const std::filesystem::path& data_dir);

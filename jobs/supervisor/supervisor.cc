@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "common/base/log.h"
@@ -66,6 +67,8 @@ Status Supervisor::Prepare() {
   signals_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return Fail(ErrnoError("cannot watch signals", "signalfd", errno));
 
+  ::unsetenv("TUTTI_TOKEN");  // a person's, and no program of ours needs it
+
   const std::filesystem::path logs = options_.data_dir / "logs";
   coordinator_ = {.name = "coordinator",
                   .argv = CoordinatorCommand(options_, http_, zmq_),
@@ -90,7 +93,13 @@ Status Supervisor::ChooseAddresses() {
       http_.port = 0;
     }
   }
-  zmq_ = {.host = http_.host, .port = 0};
+  zmq_ = options_.zmq.value_or(HostPort{.host = http_.host, .port = 0});
+  if (options_.zmq) {
+    TUTTI_ASSIGN_OR_RETURN(const bool free, zmq_.port == 0 ? Result<bool>(true) : IsFree(zmq_));
+    if (free) return {};
+    return Fail(ErrorCode::kConflict, "the port is taken", "--zmq " + zmq_.ToString(),
+                "give another, or none: then a free one is found");
+  }
   if (http_.port != 0 && http_.port < 65535) {
     zmq_.port = static_cast<std::uint16_t>(http_.port + 1);
     TUTTI_ASSIGN_OR_RETURN(const bool free, IsFree(zmq_));
@@ -128,22 +137,25 @@ void Supervisor::OnServing(const Serving& serving) {
     return;
   }
   // From now on these are the cluster's ports: a restarted coordinator listens there again.
-  http_ = *http;
-  zmq_ = *zmq;
+  http_.port = http->port;
+  zmq_.port = zmq->port;
   coordinator_.argv = CoordinatorCommand(options_, http_, zmq_);
   for (Child& worker : workers_) worker.argv = WorkerCommand(options_, worker.name, serving.zmq);
-  if (Status status = WriteEndpoint(options_.data_dir, serving.url, coordinator_.pid); !status) {
+  if (Status status = WriteEndpoint(options_.data_dir, serving, coordinator_.pid); !status) {
     Log(kError, "endpoint_not_written", {{"error", status.error().ToString()}});
     return;
   }
   url_ = serving.url;
-  Log(kInfo, "coordinator_serves", {{"url", url_}, {"pid", coordinator_.pid}});
+  pin_ = serving.pin;
+  Log(kInfo, "coordinator_serves",
+      {{"url", url_}, {"advertise", serving.advertise}, {"pid", coordinator_.pid}});
 }
 
 Result<int> Supervisor::CallRunning(
     std::string_view method, const std::string& target,
     const std::function<Result<int>(const std::string& body)>& read) {
-  TUTTI_ASSIGN_OR_RETURN(const client::Url url, client::ParseUrl(url_));
+  TUTTI_ASSIGN_OR_RETURN(client::Url url, client::ParseUrl(url_));
+  url.trust.pin = pin_;
   TUTTI_ASSIGN_OR_RETURN(std::string token, ReadFile(options_.data_dir / "token", Bytes{4096}));
   while (!token.empty() && token.back() <= ' ') token.pop_back();
   TUTTI_ASSIGN_OR_RETURN(const client::Response response,

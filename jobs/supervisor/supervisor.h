@@ -63,6 +63,7 @@ class Supervisor {
   Child coordinator_;
   std::vector<Child> workers_;
   std::string url_;  // while the coordinator serves, else ""
+  std::string pin_;  // of its certificate
   bool ready_ = false;
   Instant ask_at_{};  // when to look for readiness again
   int stops_asked_ = 0;

@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -68,8 +69,8 @@ def environment(pid):
 
 
 class Cluster:
-    def __init__(self, workers=1, slots=None, extra=(), data_dir=None):
-        self.workers, self.slots, self.extra = workers, slots, list(extra)
+    def __init__(self, workers=1, slots=None, extra=(), data_dir=None, http="127.0.0.1:0"):
+        self.workers, self.slots, self.extra, self.address = workers, slots, list(extra), http
         self.keep = data_dir is not None
         self.dir = pathlib.Path(data_dir or tempfile.mkdtemp(prefix="tutti-test-"))
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("TUTTI_U")}
@@ -95,7 +96,7 @@ class Cluster:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def up(self):
-        words = ["up", "--detach", "--http", "127.0.0.1:0", "--workers", str(self.workers)]
+        words = ["up", "--detach", "--http", self.address, "--workers", str(self.workers)]
         if self.slots:
             words += ["--slots-per-worker", str(self.slots)]
         self.run(*words, *self.extra, check=True)
@@ -186,6 +187,11 @@ class Cluster:
                     return gang["rank_pids"]
         return []
 
+    def tls_context(self):
+        if "pin" not in self.endpoint:
+            return None
+        return ssl.create_default_context(cafile=self.dir / "coordinator/tls/cert.pem")
+
     def http(self, method, path, body=None, headers=None, raw=False):
         token = pathlib.Path(self.endpoint["token_file"]).read_text().strip()
         request = urllib.request.Request(
@@ -194,7 +200,7 @@ class Cluster:
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json",
                      **(headers or {})})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self.tls_context()) as answer:
                 data = answer.read()
         except urllib.error.HTTPError as error:
             data = error.read()

@@ -87,10 +87,11 @@ TEST(CommandLine, WithoutAClusterItIsUnreachableAndSaysHowToStartOne) {
   EXPECT_THAT(ran.err, HasSubstr("tutti up --data-dir " + dir));
 }
 
-TEST(CommandLine, HttpsIsRefusedClearly) {
-  const Ran ran = RunTutti({"ps", "--url", "https://localhost:1"});
+TEST(CommandLine, APinThatIsNoneIsSaid) {
+  const Ran ran = RunTutti({"ps", "--url", "https://localhost:1", "--pin", "sha256:12"});
   EXPECT_EQ(ran.exit, 3);
-  EXPECT_THAT(ran.err, HasSubstr("TLS is not supported yet"));
+  EXPECT_THAT(ran.err, HasSubstr("--pin"));
+  EXPECT_THAT(ran.err, HasSubstr("64 hex digits"));
 }
 
 }  // namespace

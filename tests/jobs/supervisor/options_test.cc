@@ -9,21 +9,40 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(ParseHostPort, TakesLoopbackAddresses) {
+TEST(ParseHostPort, TakesAddresses) {
   EXPECT_EQ(ParseHostPort("127.0.0.1:0").value().ToString(), "127.0.0.1:0");
   EXPECT_EQ(ParseHostPort("localhost:80").value().ToString(), "127.0.0.1:80");
   EXPECT_EQ(ParseHostPort("[::1]:7717").value().ToString(), "[::1]:7717");
+  EXPECT_EQ(ParseHostPort("0.0.0.0:7717").value().ToString(), "0.0.0.0:7717");
 }
 
 TEST(ParseHostPort, RefusesTheRestWithAHint) {
-  for (const char* bad :
-       {"", "7717", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"}) {
+  for (const char* bad : {"", "7717", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
+                          "127.0.0.1:-1", "tutti.example:7717", ":7717"}) {
     const auto parsed = ParseHostPort(bad);
     ASSERT_FALSE(parsed.has_value()) << bad;
     EXPECT_EQ(parsed.error().code, ErrorCode::kInvalid) << bad;
     EXPECT_NE(parsed.error().hint, "") << bad;
   }
-  EXPECT_EQ(ParseHostPort("0.0.0.0:7717").error().code, ErrorCode::kUnsupported);
+}
+
+TEST(CoordinatorCommand, PassesOnWhatTlsNeeds) {
+  UpOptions options;
+  options.data_dir = "/data";
+  options.bin_dir = "/bin";
+  const HostPort http{.host = "0.0.0.0", .port = 1};
+  const HostPort zmq{.host = "0.0.0.0", .port = 2};
+  EXPECT_THAT(CoordinatorCommand(options, http, zmq),
+              ElementsAre("/bin/tutti-coordinator", "--data-dir", "/data", "--http", "0.0.0.0:1",
+                          "--zmq", "0.0.0.0:2"));
+  options.tls = true;
+  options.tls_cert = "/c.pem";
+  options.tls_key = "/k.pem";
+  options.advertise = "tutti.example";
+  EXPECT_THAT(CoordinatorCommand(options, http, zmq),
+              ElementsAre("/bin/tutti-coordinator", "--data-dir", "/data", "--http", "0.0.0.0:1",
+                          "--zmq", "0.0.0.0:2", "--tls", "--tls-cert", "/c.pem", "--tls-key",
+                          "/k.pem", "--advertise", "tutti.example"));
 }
 
 TEST(WorkerNames, OneIsTheHostSeveralAreNumbered) {
