@@ -104,6 +104,7 @@ Definitions::Definitions() {
       "7 unreachable, 8 timeout, 130 interrupted. `tutti COMMAND --help` says more.");
   DefineSubmitting(*this);
   DefineJobs(*this);
+  DefineCheckpoints(*this);
   DefineModels(*this);
   DefineCluster(*this);
   DefineUnsupported(*this);

@@ -91,6 +91,19 @@ struct CloneOptions {
 };
 int Clone(Context& context, const CloneOptions& options);
 
+// ---- checkpoints -----------------------------------------------------------------------------
+
+int CheckpointList(Context& context, const std::string& job);
+// Exit code 1 when one of them is not what was written.
+int CheckpointVerify(Context& context, const std::string& job, std::optional<int> step);
+
+struct GcOptions {
+  std::string job{};  // "" = every job's
+  int keep = 1;
+  bool dry_run = false;
+};
+int CheckpointGc(Context& context, const GcOptions& options);
+
 // ---- the cluster -----------------------------------------------------------------------------
 
 struct UpCommand {

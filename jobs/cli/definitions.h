@@ -32,6 +32,7 @@ struct Definitions {
 
 void DefineSubmitting(Definitions& d);
 void DefineJobs(Definitions& d);
+void DefineCheckpoints(Definitions& d);
 void DefineModels(Definitions& d);
 void DefineCluster(Definitions& d);
 void DefineUnsupported(Definitions& d);

@@ -6,8 +6,6 @@ namespace tutti::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    Unsupported{"checkpoint", "list, verify or collect a job's checkpoints",
-                "`tutti show JOB` lists them with their paths"},
     Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
     Unsupported{"simulate", "replay traces, faults and what-ifs", ""},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},

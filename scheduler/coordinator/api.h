@@ -47,6 +47,7 @@ void RegisterJobRoutes(http::Router& router, Api& api);
 void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
 void RegisterClusterRoutes(http::Router& router, Api& api);
+void RegisterCheckpointRoutes(http::Router& router, Api& api);
 void RegisterWorkerRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
 void RegisterTokenRoutes(http::Router& router, Api& api);

@@ -159,6 +159,7 @@ void RegisterRoutes(http::Router& router, Api& api) {
   AddSchemas(router);
   RegisterClusterRoutes(router, api);
   RegisterWorkerRoutes(router, api);
+  RegisterCheckpointRoutes(router, api);
   RegisterJobRoutes(router, api);
   RegisterActionRoutes(router, api);
   RegisterReadRoutes(router, api);

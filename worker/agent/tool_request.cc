@@ -7,6 +7,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "common/base/ids.h"
 #include "common/file/file.h"
 #include "worker/agent/gang_inputs.h"
 
@@ -16,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 3> kTools = {"inspect", "try", "eval"};
+constexpr std::array<std::string_view, 4> kTools = {"inspect", "try", "eval", "checkpoints"};
 constexpr std::array<const char*, 4> kPaths = {"model_dir", "train_path", "eval_path", "data_path"};
 
 Result<fs::path> LocalPath(const std::string& text, const fs::path& folder,
@@ -42,8 +43,7 @@ bool IsTool(std::string_view name) {
   return std::find(kTools.begin(), kTools.end(), name) != kTools.end();
 }
 
-Result<std::string> LocalRequest(const std::string& request_json, const fs::path& folder,
-                                 const fs::path& cache_dir, std::span<const fs::path> data_roots) {
+Result<std::string> LocalRequest(const std::string& request_json, const ToolPlaces& places) {
   json request = json::parse(request_json, nullptr, false);
   if (!request.is_object()) {
     return Fail(ErrorCode::kInvalid, "the tool's request is not a JSON object");
@@ -52,10 +52,16 @@ Result<std::string> LocalRequest(const std::string& request_json, const fs::path
     const auto found = request.find(key);
     if (found == request.end() || !found->is_string()) continue;
     TUTTI_ASSIGN_OR_RETURN(const fs::path path,
-                           LocalPath(found->get<std::string>(), folder, data_roots));
+                           LocalPath(found->get<std::string>(), places.folder, places.data_roots));
     *found = path.string();
   }
-  request["cache_dir"] = cache_dir.string();
+  request["cache_dir"] = places.cache_dir.string();
+  if (const auto job = request.find("job"); job != request.end()) {
+    if (!job->is_string() || !JobId::Parse(job->get<std::string>())) {
+      return Fail(ErrorCode::kInvalid, "not a job's id", "#/job");
+    }
+    request["directory"] = (places.jobs_dir / job->get<std::string>() / "checkpoints").string();
+  }
   return request.dump();
 }
 

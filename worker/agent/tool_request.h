@@ -11,15 +11,19 @@
 
 namespace tutti::agent {
 
-// inspect, try, eval.
+// inspect, try, eval, checkpoints.
 bool IsTool(std::string_view name);
 
-// Paths of the request (model_dir, train_path, eval_path, data_path): relative ones are below
-// `folder`, others must lie below a data root. Sets "cache_dir". kInvalid says which path.
-Result<std::string> LocalRequest(const std::string& request_json,
-                                 const std::filesystem::path& folder,
-                                 const std::filesystem::path& cache_dir,
-                                 std::span<const std::filesystem::path> data_roots);
+struct ToolPlaces {
+  std::filesystem::path folder;     // the request's own
+  std::filesystem::path cache_dir;  // of tokens
+  std::filesystem::path jobs_dir;
+  std::span<const std::filesystem::path> data_roots;
+};
+// Paths of the request (model_dir, train_path, eval_path, data_path): relative ones are below the
+// folder, others must lie below a data root. Sets "cache_dir", and for a request with a "job" the
+// "directory" of its checkpoints. kInvalid says which path or id.
+Result<std::string> LocalRequest(const std::string& request_json, const ToolPlaces& places);
 
 struct ToolAnswer {
   bool ok = false;

@@ -112,10 +112,12 @@ void Tools::Fetch(ToolRun& run) {
     for (const WantedFile& file : wanted) {
       TUTTI_RETURN_IF_ERROR(PlaceFile(file, folder, options, stop));
     }
-    TUTTI_ASSIGN_OR_RETURN(
-        const std::string local,
-        LocalRequest(request.request_json(), folder, services_.settings.dir / "cache" / "tokens",
-                     services_.settings.data_roots));
+    TUTTI_ASSIGN_OR_RETURN(const std::string local,
+                           LocalRequest(request.request_json(),
+                                        {.folder = folder,
+                                         .cache_dir = services_.settings.dir / "cache" / "tokens",
+                                         .jobs_dir = services_.settings.jobs_dir,
+                                         .data_roots = services_.settings.data_roots}));
     return WriteFileAtomically(folder / "request.json", local, {.mode = 0600, .durable = false});
   };
   run.stop = services_.background.Run<Status>(std::move(work), [this, &run](Status fetched) {

@@ -1,5 +1,5 @@
-// Tools of the engine (inspect, try, eval) run for the coordinator beside the gangs: in children of
-// the zygote, outside the slots, with low priority, one inspect at a time.
+// Tools of the engine (inspect, try, eval, checkpoints) run for the coordinator beside the gangs:
+// in children of the zygote, outside the slots, with low priority, one inspect at a time.
 //
 // Owned by the agent, on its loop's thread.
 #pragma once

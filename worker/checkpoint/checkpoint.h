@@ -78,6 +78,16 @@ struct Found {
 // not read are left out. No folder: no checkpoints.
 Result<std::vector<Found>> List(const fs::path& directory);
 
+// Every manifest of the folder, in List's order: those too that do not read, or whose file is gone,
+// with what is wrong.
+struct Manifested {
+  std::int64_t step = 0;
+  std::uint32_t attempt = 0;
+  fs::path manifest;
+  Result<Found> found;
+};
+Result<std::vector<Manifested>> ListManifests(const fs::path& directory);
+
 // Reads `found` into the buffers after its file's digest matched its manifest; then state_digest is
 // checked too. kInvalid with what differs: nothing of the buffers is to be used then.
 struct Target {
@@ -91,8 +101,23 @@ Status Read(const Found& found, const Target& target);
 // The same without a target: digests and structure.
 Status Verify(const Found& found);
 
-// Removes what is beyond the newest `keep` (at least 2), never the step `keep_step`, and what
-// writers of attempts before `attempt` left: temporary files, and data without a manifest.
+struct PruneOptions {
+  std::size_t keep = 2;                    // the newest so many stay
+  std::vector<std::int64_t> keep_steps{};  // and these, of any attempt
+  // What writers of attempts before it left goes too: temporary files, and data without a manifest.
+  std::uint32_t attempt = 0;
+  bool dry_run = false;  // remove nothing
+};
+struct Pruned {
+  std::vector<Found> kept;
+  std::vector<Found> removed;
+  std::vector<fs::path> leftovers;  // of dead writers, removed
+  Bytes freed;
+};
+// Removes what the options do not keep; what went, or would have gone.
+Result<Pruned> Prune(const fs::path& directory, const PruneOptions& options);
+
+// Prune of what is beyond the newest `keep` (at least 2) and the step `keep_step`.
 Status Collect(const fs::path& directory, std::size_t keep, std::int64_t keep_step,
                std::uint32_t attempt);
 

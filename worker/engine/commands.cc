@@ -104,6 +104,13 @@ void AddInspect(CLI::App& app, Invocation& in) {
       [&in] { in.run = [&in] { return OnBlas([&in] { return Tool(Inspect, in.request); }); }; });
 }
 
+void AddCheckpoints(CLI::App& app, Invocation& in) {
+  CLI::App* checkpoints =
+      app.add_subcommand("checkpoints", "list, verify or collect a job's checkpoints for a worker");
+  checkpoints->add_option("--request", in.request, kRequestHelp)->required();
+  checkpoints->callback([&in] { in.run = [&in] { return Tool(Checkpoints, in.request); }; });
+}
+
 void AddTry(CLI::App& app, Invocation& in) {
   CLI::App* attempt = app.add_subcommand("try", "classify texts");
   attempt->add_option("TEXT", in.attempt.texts, "texts; none: the lines of stdin");
@@ -161,6 +168,7 @@ void AddParity(CLI::App& app, Invocation& in) {
 void AddCommands(CLI::App& app, Invocation& in) {
   AddGangCommands(app, in);
   AddInspect(app, in);
+  AddCheckpoints(app, in);
   AddTry(app, in);
   AddEval(app, in);
   AddTextCommands(app, in);

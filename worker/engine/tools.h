@@ -16,6 +16,7 @@ namespace tutti::engine {
 Result<nlohmann::json> Inspect(const nlohmann::json& request);
 Result<nlohmann::json> Try(const nlohmann::json& request);
 Result<nlohmann::json> Eval(const nlohmann::json& request);
+Result<nlohmann::json> Checkpoints(const nlohmann::json& request);
 
 // By hand.
 struct TryArguments {

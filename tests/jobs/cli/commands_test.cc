@@ -2,21 +2,17 @@
 #include "jobs/cli/commands.h"
 
 #include <gmock/gmock.h>
-#include <stdlib.h>
 
 #include <atomic>
 #include <fstream>
 
-#include "../client/fake_server.h"
 #include "common/digest/sha256.h"
-#include "run_tutti.h"
+#include "with_server.h"
 
 namespace tutti::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using client::FakeServer;
-using client::Seen;
 using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
@@ -50,34 +46,12 @@ std::string Event(int seq, const json& event) {
          "event: " + event.at("type").get<std::string>() + "\ndata: " + event.dump() + "\n\n";
 }
 
-class CommandsTest : public testing::Test {
+class CommandsTest : public WithServer {
  protected:
-  using Routes = std::map<std::string, std::function<std::string(const Seen&)>>;
-
-  CommandsTest() {
-    std::string pattern = testing::TempDir() + "commands-XXXXXX";
-    dir_ = ::mkdtemp(pattern.data());
-  }
-  ~CommandsTest() override { fs::remove_all(dir_); }
-
-  Ran Run(std::vector<std::string> args, RunWith with = {}) {
-    args.insert(args.begin(), {"--url", server_.url()});
-    return RunTutti(args, with);
-  }
-  std::string Answer(const Seen& seen) {
-    const std::string path = seen.target.substr(0, seen.target.find('?'));
-    const auto route = routes_.find(seen.method + " " + path);
-    if (route != routes_.end()) return route->second(seen);
-    return FakeServer::Json(R"({"error": {"code": "not_found", "message": "no such thing"}})", 404);
-  }
   void Job(const std::string& state) {
     routes_["GET /api/v1/jobs/sections"] = routes_["GET /api/v1/jobs/j-00000001"] =
         [state](const Seen&) { return FakeServer::Json(JobObject(state).dump()); };
   }
-
-  Routes routes_;
-  FakeServer server_{[this](const Seen& seen) { return Answer(seen); }};
-  fs::path dir_;
 };
 
 TEST_F(CommandsTest, PsShowsATableThatFits) {
@@ -477,31 +451,6 @@ TEST_F(CommandsTest, WorkersAndQueuesAreTables) {
   EXPECT_THAT(Run({"worker", "list"}).out, HasSubstr("node7   up     2/4"));
   EXPECT_EQ(Run({"worker", "list", "-q"}).out, "node7\n");
   EXPECT_THAT(Run({"queue", "list"}).out, HasSubstr("default"));
-}
-
-TEST_F(CommandsTest, DrainWaitsUntilTheWorkerIsEmpty) {
-  std::atomic<int> asked = 0;
-  const auto worker = [](bool draining, int slots, const char* gangs) {
-    return FakeServer::Json(R"({"name": "node7", "draining": )" +
-                            std::string(draining ? "true" : "false") + R"(, "slots_used": )" +
-                            std::to_string(slots) + R"(, "gangs": )" + gangs + "}");
-  };
-  routes_["POST /api/v1/workers/node7/drain"] = [&](const Seen&) {
-    return worker(true, 2, R"([{"job": "j-1"}])");
-  };
-  routes_["GET /api/v1/workers/node7"] = [&](const Seen&) {
-    return ++asked < 2 ? worker(true, 2, R"([{"job": "j-1"}])") : worker(true, 0, "[]");
-  };
-  routes_["POST /api/v1/workers/node7/undrain"] = [&](const Seen&) {
-    return worker(false, 0, "[]");
-  };
-  EXPECT_EQ(Run({"worker", "drain", "node7"}).out, "node7  drains: j-1\n");
-  EXPECT_EQ(asked, 0);
-  EXPECT_EQ(Run({"worker", "drain", "node7", "--wait"}).out, "node7  is empty\n");
-  EXPECT_EQ(asked, 2);
-  EXPECT_EQ(Run({"worker", "undrain", "node7"}).out, "node7  takes jobs again\n");
-  EXPECT_EQ(Run({"worker", "drain", "node7", "--timeout", "1s"}).exit, 2);
-  EXPECT_EQ(Run({"worker", "drain", "nobody"}).exit, 5);
 }
 
 }  // namespace

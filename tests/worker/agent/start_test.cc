@@ -144,16 +144,21 @@ TEST_F(Start, AToolsPathsBecomeLocal) {
   const std::string in_place = "file://" + (folder_ / "data/rows.jsonl").string();
   const auto local = LocalRequest(
       R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})",
-      "/run/tool-1", "/cache", roots);
+      {"/run/tool-1", "/cache", "/jobs", roots});
   ASSERT_TRUE(local) << local.error().ToString();
   const auto request = nlohmann::json::parse(*local);
   EXPECT_EQ(request["model_dir"], "/run/tool-1/model");
   EXPECT_EQ(request["train_path"], fs::canonical(folder_ / "data/rows.jsonl").string());
   EXPECT_TRUE(request["eval_path"].is_null());
   EXPECT_EQ(request["cache_dir"], "/cache");
-  for (const char* bad : {R"({"model_dir": "../up"})", R"({"data_path": "/etc/passwd"})", "[]"}) {
-    EXPECT_FALSE(LocalRequest(bad, "/run/tool-1", "/cache", roots)) << bad;
+  for (const char* bad : {R"({"model_dir": "../up"})", R"({"data_path": "/etc/passwd"})", "[]",
+                          R"({"job": "../j-00000001"})", R"({"job": 7})"}) {
+    EXPECT_FALSE(LocalRequest(bad, {"/run/tool-1", "/cache", "/jobs", roots})) << bad;
   }
+  const auto of_job = LocalRequest(R"({"job": "j-00000001", "directory": "/etc"})",
+                                   {"/run/tool-1", "/cache", "/jobs", roots});
+  ASSERT_TRUE(of_job);
+  EXPECT_EQ(nlohmann::json::parse(*of_job)["directory"], "/jobs/j-00000001/checkpoints");
 }
 
 TEST(ToolAnswer, SaysWhatWentWrong) {

@@ -87,6 +87,46 @@ TEST_F(CollectTest, KeepsTheNewestAndTheBest) {
   EXPECT_TRUE(Collect(folder_ / "none", 2, -1, 1).has_value());
 }
 
+TEST_F(CollectTest, ADryRunSaysWhatWouldGoAndRemovesNothing) {
+  for (const std::int64_t step : {10, 20, 30}) Put(step);
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "step-00000020.a0.h5.tmp-1", "123", {}).has_value());
+  const auto before = Names();
+  const auto would = Prune(folder_, {.keep = 1, .keep_steps = {10}, .attempt = 1, .dry_run = true});
+  ASSERT_TRUE(would) << would.error().ToString();
+  EXPECT_EQ(Names(), before);
+  ASSERT_EQ(would->removed.size(), 1U);
+  EXPECT_EQ(would->removed[0].step, 20);
+  EXPECT_EQ(would->kept.size(), 2U);
+  EXPECT_THAT(would->leftovers, ElementsAre(folder_ / "step-00000020.a0.h5.tmp-1"));
+
+  const auto size = [&] {
+    std::int64_t bytes = 0;
+    for (const std::string& name : Names()) {
+      bytes += static_cast<std::int64_t>(fs::file_size(folder_ / name));
+    }
+    return bytes;
+  };
+  const std::int64_t full = size();
+  const auto did = Prune(folder_, {.keep = 1, .keep_steps = {10}, .attempt = 1});
+  ASSERT_TRUE(did);
+  EXPECT_EQ(did->freed, would->freed);
+  EXPECT_EQ(full - size(), did->freed.count);
+  EXPECT_THAT(Listed(), ElementsAre(Pair(30, 1), Pair(10, 1)));
+}
+
+TEST_F(CollectTest, ManifestsThatAreWrongAreListedWithWhatIsWrong) {
+  for (const std::int64_t step : {10, 20, 30}) Put(step);
+  fs::remove(folder_ / "step-00000020.a1.h5");
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "step-00000010.a1.json", "{", {}).has_value());
+  const auto all = ListManifests(folder_);
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 3U);
+  EXPECT_TRUE((*all)[0].found);
+  EXPECT_EQ((*all)[1].step, 20);
+  EXPECT_EQ((*all)[1].found.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ((*all)[2].found.error().code, ErrorCode::kInvalid);
+}
+
 TEST_F(CollectTest, RemovesWhatOlderAttemptsLeft) {
   Put(10, 3);
   const auto kept = Names();
