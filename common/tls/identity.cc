@@ -16,6 +16,7 @@
 
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
+#include "common/tls/reason.h"
 
 namespace tutti::tls {
 namespace {
@@ -37,14 +38,6 @@ struct Free {
 using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-
-// What OpenSSL says about the last failure, and an empty queue for the next.
-std::string Reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* text = ERR_reason_error_string(code);
-  ERR_clear_error();
-  return text != nullptr ? text : "OpenSSL gives no reason";
-}
 
 Unexpected Broken(std::string_view what) {
   return Fail(ErrorCode::kInternal, std::string(what) + ": " + Reason());

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/tls/reason.h"
+
 namespace tutti::tls {
 namespace {
 
@@ -82,12 +84,6 @@ int VerifyPin(X509_STORE_CTX* store, void* /*unused*/) {
 int VerifyChain(int accepted, X509_STORE_CTX* store) {
   if (accepted == 0) Remember(store);
   return accepted;
-}
-
-std::string Reason() {
-  const char* text = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return text != nullptr ? text : "OpenSSL gives no reason";
 }
 
 std::string Joined(const std::vector<std::string>& names) {

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kNameMax = 63;
+constexpr std::size_t kWordMax = 63;
 constexpr std::int64_t kLifetimeMaxMs = std::int64_t{3650} * 24 * 3600 * 1000;
 
 constexpr const char* kTokenSchema = R"({
@@ -58,10 +58,10 @@ Result<std::string> WordIn(const json& body, const char* name, const std::string
   if (found == body.end()) return missing;
   const std::string* text = found->get_ptr<const std::string*>();
   const auto printable = [](unsigned char c) { return c >= 0x20 && c < 0x7f; };
-  if (text == nullptr || text->empty() || text->size() > kNameMax || text->front() == ' ' ||
+  if (text == nullptr || text->empty() || text->size() > kWordMax || text->front() == ' ' ||
       text->back() == ' ' || !std::all_of(text->begin(), text->end(), printable)) {
     return Fail(ErrorCode::kInvalid,
-                "it must be 1 to " + std::to_string(kNameMax) + " printable characters",
+                "it must be 1 to " + std::to_string(kWordMax) + " printable characters",
                 std::string("#/") + name);
   }
   return *text;
