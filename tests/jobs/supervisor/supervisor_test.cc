@@ -66,7 +66,12 @@ class SupervisorTest : public testing::Test {
       ::kill(pid_, SIGKILL);
       ::waitpid(pid_, nullptr, 0);
     }
-    fs::remove_all(root_);
+    // Programs of a killed supervisor may write a moment longer.
+    EXPECT_TRUE(Eventually([&] {
+      std::error_code error;
+      fs::remove_all(root_, error);
+      return !fs::exists(root_);
+    }));
   }
 
   void Script(const std::string& name, const std::string& body) {

@@ -297,7 +297,9 @@ TEST(HttpUrl, ReadsHostAndPort) {
   EXPECT_EQ(HttpUrl::Parse("http://[::1]:80")->host, "::1");
   EXPECT_EQ(HttpUrl::Parse("http://example.org")->port, "80");
   EXPECT_FALSE(HttpUrl::Parse("http://example.org")->IsLoopback());
-  EXPECT_EQ(HttpUrl::Parse("https://example.org").error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(HttpUrl::Parse("https://example.org")->port, "443");
+  EXPECT_TRUE(HttpUrl::Parse("https://example.org")->tls);
+  EXPECT_FALSE(HttpUrl::Parse("http://example.org")->tls);
   EXPECT_FALSE(HttpUrl::Parse("ftp://example.org"));
 }
 
