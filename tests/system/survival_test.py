@@ -39,6 +39,8 @@ class Deaths(unittest.TestCase):
             spec["resources"] = {"ranks": 2}
             job = cluster.submit(spec)["id"]
             cluster.wait_step(job, 12)
+            # It is written in the background: the step may be done before the file is.
+            wait_for("the checkpoint of step 10", lambda: cluster.show(job)["checkpoints"])
             first, second = wait_for("two ranks", lambda: cluster.rank_pids(job))
             start = time.monotonic()
             os.kill(first, signal.SIGKILL)
