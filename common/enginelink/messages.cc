@@ -53,6 +53,7 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Plan> {
   v("checkpoints", m.checkpoints);
   v("resume", m.resume);
   v("cpus_per_rank", m.cpus_per_rank);
+  v("lease_ms", m.lease_ms);
 }
 
 template <typename V, typename M>
@@ -62,6 +63,9 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Stop> {
 
 template <typename V, typename M>
 void Visit(V&, M&) requires std::same_as<std::remove_const_t<M>, CheckpointNow> {}
+
+template <typename V, typename M>
+void Visit(V&, M&) requires std::same_as<std::remove_const_t<M>, Alive> {}
 
 template <typename V, typename M>
 void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Ready> {
@@ -75,6 +79,8 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Beat> {
   v("step", m.step);
   v("collective", m.collective);
   v("phase", m.phase);
+  v("waiting", m.waiting);
+  v("compute_seconds", m.compute_seconds);
 }
 
 template <typename V, typename M>
@@ -113,6 +119,7 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Checkpoint>
 template <typename V, typename M>
 void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Warning> {
   v("message", m.message);
+  v("code", m.code);
 }
 
 template <typename V, typename M>
@@ -276,6 +283,8 @@ template <>
 constexpr const char* kType<Stop> = "stop";
 template <>
 constexpr const char* kType<CheckpointNow> = "checkpoint_now";
+template <>
+constexpr const char* kType<Alive> = "alive";
 template <>
 constexpr const char* kType<Ready> = "ready";
 template <>

@@ -49,14 +49,18 @@ struct Plan {
       checkpoints{};  // committed, newest first; manifests on disk are the truth
   bool resume = false;
   std::uint32_t cpus_per_rank = 1;
+  // A rank that has heard nothing for so long ends: its worker is stopped or hangs, and the gang
+  // may be placed elsewhere. 0 = never.
+  std::uint32_t lease_ms = 0;
 };
 
 struct Stop {  // to rank 0: stop at the next step boundary
   bool checkpoint = true;
 };
 struct CheckpointNow {};  // to rank 0: checkpoint at the next step boundary and go on
+struct Alive {};          // to every rank, several times within Plan::lease_ms
 
-using ToEngine = std::variant<Plan, Stop, CheckpointNow>;
+using ToEngine = std::variant<Plan, Stop, CheckpointNow, Alive>;
 
 // ---- engine -> worker ------------------------------------------------------------------------
 
@@ -65,12 +69,15 @@ struct Ready {  // every rank, once: after MPI_Init, load, resume; before the fi
   std::uint64_t from_step = 0;
 };
 
-// Every rank, at least once a step: what it does now. `collective` counts the reductions entered.
+// Every rank, at least once a step: what it does now. `collective` counts those entered.
 struct Beat {
   std::uint32_t rank = 0;
   std::uint64_t step = 0;
   std::uint64_t collective = 0;
   std::string phase{};  // load data forward backward reduce update checkpoint evaluate export
+  // It has been waiting for other ranks in this collective for a while: said again and again.
+  bool waiting = false;
+  double compute_seconds = 0;  // of the step whose reduction it enters, reductions left out; else 0
 };
 
 struct Progress {  // rank 0, every logging_steps and on the last step
@@ -105,6 +112,7 @@ struct Checkpoint {  // rank 0, after the manifest is durable
 
 struct Warning {
   std::string message{};
+  std::optional<std::string> code{};  // for programs: "stalled", "stall_over", "straggler"
 };
 
 // The last message of a machine's first rank when all went well; rank 0's has the files, relative

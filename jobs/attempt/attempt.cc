@@ -43,7 +43,7 @@ class Stepper {
     if (rank.life != Life::kRequested) return;
     rank.life = Life::kAlive;
     rank.pid = event.pid;
-    rank.last_beat = now_;
+    rank.last_beat = rank.got_on = now_;
     if (s_.phase == Phase::kKilling) actions_.push_back(KillRanks{});
     Advance();
   }
@@ -100,6 +100,8 @@ class Stepper {
     FailGang(FailureReason::kCrash, "the engine's zygote died, and its ranks with it");
   }
 
+  void On(const RankProbed& event) { RankOf(event.rank).stopped = event.stopped; }
+
   void On(const StopRequested& event) {
     TUTTI_CHECK(event.mode != Stop::kNone, "a stop without a mode");
     if (s_.phase >= Phase::kCleaning || s_.failure) return;
@@ -140,8 +142,8 @@ class Stepper {
 
   void On(const Tick&) {
     if (s_.phase == Phase::kKilling) return KillAgain();
-    if (s_.phase == Phase::kRunning) CheckStall();
-    if (s_.phase == Phase::kEnded || now_ < s_.deadline) return;
+    CheckStalls();
+    if (s_.phase == Phase::kKilling || s_.phase == Phase::kEnded || now_ < s_.deadline) return;
     switch (s_.phase) {
       case Phase::kFetching:
         Blame(FailureReason::kInternal, "the inputs could not be fetched in time");
@@ -175,7 +177,7 @@ class Stepper {
   void Hear(std::uint32_t local, const enginelink::Ready& ready) {
     Rank& rank = RankOf(local);
     rank.ready = true;
-    rank.last_beat = now_;
+    GetsOn(rank);
     if (s_.phase <= Phase::kRunning) s_.step = std::max(s_.step, ready.from_step);
     Advance();
   }
@@ -183,17 +185,33 @@ class Stepper {
   void Hear(std::uint32_t local, const enginelink::Beat& beat) {
     Rank& rank = RankOf(local);
     if (local == 0 && beat.step > rank.step) {
-      if (s_.last_step_at != Instant{}) {
-        if (s_.step_times.size() == kStepTimes) s_.step_times.erase(s_.step_times.begin());
-        s_.step_times.push_back(now_ - s_.last_step_at);
-      }
+      if (s_.last_step_at != Instant{}) Keep(s_.step_times, now_ - s_.last_step_at);
       s_.last_step_at = now_;
     }
     rank.step = beat.step;
     rank.collective = beat.collective;
     rank.phase = beat.phase;
-    rank.last_beat = now_;
-    s_.stall_reported = false;
+    if (beat.waiting) {
+      rank.last_beat = now_;
+      rank.waiting = true;
+      rank.stopped = false;
+      return;
+    }
+    GetsOn(rank);
+    if (beat.compute_seconds > 0) {
+      Keep(rank.compute_times, std::chrono::duration_cast<Duration>(
+                                   std::chrono::duration<double>(beat.compute_seconds)));
+    }
+  }
+
+  void GetsOn(Rank& rank) {
+    rank.last_beat = rank.got_on = now_;
+    rank.waiting = rank.stopped = false;
+  }
+
+  static void Keep(std::vector<Duration>& newest, Duration time) {
+    if (newest.size() == kStepTimes) newest.erase(newest.begin());
+    newest.push_back(time);
   }
 
   void Hear(std::uint32_t /*local*/, const enginelink::Progress& progress) {
@@ -230,6 +248,7 @@ class Stepper {
 
   void Enter(Phase phase, Duration limit) {
     s_.phase = phase;
+    if (phase >= Phase::kFinishing) s_.stalls.clear();  // the end says what was the matter
     s_.deadline = now_ + limit;
   }
 
@@ -299,13 +318,21 @@ class Stepper {
     actions_.push_back(CleanUp{});
   }
 
-  void CheckStall() {
-    const auto stall = FindStall(s_, now_);
-    if (!stall) return;
-    if (stall->fatal) return FailGang(FailureReason::kHang, stall->message);
-    if (s_.stall_reported) return;
-    s_.stall_reported = true;
-    actions_.push_back(ReportWarning{stall->message});
+  void CheckStalls() {
+    Stalls found = FindStalls(s_, now_);
+    if (found.fatal) return FailGang(FailureReason::kHang, found.ranks.front().message);
+    const auto names = [](const std::vector<Stall>& stalls, std::uint32_t rank) {
+      return std::ranges::any_of(stalls, [&](const Stall& stall) { return stall.rank == rank; });
+    };
+    for (const Stall& stall : found.ranks) {
+      if (!names(s_.stalls, stall.rank)) actions_.push_back(ReportStall{stall});
+    }
+    for (Stall& stall : s_.stalls) {
+      if (names(found.ranks, stall.rank)) continue;
+      stall.message = GoesOnMessage(s_, stall);
+      actions_.push_back(ReportStall{.stall = std::move(stall), .over = true});
+    }
+    s_.stalls = std::move(found.ranks);
   }
 
   void End() {
@@ -350,6 +377,7 @@ State Begin(const Part& part, Limits limits, Instant now) {
   state.ranks.resize(part.local_ranks);
   state.first_rank = part.first_rank;
   state.gang_size = part.gang_size;
+  state.worker = part.worker;
   state.created_at = now;
   state.deadline = now + limits.fetch;
   return state;

@@ -83,6 +83,11 @@ struct MemoryExceeded {
 };
 struct ZygoteDied {
 };  // its children die with it; those the worker can reap are reported one by one
+// What the system says of a rank that has been silent for a while.
+struct RankProbed {
+  std::uint32_t rank = 0;
+  bool stopped = false;  // by a signal (SIGSTOP, SIGTSTP)
+};
 struct StopRequested {
   Stop mode = Stop::kKill;
   std::string reason;  // "pause", "lease", … for people
@@ -97,7 +102,7 @@ struct CleanedUp {};
 struct Tick {};  // at least once a second
 
 using Event = std::variant<InputsReady, InputsFailed, Spawned, SpawnFailed, FromRank, RankExited,
-                           MpiAborted, MemoryExceeded, ZygoteDied, StopRequested,
+                           MpiAborted, MemoryExceeded, ZygoteDied, RankProbed, StopRequested,
                            CheckpointRequested, UploadFinished, UploadFailed, CleanedUp, Tick>;
 
 // ---- actions ----------------------------------------------------------------------------------
@@ -114,6 +119,21 @@ struct CleanUp {};  // no rank is left: folders, PMIx, memory; answered by Clean
 struct Forward {};  // the message in this event goes to the coordinator as it is
 struct ReportWarning {
   std::string message;
+};
+// A rank that holds the gang up.
+struct Stall {
+  std::uint32_t rank = 0;  // local
+  bool stopped = false;    // by a signal
+  Duration silent{};       // since it last got on
+  std::string phase = {};
+  std::uint64_t step = 0;       // that it is in, from 1
+  std::string collective = {};  // that it holds up: "reduce", "update", "evaluate"
+  std::uint64_t sequence = 0;   // of that collective
+  std::string message = {};     // all of it, for people
+};
+struct ReportStall {
+  Stall stall;
+  bool over = false;  // it goes on, `message` says so
 };
 struct ReportStarted {
   std::uint64_t from_step = 0;
@@ -133,8 +153,9 @@ struct ReportEnded {  // the last action of a life
   std::map<std::string, double> metrics = {};  // kSucceeded
 };
 
-using Action = std::variant<SpawnRanks, SendToRankZero, KillRanks, UploadExport, CleanUp, Forward,
-                            ReportWarning, ReportStarted, ReportCheckpoint, ReportEnded>;
+using Action =
+    std::variant<SpawnRanks, SendToRankZero, KillRanks, UploadExport, CleanUp, Forward,
+                 ReportWarning, ReportStall, ReportStarted, ReportCheckpoint, ReportEnded>;
 
 // ---- state ------------------------------------------------------------------------------------
 
@@ -147,6 +168,10 @@ struct Rank {
   std::uint64_t step = 0;
   std::string phase;
   Instant last_beat;
+  Instant got_on;                       // when it last said anything but that it waits
+  bool waiting = false;                 // by its last Beat
+  bool stopped = false;                 // by the last probe since its last Beat
+  std::vector<Duration> compute_times;  // the newest kStepTimes
 };
 
 struct Failure {
@@ -159,6 +184,7 @@ struct State {
   std::vector<Rank> ranks;       // by local rank
   std::uint32_t first_rank = 0;  // of the gang, on this machine
   std::uint32_t gang_size = 1;   // ranks on all machines
+  std::string worker;            // this machine's, for people
   Phase phase = Phase::kFetching;
   Instant created_at;
   Instant deadline;  // of this phase
@@ -173,7 +199,7 @@ struct State {
   std::uint64_t memory_peak_bytes = 0;
   std::vector<Duration> step_times;  // the newest kStepTimes of the first local rank
   Instant last_step_at;
-  bool stall_reported = false;
+  std::vector<Stall> stalls;  // that stand now, as reported
 };
 
 // A machine's part of a gang.
@@ -181,6 +207,7 @@ struct Part {
   std::uint32_t local_ranks = 1;
   std::uint32_t first_rank = 0;
   std::uint32_t gang_size = 1;
+  std::string worker = {};  // its name, for people
 };
 
 // A new life: inputs are being fetched. The part without rank 0 hands over no model: when all went

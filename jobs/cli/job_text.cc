@@ -59,6 +59,24 @@ std::string ProgressText(const json& job) {
   return text;
 }
 
+std::string StalledText(const json& job, bool color) {
+  std::string text;
+  for (const json& stall : ListAt(job, "/stalled")) {
+    text += (text.empty() ? "" : "; ") + OneLine(TextAt(stall, "/message"));
+  }
+  return text.empty() ? text : Painted(text, Paint::kRed, color);
+}
+
+std::string StragglerText(const json& job) {
+  if (!At(job, "/straggler").is_object()) return {};
+  const auto number = [&](const char* pointer) {
+    return Number(NumberAt(job, pointer).value_or(0) * 1000) + " ms";
+  };
+  return "rank " + TextAt(job, "/straggler/rank") + " on worker " +
+         TextAt(job, "/straggler/worker") + " computes " + number("/straggler/compute_seconds") +
+         " a step, the median rank " + number("/straggler/median_seconds");
+}
+
 std::string EstimateText(const json& job) {
   std::string text;
   const auto add = [&](const std::string& value, const std::string& after) {
@@ -191,6 +209,8 @@ std::string RenderJob(const json& job, WallTime now, int width, bool color) {
        {"queue", TextAt(job, "/queue") + ", priority " + TextAt(job, "/priority")},
        {"ranks", RanksText(job)},
        {"progress", ProgressText(job)},
+       {"stalled", StalledText(job, color)},
+       {"slow", StragglerText(job)},
        {"evaluation", At(job, "/eval").is_object()
                           ? MetricsText(At(job, "/eval")) + " at step " + TextAt(job, "/eval/step")
                           : std::string()},

@@ -88,6 +88,8 @@ Families::Families()
                                     "Steps whose gradients held NaN or infinity")),
       train_straggler_delay(Gauge(registry, "tutti_train_straggler_delay_seconds",
                                   "How much later than the median the slowest rank is")),
+      train_stalled_ranks(Gauge(registry, "tutti_train_stalled_ranks",
+                                "Ranks that stand still while their gang waits for them")),
       train_step_duration(Histogram(registry, "tutti_train_step_duration_seconds",
                                     "Time of one optimizer step", Step())),
       train_phase_duration(Histogram(registry, "tutti_train_phase_duration_seconds",

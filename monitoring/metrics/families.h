@@ -75,6 +75,7 @@ struct Families {
   Counters& train_samples;
   Counters& train_nonfinite_steps;
   Gauges& train_straggler_delay;
+  Gauges& train_stalled_ranks;
   Histograms train_step_duration;
   Histograms train_phase_duration;
   Counters& allreduce_bytes;

@@ -186,6 +186,9 @@ void TrainingMetrics::NonfiniteStep(JobId job) { jobs_.Add(f_.train_nonfinite_st
 void TrainingMetrics::StragglerDelay(JobId job, Duration delay) {
   jobs_.Set(f_.train_straggler_delay, job, Seconds(delay));
 }
+void TrainingMetrics::StalledRanks(JobId job, std::int64_t ranks) {
+  jobs_.Set(f_.train_stalled_ranks, job, static_cast<double>(ranks));
+}
 void TrainingMetrics::StepTime(std::string_view task, Duration duration) {
   f_.train_step_duration.Add({{"task", Label(task)}}).Observe(Seconds(duration));
 }

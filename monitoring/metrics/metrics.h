@@ -104,6 +104,7 @@ class TrainingMetrics {
   void EvalLoss(JobId job, double loss);
   void NonfiniteStep(JobId job);
   void StragglerDelay(JobId job, Duration delay);
+  void StalledRanks(JobId job, std::int64_t ranks);
   void StepTime(std::string_view task, Duration duration);
   void PhaseTime(Phase phase, Duration duration);
   void Reduced(ReducePath path, Bytes bytes, Duration duration);

@@ -66,6 +66,19 @@ constexpr const char* kJob = R"json({
     "progress": {"$ref": "#/components/schemas/Progress"},
     "eval": {"type": ["object", "null"], "properties": {"step": {"type": "integer"}},
              "additionalProperties": {"type": ["number", "null"]}},
+    "stalled": {"type": "array", "description": "ranks that hold the gang up now",
+      "items": {"type": "object", "properties": {
+        "rank": {"type": "integer"}, "worker": {"type": "string"},
+        "stopped": {"type": "boolean", "description": "by a signal"},
+        "phase": {"type": "string"}, "step": {"type": "integer"},
+        "collective": {"type": "string"}, "sequence": {"type": "integer"},
+        "silent_seconds": {"type": "number"}, "message": {"type": "string"}}}},
+    "straggler": {"type": ["object", "null"],
+      "description": "a rank that is much slower than the median one; seconds a step",
+      "properties": {
+        "rank": {"type": "integer"}, "worker": {"type": "string"},
+        "compute_seconds": {"type": "number"}, "median_seconds": {"type": "number"},
+        "delay_seconds": {"type": "number"}}},
     "estimate": {"$ref": "#/components/schemas/Estimate"},
     "measured": {"type": ["object", "null"], "properties": {
       "memory_bytes_peak": {"type": "integer"}}},

@@ -113,6 +113,7 @@ struct Coordinator::Parts {
         loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
         events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
         progress(events, metrics),
+        gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
     auth.tokens().Put({.id = "token file",
                        .sha256 = Sha256Of(opened.token),
@@ -134,11 +135,12 @@ struct Coordinator::Parts {
   Loop loop;
   http::EventHub events;
   ProgressBoard progress;
+  GangWatch gangs;
   RankLogs logs;
   Waiters waiters;
   Measures measures{metrics};
-  JobReader jobs{progress};
-  Workers workers{{progress, logs, blobs, metrics}};
+  JobReader jobs{progress, gangs};
+  Workers workers{{progress, gangs, logs, blobs, metrics}};
   std::optional<Effects> effects;
   boost::asio::thread_pool render{kRenderThreads};
   std::optional<Api> api;
@@ -174,6 +176,7 @@ void Coordinator::Parts::OnStored(const Stored& stored) {
     }
     ++seq;
   }
+  gangs.OnStored(stored);
   measures.OnStored(stored);
   waiters.OnStored(stored);
 }

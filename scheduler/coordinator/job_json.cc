@@ -69,6 +69,31 @@ json EvalJson(const JobView& view) {
   return out;
 }
 
+json StalledJson(const JobView& view) {
+  json list = json::array();
+  for (const auto& [stall, worker] : view.stalled) {
+    list.push_back({{"rank", stall.rank},
+                    {"worker", worker},
+                    {"stopped", stall.stopped},
+                    {"phase", stall.phase},
+                    {"step", stall.step},
+                    {"collective", stall.collective},
+                    {"sequence", stall.sequence},
+                    {"silent_seconds", stall.silent_seconds},
+                    {"message", stall.message}});
+  }
+  return list;
+}
+
+json StragglerJson(const JobView& view) {
+  if (!view.straggler) return nullptr;
+  return {{"rank", view.straggler->rank},
+          {"worker", view.straggler->worker},
+          {"compute_seconds", view.straggler->compute_seconds},
+          {"median_seconds", view.straggler->median_seconds},
+          {"delay_seconds", view.straggler->delay_seconds()}};
+}
+
 json JobEstimateJson(const JobView& view) {
   if (!view.job.estimate) return nullptr;
   json out = EstimateJson(*view.job.estimate);
@@ -133,6 +158,8 @@ json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
         {"current", gang == nullptr ? json() : json(gang->size)}}},
       {"progress", has_progress ? ProgressJson(*view.progress->progress) : json()},
       {"eval", EvalJson(view)},
+      {"stalled", StalledJson(view)},
+      {"straggler", StragglerJson(view)},
       {"estimate", JobEstimateJson(view)},
       {"measured",
        job.memory_peak_bytes == 0 ? json() : json{{"memory_bytes_peak", job.memory_peak_bytes}}},

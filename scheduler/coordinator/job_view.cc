@@ -99,6 +99,8 @@ JobView JobReader::ViewOf(const View& view, const core::Job& job) {
     }
   }
   if (const JobProgress* progress = progress_.Of(job.id)) out.progress = *progress;
+  out.stalled = HealthOf(*view.state, job).stalled;
+  if (const Straggler* straggler = gangs_.StragglerOf(job.id)) out.straggler = *straggler;
   out.now = WallNow();
   return out;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/coordinator/gang_watch.h"
 #include "scheduler/coordinator/loop.h"
 #include "scheduler/coordinator/progress.h"
 #include "scheduler/core/explain.h"
@@ -18,6 +19,8 @@ struct JobView {
   core::Shown shown;
   std::map<NodeId, std::string> node_names;  // of its attempts
   std::optional<JobProgress> progress;
+  std::vector<StalledRank> stalled;
+  std::optional<Straggler> straggler;
   WallTime now;
 };
 
@@ -37,7 +40,8 @@ struct JobPage {
 // the ledger changes.
 class JobReader {
  public:
-  explicit JobReader(const ProgressBoard& progress) : progress_(progress) {}
+  JobReader(const ProgressBoard& progress, const GangWatch& gangs)
+      : progress_(progress), gangs_(gangs) {}
 
   JobView ViewOf(const View& view, const core::Job& job);
   // By id, unique prefix, or name (the newest). kNotFound.
@@ -51,6 +55,7 @@ class JobReader {
   const core::Pending* PendingOf(const View& view, const core::Job& job);
 
   const ProgressBoard& progress_;
+  const GangWatch& gangs_;
   std::map<JobId, core::Pending> pending_;
   std::uint64_t pending_at_ = 0;  // facts applied when they were explained
   bool pending_draining_ = false;

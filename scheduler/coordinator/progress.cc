@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/log.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/job_json.h"
@@ -61,6 +62,9 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
   } else if (const auto* warning = std::get_if<enginelink::Warning>(&message)) {
     event.type = "warning";
     data["message"] = warning->message;
+    if (warning->code) data["code"] = *warning->code;
+    Log(kWarning, "job_warning",
+        {{"job", event.job}, {"attempt", Number(job.attempt)}, {"message", warning->message}});
     event.key = "warning " + event.job + " " + warning->message;
   } else {
     return Fail(ErrorCode::kInvalid, "is no progress, eval or warning");

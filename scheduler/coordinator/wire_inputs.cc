@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "common/base/check.h"
@@ -18,6 +19,7 @@ using nlohmann::json;
 constexpr std::size_t kTextMax = 8192;  // of a message for people
 constexpr std::size_t kNameMax = 63;
 constexpr int kFilesMax = 10'000;  // of a model
+constexpr int kStallsMax = 16;     // of a gang, told by one worker
 
 // At most kTextMax bytes, cut at a character of UTF-8.
 std::string Bounded(const std::string& text) {
@@ -45,6 +47,18 @@ std::string MetricsOf(const std::string& text) {
     if (value.is_number()) out[name] = value;
   }
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+core::StallSeen ReadStall(const wire::Stall& stall) {
+  const double silent = stall.silent_seconds();
+  return {.rank = stall.rank(),
+          .stopped = stall.stopped(),
+          .phase = stall.phase().substr(0, kNameMax),
+          .collective = stall.collective().substr(0, kNameMax),
+          .sequence = stall.sequence(),
+          .step = stall.step(),
+          .silent_seconds = std::isfinite(silent) && silent >= 0 ? silent : 0,
+          .message = Bounded(stall.message())};
 }
 
 core::GangOutcome OutcomeOf(wire::GangEnded::Outcome outcome) {
@@ -81,6 +95,28 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
   input.numerics_fingerprint = Bounded(message.resources().numerics_fingerprint());
   input.gangs = ReadGangs(message.gangs());
   return input;
+}
+
+std::vector<core::GangSeen> ReadGangs(
+    const google::protobuf::RepeatedPtrField<wire::GangStatus>& gangs) {
+  std::vector<core::GangSeen> seen;
+  for (const wire::GangStatus& gang : gangs) {
+    const auto job = JobId::Parse(gang.job());
+    if (!job) continue;
+    core::GangSeen& out = seen.emplace_back(
+        core::GangSeen{.job = *job,
+                       .attempt = Attempt{gang.attempt()},
+                       .stopping = gang.stopping(),
+                       .rank_pids = {gang.rank_pids().begin(), gang.rank_pids().end()}});
+    for (int i = 0; i < std::min(gang.stalls_size(), kStallsMax); ++i) {
+      out.stalls.push_back(ReadStall(gang.stalls(i)));
+    }
+    const auto& times = gang.compute_seconds();
+    const bool sane = std::ranges::all_of(
+        times, [](double seconds) { return std::isfinite(seconds) && seconds >= 0; });
+    if (sane) out.compute_seconds.assign(times.begin(), times.end());
+  }
+  return seen;
 }
 
 core::ReportStarted ReadStarted(const wire::GangReport& report, NodeId node, JobId job) {

@@ -18,19 +18,8 @@ namespace tutti::coordinator {
 Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint64_t session,
                                         NodeId fresh);
 // Gangs whose id is none are left out.
-template <typename Repeated>
-std::vector<core::GangSeen> ReadGangs(const Repeated& gangs) {
-  std::vector<core::GangSeen> seen;
-  for (const wire::GangStatus& gang : gangs) {
-    const auto job = JobId::Parse(gang.job());
-    if (!job) continue;
-    seen.push_back({*job,
-                    Attempt{gang.attempt()},
-                    gang.stopping(),
-                    {gang.rank_pids().begin(), gang.rank_pids().end()}});
-  }
-  return seen;
-}
+std::vector<core::GangSeen> ReadGangs(
+    const google::protobuf::RepeatedPtrField<wire::GangStatus>& gangs);
 
 core::ReportStarted ReadStarted(const wire::GangReport& report, NodeId node, JobId job);
 core::ReportCheckpoint ReadCheckpoint(const wire::GangReport& report, NodeId node, JobId job);

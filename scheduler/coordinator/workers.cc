@@ -211,10 +211,11 @@ void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& 
   const core::Node* node = core::FindNode(round.state().ledger, session.node);
   if (node != nullptr && node->state == core::NodeState::kUp) {
     const WallTime at = WallNow();
+    const std::vector<core::GangSeen> gangs = ReadGangs(message.gangs());
     round.Observe(core::WorkerSeen{.node = session.node,
                                    .at = at,
                                    .session = session.id,
-                                   .gangs = ReadGangs(message.gangs()),
+                                   .gangs = gangs,
                                    .memory_used_bytes = message.memory_used_bytes(),
                                    .disk_free_bytes = message.disk_free_bytes(),
                                    .cpu_seconds = message.cpu_seconds(),
@@ -226,6 +227,7 @@ void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& 
                  Bytes{static_cast<std::int64_t>(used)});
     nodes.DiskFree(node->name, Bytes{static_cast<std::int64_t>(message.disk_free_bytes())});
     nodes.CpuTime(node->name, FromSeconds(message.cpu_seconds()));
+    parts_.gangs.Heard(round.state(), gangs);
   }
   wire::ToWorker answer;
   if (round.Step(core::Heartbeat{session.node})) {

@@ -12,6 +12,7 @@
 
 #include "common/wire/messages.pb.h"
 #include "scheduler/coordinator/fences.h"
+#include "scheduler/coordinator/gang_watch.h"
 #include "scheduler/coordinator/loop.h"
 #include "scheduler/coordinator/progress.h"
 #include "scheduler/coordinator/rank_logs.h"
@@ -44,6 +45,7 @@ class Workers {
   // All of it outlives the workers.
   struct Parts {
     ProgressBoard& progress;
+    GangWatch& gangs;
     RankLogs& logs;
     const registry::BlobStore& blobs;
     metrics::Metrics& metrics;

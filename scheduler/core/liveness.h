@@ -17,11 +17,26 @@
 
 namespace tutti::core {
 
+// A rank that holds its gang up.
+struct StallSeen {
+  std::uint32_t rank = 0;  // of the gang
+  bool stopped = false;    // by a signal
+  std::string phase = {};
+  std::string collective = {};  // that it holds up
+  std::uint64_t sequence = 0;   // of that collective
+  std::uint64_t step = 0;
+  double silent_seconds = 0;  // when the heartbeat was sent
+  std::string message = {};
+  bool operator==(const StallSeen&) const = default;
+};
+
 struct GangSeen {
   JobId job;
   Attempt attempt{};
   bool stopping = false;
   std::vector<std::uint32_t> rank_pids;  // by local rank
+  std::vector<StallSeen> stalls = {};
+  std::vector<double> compute_seconds = {};  // of a step, by local rank; empty = not known yet
   bool operator==(const GangSeen&) const = default;
 };
 

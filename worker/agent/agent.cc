@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr Duration kServerKeyPatience = std::chrono::seconds(60);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
-constexpr Duration kGangTick = std::chrono::milliseconds(250);
+constexpr Duration kGangTick = std::chrono::milliseconds(100);
 constexpr std::uintmax_t kZygoteLogMax = 10 << 20;  // then it starts anew, at a start
 constexpr int kExitRefused = 2;
 
@@ -214,7 +214,8 @@ void Agent::MakeParts() {
       .send_fence =
           [this](const wire::Fence& fence) {
             Send([&](wire::ToCoordinator& message) { *message.mutable_fence() = fence; });
-          }});
+          },
+      .beat_now = [this] { membership_->BeatSoon(); }});
   tools_.emplace(ToolServices{.loop = *loop_,
                               .children = *children_,
                               .background = *background_,

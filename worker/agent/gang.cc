@@ -11,6 +11,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "jobs/attempt/stall.h"
 #include "worker/agent/gang_export.h"
 #include "worker/agent/machine.h"
 
@@ -64,6 +65,19 @@ wire::GangEnded::Outcome OutcomeOf(attempt::Outcome outcome) {
   return wire::GangEnded::UNKNOWN;
 }
 
+double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+void WriteStall(const attempt::Stall& stall, std::uint32_t first_rank, wire::Stall& out) {
+  out.set_rank(first_rank + stall.rank);
+  out.set_stopped(stall.stopped);
+  out.set_phase(stall.phase);
+  out.set_collective(stall.collective);
+  out.set_sequence(stall.sequence);
+  out.set_step(stall.step);
+  out.set_silent_seconds(Seconds(stall.silent));
+  out.set_message(stall.message);
+}
+
 }  // namespace
 
 Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over)
@@ -74,7 +88,8 @@ Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over
   folder_ = services_.settings.dir / "run" / name();
   state_ = attempt::Begin({.local_ranks = launch_.local_ranks(),
                            .first_rank = launch_.first_rank(),
-                           .gang_size = launch_.size()},
+                           .gang_size = launch_.size(),
+                           .worker = services_.settings.name},
                           services_.limits, MonotonicNow());
   ranks_.resize(launch_.local_ranks());
 }
@@ -99,6 +114,16 @@ wire::GangStatus Gang::Status() const {
       status.add_rank_pids(static_cast<std::uint32_t>(rank.pid));
     }
   }
+  for (const attempt::Stall& stall : state_.stalls) {
+    WriteStall(stall, launch_.first_rank(), *status.add_stalls());
+  }
+  for (const attempt::Rank& rank : state_.ranks) {
+    if (rank.compute_times.size() < attempt::kStepTimesNeeded) continue;
+    status.add_compute_seconds(Seconds(attempt::Median(rank.compute_times)));
+  }
+  if (status.compute_seconds_size() != static_cast<int>(state_.ranks.size())) {
+    status.clear_compute_seconds();  // of all ranks or none
+  }
   return status;
 }
 
@@ -113,6 +138,8 @@ void Gang::Start() {
 
 void Gang::Tick() {
   fences_.Tick(MonotonicNow());
+  ProbeSilentRanks();
+  SayAlive();
   Do(attempt::Tick{});
 }
 
@@ -256,15 +283,33 @@ void Gang::SendProgress(std::string payload_json) {
 
 void Gang::Perform(const attempt::Forward&, const std::string& line) { SendProgress(line); }
 
-void Gang::Perform(const attempt::ReportWarning& action, const std::string& /*line*/) {
-  Log(kWarning, "gang_warning", {{"gang", name()}, {"message", action.message}});
-  std::string text = enginelink::Encode(enginelink::ToWorker(enginelink::Warning{action.message}));
+void Gang::SendWarning(enginelink::Warning warning) {
+  std::string text = enginelink::Encode(enginelink::ToWorker(std::move(warning)));
   text.pop_back();  // the line's end
   SendProgress(std::move(text));
 }
 
+void Gang::Perform(const attempt::ReportWarning& action, const std::string& /*line*/) {
+  Log(kWarning, "gang_warning", {{"gang", name()}, {"message", action.message}});
+  SendWarning({.message = action.message});
+}
+
+void Gang::Perform(const attempt::ReportStall& action, const std::string& /*line*/) {
+  const attempt::Stall& stall = action.stall;
+  Log(kWarning, action.over ? "stall_over" : "rank_stalled",
+      {{"gang", name()},
+       {"rank", launch_.first_rank() + stall.rank},
+       {"collective", stall.collective},
+       {"sequence", stall.sequence},
+       {"step", stall.step},
+       {"message", stall.message}});
+  SendWarning({.message = stall.message, .code = action.over ? "stall_over" : "stalled"});
+  // Once the attempt has taken the change in.
+  services_.loop.Post(services_.beat_now);
+}
+
 void Gang::Perform(const attempt::ReportStarted& action, const std::string& /*line*/) {
-  const double seconds = std::chrono::duration<double>(action.launch).count();
+  const double seconds = Seconds(action.launch);
   Log(kInfo, "gang_started",
       {{"gang", name()}, {"from_step", action.from_step}, {"launch_seconds", seconds}});
   wire::GangReport report = NewReport();

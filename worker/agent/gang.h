@@ -44,6 +44,7 @@ struct GangServices {
   const Settings& settings;
   std::function<void(const wire::GangProgress&)> send_progress;
   std::function<void(const wire::Fence&)> send_fence;
+  std::function<void()> beat_now;  // what heartbeats say of gangs has changed
   attempt::Limits limits = {};
 };
 
@@ -93,6 +94,7 @@ class Gang {
   void Perform(const attempt::CleanUp&, const std::string& line);
   void Perform(const attempt::Forward&, const std::string& line);
   void Perform(const attempt::ReportWarning& action, const std::string& line);
+  void Perform(const attempt::ReportStall& action, const std::string& line);
   void Perform(const attempt::ReportStarted& action, const std::string& line);
   void Perform(const attempt::ReportCheckpoint& action, const std::string& line);
   void Perform(const attempt::ReportEnded& action, const std::string& line);
@@ -105,6 +107,8 @@ class Gang {
   void OnSpawned(std::uint32_t local, Result<pid_t> pid);
   void OnExited(std::uint32_t local, const Children::Exit& exit);
   void OnLine(std::uint32_t local, std::string line);
+  void ProbeSilentRanks();
+  void SayAlive();
   void FinishCleaning();
   void RemoveFolder();
   void CallIfOver();
@@ -114,6 +118,7 @@ class Gang {
   void Work(std::function<T(std::stop_token)> work, std::function<void(T)> done);
   wire::GangReport NewReport() const;
   void SendProgress(std::string payload_json);
+  void SendWarning(enginelink::Warning warning);
 
   const GangServices& services_;
   const wire::LaunchGang launch_;
@@ -130,7 +135,8 @@ class Gang {
   bool in_pmix_ = false;
   GangFences fences_;
   std::optional<std::uint64_t> memory_kills_;  // of this machine before the ranks started
-  int works_ = 0;                              // in the background
+  Instant next_alive_;
+  int works_ = 0;  // in the background
   std::stop_source stop_work_;
   bool cleaning_ = false;
   wire::Model model_;                      // once uploaded

@@ -5,10 +5,18 @@
 #include <array>
 
 #include "common/base/log.h"
+#include "common/wire/protocol.h"
 #include "worker/agent/gang.h"
 #include "worker/agent/machine.h"
+#include "worker/agent/process_state.h"
 
 namespace tutti::agent {
+namespace {
+
+constexpr Duration kAliveEvery = std::chrono::milliseconds(500);
+constexpr Duration kProbedAfter = std::chrono::milliseconds(300);  // of silence
+
+}  // namespace
 
 void Gang::Perform(const attempt::SpawnRanks&, const std::string& /*line*/) {
   const tutti::Status prepared = PrepareLaunch();
@@ -68,7 +76,8 @@ enginelink::Plan Gang::PlanOf(std::uint32_t local) const {
                         .model_dir = local_.model_dir.string(),
                         .train_path = local_.train_path.string(),
                         .resume = launch_.resume(),
-                        .cpus_per_rank = inputs_.cpus_per_rank};
+                        .cpus_per_rank = inputs_.cpus_per_rank,
+                        .lease_ms = wire::kLeaseMs};
   if (local_.eval_path) plan.eval_path = local_.eval_path->string();
   plan.checkpoint_dir = services_.settings.jobs_dir / launch_.job() / "checkpoints";
   plan.export_dir = folder_ / "export";
@@ -120,6 +129,25 @@ void Gang::OnSpawned(std::uint32_t local, Result<pid_t> pid) {
   // Too late: the gang has been given up without it.
   if (state_.ranks[local].life != attempt::Rank::Life::kAlive && ranks_[local].child) {
     services_.children.Kill(*ranks_[local].child);
+  }
+}
+
+void Gang::SayAlive() {
+  const Instant now = MonotonicNow();
+  if (now < next_alive_) return;
+  next_alive_ = now + kAliveEvery;
+  for (const RankRun& rank : ranks_) {
+    if (rank.link && rank.child) rank.link->Send(enginelink::Alive{});
+  }
+}
+
+// A rank that a signal stopped says nothing, and nothing else tells it from one that computes.
+void Gang::ProbeSilentRanks() {
+  const Instant now = MonotonicNow();
+  for (std::uint32_t local = 0; local < state_.ranks.size(); ++local) {
+    const attempt::Rank& rank = state_.ranks[local];
+    if (rank.life != attempt::Rank::Life::kAlive || now - rank.last_beat < kProbedAfter) continue;
+    Do(attempt::RankProbed{local, IsStopped(rank.pid)});
   }
 }
 

@@ -34,6 +34,8 @@ class Membership {
   bool Hear(const wire::ToWorker& message, Instant now);
   // At least every kTickInterval.
   void Tick(Instant now);
+  // What heartbeats say has changed: the next one goes with the next Tick.
+  void BeatSoon() { next_beat_ = Instant{}; }
   void SayGoodbye();
 
   bool registered() const { return state_ == State::kRegistered; }

@@ -37,6 +37,7 @@ Status FdLink::ReadAvailable() {
   while (true) {
     const ssize_t size = recv(socket_.get(), data.data(), data.size(), MSG_DONTWAIT);
     if (size > 0) {
+      heard_ = Clock::now();
       TUTTI_RETURN_IF_ERROR(lines_.Append({data.data(), static_cast<std::size_t>(size)}));
       continue;
     }
@@ -87,8 +88,22 @@ Status FdLink::Send(const enginelink::ToWorker& message) {
   return {};
 }
 
-Result<finetune::Control> FdLink::Poll() {
+void FdLink::SetLease(milliseconds lease) {
+  lease_ = lease;
+  heard_ = Clock::now();
+}
+
+// What waits in the socket counts: this process may have been stopped itself.
+Status FdLink::Check() {
   TUTTI_RETURN_IF_ERROR(ReadAvailable());
+  if (!lease_ || Clock::now() - heard_ <= *lease_) return {};
+  return Fail(ErrorCode::kTimeout,
+              "the worker has said nothing for " + std::to_string(lease_->count()) + " ms",
+              "--link-fd", "its process hangs or is stopped");
+}
+
+Result<finetune::Control> FdLink::Poll() {
+  TUTTI_RETURN_IF_ERROR(Check());
   finetune::Control control;
   while (const auto line = lines_.Next()) {
     TUTTI_ASSIGN_OR_RETURN(const enginelink::ToEngine message, enginelink::DecodeToEngine(*line));

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <optional>
 
 #include "common/base/result.h"
 #include "common/enginelink/messages.h"
@@ -19,6 +20,9 @@ class FdLink final : public finetune::WorkerLink {
   Result<enginelink::Plan> AwaitPlan(std::chrono::milliseconds deadline);
   Status Send(const enginelink::ToWorker& message) override;
   Result<finetune::Control> Poll() override;
+  Status Check() override;
+  // From now on a worker that says nothing for so long is taken for gone (kTimeout).
+  void SetLease(std::chrono::milliseconds lease);
   // Waits until the worker closes the link (it kills its gang then too), at most `deadline`.
   void AwaitEnd(std::chrono::milliseconds deadline);
 
@@ -28,6 +32,8 @@ class FdLink final : public finetune::WorkerLink {
 
   UniqueFd socket_;
   enginelink::LineBuffer lines_;
+  std::optional<std::chrono::milliseconds> lease_;
+  std::chrono::steady_clock::time_point heard_{};  // when the worker last said anything
   std::mutex sending_;
 };
 

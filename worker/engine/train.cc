@@ -79,6 +79,7 @@ class Rank {
     if (const auto blas = CheckBlas(); !blas) {
       return Failure{.exit = kExitBlas, .reason = "internal", .error = blas.error()};
     }
+    if (plan_.lease_ms > 0) link_.SetLease(std::chrono::milliseconds(plan_.lease_ms));
     SetThreads(static_cast<int>(plan_.cpus_per_rank));
     auto world = World::Join();
     if (!world) return FailureOf(world.error());
@@ -144,16 +145,19 @@ class Rank {
     TUTTI_ASSIGN_OR_RETURN(exchange::NodeMemory memory, AttachMemory(job));
     const exchange::Machines machines{.count = plan_.size / plan_.local_size,
                                       .index = plan_.rank / plan_.local_size};
-    const auto peers =
-        mpi::MakePeerLink({.local_rank = plan_.local_rank, .local_size = plan_.local_size});
+    const auto on_wait = [this] { return trainer_ == nullptr ? Status() : trainer_->Waiting(); };
+    memory.SetOnWait(on_wait);
+    const auto peers = mpi::MakePeerLink(
+        {.local_rank = plan_.local_rank, .local_size = plan_.local_size, .on_wait = on_wait});
     const auto exchange =
         exchange::MakeNodeExchange(memory, {machines.count, machines.index, peers.get()});
     train::Gang gang{.rank = plan_.rank,
                      .size = plan_.size,
                      .memory = memory,
                      .exchange = *exchange,
-                     .gather = [&memory, machines](std::string_view mine) {
-                       return machines.count == 1 ? memory.AllGather(mine) : mpi::AllGather(mine);
+                     .gather = [&memory, machines, on_wait](std::string_view mine) {
+                       return machines.count == 1 ? memory.AllGather(mine)
+                                                  : mpi::AllGather(mine, on_wait);
                      }};
     const Status trained = TrainInGang(job, gang);
     // After a failure the peers wait for what will not come: first the worker hears why, then they.
@@ -172,7 +176,10 @@ class Rank {
                                .attempt = plan_.attempt,
                                .checkpoint_dir = plan_.checkpoint_dir,
                                .resume = plan_.resume});
-    TUTTI_ASSIGN_OR_RETURN(const TrainingEnd end, trainer.Run());
+    trainer_ = &trainer;
+    auto ended = trainer.Run();
+    trainer_ = nullptr;
+    TUTTI_ASSIGN_OR_RETURN(const TrainingEnd end, std::move(ended));
     const auto step = static_cast<std::uint64_t>(end.step);
     if (end.kind == TrainingEnd::Kind::kNotFinite) {
       failure_ =
@@ -222,7 +229,8 @@ class Rank {
   FdLink& link_;
   const TrainArguments arguments_;
   Plan plan_;
-  std::optional<Failure> failure_;  // not finite
+  finetune::Trainer* trainer_ = nullptr;  // while it runs
+  std::optional<Failure> failure_;        // not finite
   bool told_ = false;
 };
 

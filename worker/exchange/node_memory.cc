@@ -123,7 +123,8 @@ NodeMemory::NodeMemory(NodeMemory&& other) noexcept
       base_(std::exchange(other.base_, nullptr)),
       mapped_bytes_(other.mapped_bytes_),
       peers_(std::move(other.peers_)),
-      barriers_(other.barriers_) {}
+      barriers_(other.barriers_),
+      on_wait_(std::move(other.on_wait_)) {}
 
 NodeMemory::~NodeMemory() {
   if (base_ != nullptr) munmap(base_, mapped_bytes_);
@@ -257,6 +258,7 @@ Status NodeMemory::Barrier() {
     const Status alive = PeersAlive();
     if (passed()) break;
     TUTTI_RETURN_IF_ERROR(alive);
+    if (on_wait_) TUTTI_RETURN_IF_ERROR(on_wait_());
     if (Clock::now() - start > options_.deadline) {
       return Fail(ErrorCode::kTimeout, "a peer did not reach the barrier in time");
     }

@@ -11,9 +11,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
@@ -81,6 +83,9 @@ class NodeMemory {
   // Returns when all ranks have called it. kUnavailable when a peer has died or aborted ("rank 1
   // died"), kTimeout after the deadline. After an error the memory is of no more use.
   Status Barrier();
+  // Called by Barrier on the rank's thread again and again while it waits for others, from the
+  // first 50 ms on; an error ends the wait with it.
+  void SetOnWait(std::function<Status()> on_wait) { on_wait_ = std::move(on_wait); }
   // Barriers entered so far.
   std::uint64_t barriers() const { return barriers_; }
   // Everyone's `mine`, by rank; a collective like Barrier.
@@ -106,6 +111,7 @@ class NodeMemory {
   std::size_t mapped_bytes_ = 0;
   std::vector<UniqueFd> peers_;  // pidfds, by local rank; none for ourselves
   std::uint64_t barriers_ = 0;
+  std::function<Status()> on_wait_;
 };
 
 }  // namespace tutti::exchange

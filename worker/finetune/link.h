@@ -20,8 +20,11 @@ class WorkerLink {
   // Any thread. kUnavailable once the worker is gone. Beat and Progress may be dropped while the
   // worker does not read; the others wait for it.
   virtual Status Send(const enginelink::ToWorker& message) = 0;
-  // Never waits. kUnavailable once the worker is gone. The rank's thread.
+  // Never waits. Errors are Check's. The rank's thread.
   virtual Result<Control> Poll() = 0;
+  // Whether the worker is there; never waits. kUnavailable once it is gone, kTimeout when it has
+  // been silent for its lease. The rank's thread.
+  virtual Status Check() = 0;
 };
 
 }  // namespace tutti::finetune

@@ -18,6 +18,7 @@ constexpr std::uint64_t kStopWithCheckpoint = 2;
 constexpr std::uint64_t kCheckpointNow = 4;
 
 constexpr auto kBeatEvery = std::chrono::milliseconds(500);  // in long phases
+constexpr auto kWaitTold = std::chrono::milliseconds(200);   // again, while others are waited for
 
 bool AllFinite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
@@ -26,6 +27,7 @@ bool AllFinite(std::span<const float> values) {
 }  // namespace
 
 Result<TrainingEnd> Trainer::Run() {
+  thread_ = std::this_thread::get_id();
   TUTTI_RETURN_IF_ERROR(Start());
   meter_.Resume();
   while (!IsLast() && !best_.ShouldStop(cursor_)) {
@@ -40,13 +42,27 @@ Result<TrainingEnd> Trainer::Run() {
   return Finish();
 }
 
-Status Trainer::Beat(Phase phase) {
+Status Trainer::Beat(Phase phase, double compute_seconds) {
   clock_.Enter(phase);
   last_beat_ = train::PhaseClock::Clock::now();
   return o_.link.Send(enginelink::Beat{.rank = o_.gang.rank,
                                        .step = static_cast<std::uint64_t>(cursor_.step),
                                        .collective = o_.gang.exchange.collectives(),
-                                       .phase = std::string(ToString(phase))});
+                                       .phase = std::string(ToString(phase)),
+                                       .compute_seconds = compute_seconds});
+}
+
+Status Trainer::Waiting() {
+  if (std::this_thread::get_id() != thread_) return {};
+  const auto now = train::PhaseClock::Clock::now();
+  if (now - last_beat_ < kWaitTold) return {};
+  last_beat_ = now;
+  TUTTI_RETURN_IF_ERROR(o_.link.Check());
+  return o_.link.Send(enginelink::Beat{.rank = o_.gang.rank,
+                                       .step = static_cast<std::uint64_t>(cursor_.step),
+                                       .collective = o_.gang.exchange.collectives(),
+                                       .phase = std::string(ToString(clock_.phase())),
+                                       .waiting = true});
 }
 
 Status Trainer::Warn(std::string message) {
@@ -67,8 +83,10 @@ Result<std::uint64_t> Trainer::ControlWord() {
 Result<exchange::Reduced> Trainer::Step() {
   TUTTI_RETURN_IF_ERROR(Beat(Phase::kData));
   const std::int64_t step = cursor_.step;
+  const auto start = last_beat_;
   TUTTI_RETURN_IF_ERROR(step_->Compute(step, order_.RowsOf(step)));
-  TUTTI_RETURN_IF_ERROR(Beat(Phase::kReduce));
+  const std::chrono::duration<double> computed = train::PhaseClock::Clock::now() - start;
+  TUTTI_RETURN_IF_ERROR(Beat(Phase::kReduce, computed.count()));
   TUTTI_ASSIGN_OR_RETURN(const std::uint64_t word, ControlWord());
   TUTTI_ASSIGN_OR_RETURN(const exchange::Reduced reduced, step_->Reduce(word));
   if (!reduced.finite) return reduced;

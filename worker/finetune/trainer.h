@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/base/result.h"
@@ -51,6 +52,10 @@ class Trainer {
   explicit Trainer(TrainerOptions options);
   ~Trainer();
 
+  // Called while this rank waits for others in a collective: says so, now and then. An error when
+  // the worker is gone. Calls from other threads than Run's do nothing.
+  Status Waiting();
+
   // A collective. Sends Ready, Beat, Progress, Eval, Checkpoint and Warning; Done and Failed are
   // the caller's. kUnavailable: a peer or the worker is gone; kTimeout; kDiskFull and other errors
   // of the checkpoint writer; kInvalid of the model's weights.
@@ -80,7 +85,7 @@ class Trainer {
   bool Due(std::optional<std::int64_t> every) const;
   bool IsLast() const { return cursor_.step == o_.job.counts.total_steps; }
   // Enters the phase and says so.
-  Status Beat(train::Phase phase);
+  Status Beat(train::Phase phase, double compute_seconds = 0);
   Status Warn(std::string message);
   const spec::TrainingSpec& training() const { return o_.job.spec.training; }
 
@@ -98,6 +103,7 @@ class Trainer {
   train::Metrics metrics_;            // of the last evaluation
   std::int64_t evaluated_step_ = -1;  // whose weights metrics_ are of
   train::PhaseClock::Clock::time_point last_beat_{};
+  std::thread::id thread_;  // of Run
 };
 
 }  // namespace tutti::finetune

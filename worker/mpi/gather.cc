@@ -1,23 +1,53 @@
 #include "worker/mpi/gather.h"
 
 #include <mpi.h>
+#include <sched.h>
 
 #include <climits>
 
 #include "common/base/check.h"
+#include "common/base/time.h"
 
 namespace tutti::mpi {
+namespace {
 
-Result<std::vector<std::string>> AllGather(std::string_view mine) {
+constexpr int kSpins = 100;  // looks at MPI before others may run
+constexpr Duration kWaitTold = std::chrono::milliseconds(50);
+
+Unexpected Gone() {
+  return Fail(ErrorCode::kUnavailable, "a rank of another machine cannot be reached");
+}
+
+Status Await(MPI_Request& request, const std::function<Status()>& on_wait) {
+  Instant tell_wait = MonotonicNow() + kWaitTold;
+  for (int looks = 1;; ++looks) {
+    int done = 0;
+    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return Gone();
+    if (done != 0) return {};
+    if (looks % kSpins != 0) continue;
+    sched_yield();
+    if (!on_wait || MonotonicNow() < tell_wait) continue;
+    TUTTI_RETURN_IF_ERROR(on_wait());
+    tell_wait = MonotonicNow() + kWaitTold;
+  }
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> AllGather(std::string_view mine,
+                                           const std::function<Status()>& on_wait) {
   TUTTI_CHECK(mine.size() < (1 << 20), mine.size(), " bytes");
   int ranks = 0;
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   const auto count = static_cast<std::size_t>(ranks);
   const int size = static_cast<int>(mine.size());
   std::vector<int> sizes(count);
-  if (MPI_Allgather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, MPI_COMM_WORLD) != MPI_SUCCESS) {
-    return Fail(ErrorCode::kUnavailable, "a rank of another machine cannot be reached");
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (MPI_Iallgather(&size, 1, MPI_INT, sizes.data(), 1, MPI_INT, MPI_COMM_WORLD, &request) !=
+      MPI_SUCCESS) {
+    return Gone();
   }
+  TUTTI_RETURN_IF_ERROR(Await(request, on_wait));
   std::vector<int> offsets(count);
   std::size_t total = 0;
   for (std::size_t rank = 0; rank < count; ++rank) {
@@ -26,10 +56,11 @@ Result<std::vector<std::string>> AllGather(std::string_view mine) {
     TUTTI_CHECK(total <= INT_MAX, total, " bytes");
   }
   std::string bytes(total, '\0');
-  if (MPI_Allgatherv(mine.data(), size, MPI_BYTE, bytes.data(), sizes.data(), offsets.data(),
-                     MPI_BYTE, MPI_COMM_WORLD) != MPI_SUCCESS) {
-    return Fail(ErrorCode::kUnavailable, "a rank of another machine cannot be reached");
+  if (MPI_Iallgatherv(mine.data(), size, MPI_BYTE, bytes.data(), sizes.data(), offsets.data(),
+                      MPI_BYTE, MPI_COMM_WORLD, &request) != MPI_SUCCESS) {
+    return Gone();
   }
+  TUTTI_RETURN_IF_ERROR(Await(request, on_wait));
   std::vector<std::string> all;
   for (std::size_t rank = 0; rank < count; ++rank) {
     all.push_back(bytes.substr(static_cast<std::size_t>(offsets[rank]),

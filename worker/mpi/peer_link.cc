@@ -7,6 +7,7 @@
 #include <climits>
 #include <deque>
 #include <string>
+#include <utility>
 
 #include "common/base/check.h"
 #include "common/base/time.h"
@@ -17,10 +18,11 @@ namespace {
 constexpr int kTag = 7;
 // A core may hold more ranks than one: after so many looks at MPI the rank lets others run.
 constexpr int kSpins = 100;
+constexpr Duration kWaitTold = std::chrono::milliseconds(50);
 
 class WorldLink final : public exchange::PeerLink {
  public:
-  explicit WorldLink(PeerLinkOptions options) : options_(options) {
+  explicit WorldLink(PeerLinkOptions options) : options_(std::move(options)) {
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   }
   ~WorldLink() override {
@@ -47,7 +49,8 @@ class WorldLink final : public exchange::PeerLink {
     TUTTI_CHECK(!swaps_.empty(), "no swap is under way");
     Swap swap = swaps_.front();
     swaps_.pop_front();
-    const Instant give_up = MonotonicNow() + options_.deadline;
+    const Instant start = MonotonicNow();
+    Instant tell_wait = start + kWaitTold;
     for (int looks = 1;; ++looks) {
       int done = 0;
       if (MPI_Testall(2, swap.requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) {
@@ -56,7 +59,12 @@ class WorldLink final : public exchange::PeerLink {
       if (done != 0) return {};
       if (looks % kSpins != 0) continue;
       sched_yield();
-      if (MonotonicNow() > give_up) {
+      const Instant now = MonotonicNow();
+      if (options_.on_wait && now >= tell_wait) {
+        TUTTI_RETURN_IF_ERROR(options_.on_wait());
+        tell_wait = now + kWaitTold;
+      }
+      if (now - start > options_.deadline) {
         return Fail(ErrorCode::kTimeout,
                     "rank " + std::to_string(swap.peer) + " did not answer in time");
       }
@@ -79,7 +87,7 @@ class WorldLink final : public exchange::PeerLink {
 }  // namespace
 
 std::unique_ptr<exchange::PeerLink> MakePeerLink(PeerLinkOptions options) {
-  return std::make_unique<WorldLink>(options);
+  return std::make_unique<WorldLink>(std::move(options));
 }
 
 }  // namespace tutti::mpi

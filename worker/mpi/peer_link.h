@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "worker/exchange/machines.h"
@@ -16,6 +17,9 @@ struct PeerLinkOptions {
   // A swap fails with kTimeout after this long: a last resort, the worker names stalled ranks long
   // before.
   std::chrono::milliseconds deadline{std::chrono::minutes(30)};
+  // Called again and again while a swap waits for the other end, from the first 50 ms on; an
+  // error ends the wait with it.
+  std::function<Status()> on_wait = nullptr;
 };
 
 std::unique_ptr<exchange::PeerLink> MakePeerLink(PeerLinkOptions options);

@@ -105,6 +105,7 @@ class RandomLife {
     if (pick < 85) return MemoryExceeded{.rank = rank, .message = "memory"};
     if (pick < 86) return Below(2) == 0 ? Event(MpiAborted{rank, 1}) : CheckpointRequested{};
     if (pick < 88 && state_.phase == Phase::kCleaning) return CleanedUp{};
+    if (pick < 90) return RankProbed{rank, pick == 88};
     return Tick{};
   }
 

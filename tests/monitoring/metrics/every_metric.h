@@ -43,6 +43,7 @@ inline void Fill(Metrics& m) {
   m.training.EvalLoss(JobId{7}, 1.25);
   m.training.NonfiniteStep(JobId{7});
   m.training.StragglerDelay(JobId{7}, 10ms);
+  m.training.StalledRanks(JobId{7}, 1);
   m.training.StepTime("text-classification", 40ms);
   m.training.PhaseTime(Phase::kReduce, 1ms);
   m.training.Reduced(ReducePath::kMemory, Bytes{1 << 20}, 1ms);

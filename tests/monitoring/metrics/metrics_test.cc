@@ -74,6 +74,7 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_train_samples_total", "counter"},
       {"tutti_train_nonfinite_steps_total", "counter"},
       {"tutti_train_straggler_delay_seconds", "gauge"},
+      {"tutti_train_stalled_ranks", "gauge"},
       {"tutti_train_step_duration_seconds", "histogram"},
       {"tutti_train_phase_duration_seconds", "histogram"},
       {"tutti_allreduce_bytes_total", "counter"},

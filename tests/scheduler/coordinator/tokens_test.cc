@@ -138,7 +138,7 @@ class RoutesTest : public Scratch {
     model_store.emplace(registry::ModelStore::Open(directory / "models", *blobs).value());
     models.emplace(*model_store);
     loop.emplace(OpenStore(), LoopOptions{});
-    workers.emplace(Workers::Parts{progress, logs, *blobs, metrics});
+    workers.emplace(Workers::Parts{progress, gangs, logs, *blobs, metrics});
     api.emplace(Api{.loop = *loop,
                     .jobs = jobs,
                     .workers = *workers,
@@ -162,7 +162,8 @@ class RoutesTest : public Scratch {
   RankLogs logs{fs::path(testing::TempDir()) / "tokens-logs"};
   Waiters waiters;
   Measures measures{metrics};
-  JobReader jobs{progress};
+  GangWatch gangs{events, metrics.training};
+  JobReader jobs{progress, gangs};
   TokenTable table;
   Tokens tokens{table};
   boost::asio::thread_pool render{1};

@@ -52,6 +52,7 @@ class RecordingLink final : public WorkerLink {
     out_ << enginelink::Encode(message) << std::flush;
     return {};
   }
+  Status Check() override { return {}; }
   Result<Control> Poll() override {
     const std::lock_guard lock(mutex_);
     if (step_ == script_.worker_gone_in_step) return Fail(ErrorCode::kUnavailable, "gone");
