@@ -14,6 +14,7 @@
 #include <array>
 #include <ctime>
 
+#include "common/base/host.h"
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
 #include "common/tls/reason.h"
@@ -132,12 +133,6 @@ Result<Context> ServerContext(const std::vector<Certificate>& chain, EVP_PKEY& k
   return context;
 }
 
-bool IsAddress(const std::string& name) {
-  std::array<unsigned char, sizeof(in6_addr)> ignored{};
-  return ::inet_pton(AF_INET, name.c_str(), ignored.data()) == 1 ||
-         ::inet_pton(AF_INET6, name.c_str(), ignored.data()) == 1;
-}
-
 // Letters, digits, dots and hyphens: what a name in a certificate may be, and no syntax of
 // OpenSSL's configuration language.
 bool IsHostName(const std::string& name) {
@@ -163,7 +158,7 @@ Status AddExtension(X509& certificate, int nid, const std::string& value) {
 Result<Certificate> MakeCertificate(EVP_PKEY& key, std::span<const std::string> names) {
   std::string alternatives;
   for (const std::string& name : names) {
-    const bool address = IsAddress(name);
+    const bool address = IsIpAddress(name);
     if (!address && !IsHostName(name)) {
       return Fail(ErrorCode::kInvalid, "'" + name + "' is no host name or IP address");
     }

@@ -1,14 +1,13 @@
 #include "common/tls/trust.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <array>
 #include <utility>
 #include <vector>
 
+#include "common/base/host.h"
 #include "common/tls/reason.h"
 
 namespace tutti::tls {
@@ -168,13 +167,11 @@ Result<Context> ClientContext(const Trust& trust) {
 
 Status ExpectHost(SSL& ssl, const std::string& host) {
   Keep(ssl, HostIndex(), host);
-  std::array<unsigned char, sizeof(in6_addr)> ignored{};
-  const bool address = ::inet_pton(AF_INET, host.c_str(), ignored.data()) == 1 ||
-                       ::inet_pton(AF_INET6, host.c_str(), ignored.data()) == 1;
   SSL_set_hostflags(&ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  const bool set = address ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(&ssl), host.c_str()) == 1
-                           : SSL_set1_host(&ssl, host.c_str()) == 1 &&
-                                 SSL_set_tlsext_host_name(&ssl, host.c_str()) == 1;
+  const bool set = IsIpAddress(host)
+                       ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(&ssl), host.c_str()) == 1
+                       : SSL_set1_host(&ssl, host.c_str()) == 1 &&
+                             SSL_set_tlsext_host_name(&ssl, host.c_str()) == 1;
   if (!set) {
     return Fail(ErrorCode::kInvalid, "TLS cannot check this name: " + Reason(), host);
   }

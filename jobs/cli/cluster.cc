@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/base/host.h"
 #include "common/file/file.h"
 #include "common/version/version.h"
 #include "jobs/cli/commands.h"
@@ -45,9 +46,8 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 void AddReach(const supervisor::UpOptions& up, const std::string& url, Fields& fields) {
   const auto endpoint = client::ReadEndpointFile(up.data_dir);
   if (!endpoint || endpoint->pin.empty()) return;
-  const bool bracket = endpoint->advertise.find(':') != std::string::npos;
-  const std::string host = bracket ? "[" + endpoint->advertise + "]" : endpoint->advertise;
-  const std::string others = "https://" + host + url.substr(url.rfind(':'));
+  const std::string others =
+      "https://" + Bracketed(endpoint->advertise) + url.substr(url.rfind(':'));
   if (others != url) fields.emplace_back("elsewhere", others);
   fields.emplace_back("pin", endpoint->pin);
 }

@@ -17,6 +17,7 @@
 #include <cctype>
 #include <limits>
 
+#include "common/base/host.h"
 #include "jobs/client/interrupt.h"
 #include "jobs/client/socket.h"
 
@@ -142,8 +143,7 @@ Status Reply::Write(const Request& request) {
   message.method_string(request.method);
   message.target(url_.prefix + request.target);
   message.version(11);
-  const bool bracket = url_.host.find(':') != std::string::npos;
-  message.set(bhttp::field::host, (bracket ? "[" + url_.host + "]" : url_.host) + ":" + url_.port);
+  message.set(bhttp::field::host, Bracketed(url_.host) + ":" + url_.port);
   message.set(bhttp::field::connection, "close");
   message.set(bhttp::field::user_agent, "tutti");
   for (const auto& [name, value] : request.headers) message.set(name, value);
@@ -231,9 +231,7 @@ SystemError Socket::Wait(short events) {
 }
 
 std::string Url::ToString() const {
-  const bool bracket = host.find(':') != std::string::npos;
-  return std::string(tls ? "https://" : "http://") + (bracket ? "[" + host + "]" : host) + ":" +
-         port + prefix;
+  return std::string(tls ? "https://" : "http://") + Bracketed(host) + ":" + port + prefix;
 }
 
 Result<Url> ParseUrl(std::string_view text) {
@@ -275,9 +273,7 @@ Result<Url> ParseUrl(std::string_view text) {
   return url;
 }
 
-bool IsLoopback(const Url& url) {
-  return url.host == "localhost" || url.host == "::1" || url.host.starts_with("127.");
-}
+bool IsLoopback(const Url& url) { return IsLoopbackHost(url.host); }
 
 std::string EncodeSegment(std::string_view text) {
   std::string out;

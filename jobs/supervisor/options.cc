@@ -1,7 +1,5 @@
 #include "jobs/supervisor/options.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -9,6 +7,8 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+
+#include "common/base/host.h"
 
 namespace tutti::supervisor {
 namespace {
@@ -20,18 +20,9 @@ bool IsNameCharacter(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' || c == '-';
 }
 
-bool IsAddress(const std::string& text) {
-  std::array<unsigned char, sizeof(in6_addr)> ignored{};
-  return ::inet_pton(AF_INET, text.c_str(), ignored.data()) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), ignored.data()) == 1;
-}
-
 }  // namespace
 
-std::string HostPort::ToString() const {
-  const bool bracket = host.find(':') != std::string::npos;
-  return (bracket ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
+std::string HostPort::ToString() const { return Bracketed(host) + ":" + std::to_string(port); }
 
 Result<HostPort> ParseHostPort(std::string_view text, std::string_view option) {
   const std::string whole(text);
@@ -54,7 +45,7 @@ Result<HostPort> ParseHostPort(std::string_view text, std::string_view option) {
   }
   if (host == "localhost") host = "127.0.0.1";
   out.host = host;
-  if (!IsAddress(out.host)) {
+  if (!IsIpAddress(out.host)) {
     return bad("'" + out.host + "' is no IP address",
                "127.0.0.1 for this machine alone, 0.0.0.0 for others too; names go with "
                "--advertise");

@@ -10,6 +10,8 @@
 #include <array>
 #include <memory>
 
+#include "common/base/host.h"
+
 namespace tutti::coordinator {
 namespace {
 
@@ -30,15 +32,7 @@ std::string TextOf(const sockaddr& address) {
 
 }  // namespace
 
-bool IsLoopback(std::string_view host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
 bool IsAny(std::string_view host) { return host == "0.0.0.0" || host == "::"; }
-
-std::string Bracketed(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
 
 std::vector<std::string> OwnAddresses() {
   ifaddrs* list = nullptr;
@@ -72,7 +66,7 @@ Reach ReachOf(const std::string& listens, const std::string& advertise) {
   };
   add(advertise);
   if (!IsAny(listens)) add(listens);
-  if (!IsLoopback(listens)) {
+  if (!IsLoopbackHost(listens)) {
     if (IsAny(listens)) {
       for (const std::string& address : OwnAddresses()) add(address);
     }

@@ -8,12 +8,8 @@
 
 namespace tutti::coordinator {
 
-// 127.*, ::1, localhost.
-bool IsLoopback(std::string_view host);
 // 0.0.0.0, ::
 bool IsAny(std::string_view host);
-// "[::1]" for addresses of IPv6, others as they are.
-std::string Bracketed(const std::string& host);
 
 // This machine's addresses that others may reach, those of IPv4 first; link-local ones left out.
 std::vector<std::string> OwnAddresses();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/host.h"
 #include "common/base/log.h"
 #include "common/curve/keys.h"
 #include "common/tls/identity.h"

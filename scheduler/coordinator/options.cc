@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "common/base/host.h"
 #include "common/version/version.h"
 #include "scheduler/coordinator/addresses.h"
 
@@ -36,7 +37,7 @@ Status FillTls(Options& options) {
     if (!file->empty()) *file = std::filesystem::absolute(*file, error).lexically_normal();
     if (error) return Fail(ErrnoError("cannot find", file->string(), error.value()));
   }
-  options.tls = options.tls || !options.tls_cert.empty() || !IsLoopback(options.http.host);
+  options.tls = options.tls || !options.tls_cert.empty() || !IsLoopbackHost(options.http.host);
   if (options.advertise.empty()) return {};
   return CheckAdvertised(options.advertise);
 }

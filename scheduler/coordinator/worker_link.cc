@@ -8,9 +8,9 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/host.h"
 #include "common/base/log.h"
 #include "common/wire/protocol.h"
-#include "scheduler/coordinator/addresses.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -68,8 +68,7 @@ Status WorkerLink::Bind() {
     socket_.set(zmq::sockopt::linger, 100);
     const bool v6 = options_.host.find(':') != std::string::npos;
     if (v6) socket_.set(zmq::sockopt::ipv6, true);
-    const std::string host = v6 ? "[" + options_.host + "]" : options_.host;
-    socket_.bind("tcp://" + host + ":" +
+    socket_.bind("tcp://" + Bracketed(options_.host) + ":" +
                  (options_.port == 0 ? "*" : std::to_string(options_.port)));
     endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
   } catch (const zmq::error_t& error) {
@@ -148,7 +147,7 @@ bool WorkerLink::ReceiveOne() {
     const char* address = zmq_msg_gets(frame.handle(), "Peer-Address");
     options_.on_message(Peer{.route = route.to_string(),
                              .user = user == nullptr ? "" : user,
-                             .local = address != nullptr && IsLoopback(address)},
+                             .local = address != nullptr && IsLoopbackHost(address)},
                         std::move(*message));
     return true;
   } catch (const zmq::error_t& error) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/host.h"
 #include "common/base/log.h"
 #include "scheduler/http/connection.h"
 
@@ -220,7 +221,7 @@ std::string Server::Url() const {
   std::string host = engine_->options().host;
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::" || host == "[::]") host = "::1";
-  if (host.find(':') != std::string::npos && !host.starts_with('[')) host = "[" + host + "]";
+  if (!host.starts_with('[')) host = Bracketed(host);
   return (engine_->options().identity ? "https://" : "http://") + host + ":" +
          std::to_string(Port());
 }

@@ -10,6 +10,7 @@
 #include <exception>
 #include <limits>
 
+#include "common/base/host.h"
 #include "common/tls/stream.h"
 #include "common/tls/trust.h"
 
@@ -201,9 +202,7 @@ Result<HttpUrl> HttpUrl::Parse(std::string_view text) {
   return url;
 }
 
-bool HttpUrl::IsLoopback() const {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
+bool HttpUrl::IsLoopback() const { return IsLoopbackHost(host); }
 
 Result<HttpAnswer> HttpCall(const HttpUrl& url, const HttpRequest& request, const HttpSink& sink,
                             std::stop_token stop, const HttpLimits& limits) {

@@ -38,11 +38,5 @@ TEST(Reach, OfAllAddressesIsWhatIsAdvertisedThenOurOwn) {
   }
 }
 
-TEST(Addresses, AreBracketedWhereTheyHaveColons) {
-  EXPECT_EQ(Bracketed("2001:db8::1"), "[2001:db8::1]");
-  EXPECT_EQ(Bracketed("192.0.2.1"), "192.0.2.1");
-  EXPECT_EQ(Bracketed("tutti.example"), "tutti.example");
-}
-
 }  // namespace
 }  // namespace tutti::coordinator
