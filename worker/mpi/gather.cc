@@ -1,35 +1,22 @@
 #include "worker/mpi/gather.h"
 
 #include <mpi.h>
-#include <sched.h>
 
 #include <climits>
 
 #include "common/base/check.h"
-#include "common/base/time.h"
+#include "worker/mpi/await.h"
 
 namespace tutti::mpi {
 namespace {
-
-constexpr int kSpins = 100;  // looks at MPI before others may run
-constexpr Duration kWaitTold = std::chrono::milliseconds(50);
 
 Unexpected Gone() {
   return Fail(ErrorCode::kUnavailable, "a rank of another machine cannot be reached");
 }
 
-Status Await(MPI_Request& request, const std::function<Status()>& on_wait) {
-  Instant tell_wait = MonotonicNow() + kWaitTold;
-  for (int looks = 1;; ++looks) {
-    int done = 0;
-    if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return Gone();
-    if (done != 0) return {};
-    if (looks % kSpins != 0) continue;
-    sched_yield();
-    if (!on_wait || MonotonicNow() < tell_wait) continue;
-    TUTTI_RETURN_IF_ERROR(on_wait());
-    tell_wait = MonotonicNow() + kWaitTold;
-  }
+Status Finish(MPI_Request& request, const std::function<Status()>& on_wait) {
+  TUTTI_ASSIGN_OR_RETURN(const Awaited awaited, Await({&request, 1}, on_wait));
+  return awaited == Awaited::kDone ? Status() : Gone();
 }
 
 }  // namespace
@@ -47,7 +34,7 @@ Result<std::vector<std::string>> AllGather(std::string_view mine,
       MPI_SUCCESS) {
     return Gone();
   }
-  TUTTI_RETURN_IF_ERROR(Await(request, on_wait));
+  TUTTI_RETURN_IF_ERROR(Finish(request, on_wait));
   std::vector<int> offsets(count);
   std::size_t total = 0;
   for (std::size_t rank = 0; rank < count; ++rank) {
@@ -60,7 +47,7 @@ Result<std::vector<std::string>> AllGather(std::string_view mine,
                       MPI_BYTE, MPI_COMM_WORLD, &request) != MPI_SUCCESS) {
     return Gone();
   }
-  TUTTI_RETURN_IF_ERROR(Await(request, on_wait));
+  TUTTI_RETURN_IF_ERROR(Finish(request, on_wait));
   std::vector<std::string> all;
   for (std::size_t rank = 0; rank < count; ++rank) {
     all.push_back(bytes.substr(static_cast<std::size_t>(offsets[rank]),

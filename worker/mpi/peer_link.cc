@@ -1,7 +1,6 @@
 #include "worker/mpi/peer_link.h"
 
 #include <mpi.h>
-#include <sched.h>
 
 #include <array>
 #include <climits>
@@ -10,15 +9,12 @@
 #include <utility>
 
 #include "common/base/check.h"
-#include "common/base/time.h"
+#include "worker/mpi/await.h"
 
 namespace tutti::mpi {
 namespace {
 
 constexpr int kTag = 7;
-// A core may hold more ranks than one: after so many looks at MPI the rank lets others run.
-constexpr int kSpins = 100;
-constexpr Duration kWaitTold = std::chrono::milliseconds(50);
 
 class WorldLink final : public exchange::PeerLink {
  public:
@@ -49,26 +45,18 @@ class WorldLink final : public exchange::PeerLink {
     TUTTI_CHECK(!swaps_.empty(), "no swap is under way");
     Swap swap = swaps_.front();
     swaps_.pop_front();
-    const Instant start = MonotonicNow();
-    Instant tell_wait = start + kWaitTold;
-    for (int looks = 1;; ++looks) {
-      int done = 0;
-      if (MPI_Testall(2, swap.requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) {
+    TUTTI_ASSIGN_OR_RETURN(const Awaited awaited,
+                           Await(swap.requests, options_.on_wait, options_.deadline));
+    switch (awaited) {
+      case Awaited::kDone:
+        return {};
+      case Awaited::kBroken:
         return Gone(swap.peer);
-      }
-      if (done != 0) return {};
-      if (looks % kSpins != 0) continue;
-      sched_yield();
-      const Instant now = MonotonicNow();
-      if (options_.on_wait && now >= tell_wait) {
-        TUTTI_RETURN_IF_ERROR(options_.on_wait());
-        tell_wait = now + kWaitTold;
-      }
-      if (now - start > options_.deadline) {
-        return Fail(ErrorCode::kTimeout,
-                    "rank " + std::to_string(swap.peer) + " did not answer in time");
-      }
+      case Awaited::kLate:
+        break;
     }
+    return Fail(ErrorCode::kTimeout,
+                "rank " + std::to_string(swap.peer) + " did not answer in time");
   }
 
  private:
