@@ -9,6 +9,22 @@ namespace tutti::coordinator {
 
 using nlohmann::json;
 
+void WithJob(Api& api, const http::Responder& responder, const std::string& text,
+             std::function<void(const core::Job&)> then) {
+  api.loop.Read([responder, text, then = std::move(then)](const Result<View>& view) {
+    if (!view) {
+      responder.Send(view.error());
+      return;
+    }
+    const auto job = JobReader::FindJob(*view, text);
+    if (!job) {
+      responder.Send(job.error());
+      return;
+    }
+    then(*job);
+  });
+}
+
 void AnswerJob(Api& api, const http::Responder& responder, const std::string& text, int status) {
   AnswerRead(
       api, responder, [&api, text](const View& view) { return api.jobs.Find(view, text); },

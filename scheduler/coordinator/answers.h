@@ -35,6 +35,10 @@ void AnswerRead(Api& api, const http::Responder& responder, ReadFn read, RenderF
   });
 }
 
+// `then` on the loop's thread with the job that `text` names; answers itself when there is none.
+void WithJob(Api& api, const http::Responder& responder, const std::string& text,
+             std::function<void(const core::Job&)> then);
+
 // The job object.
 void AnswerJob(Api& api, const http::Responder& responder, const std::string& text, int status);
 

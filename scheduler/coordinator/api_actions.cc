@@ -19,15 +19,8 @@ using MakeAct = std::function<Result<Act>(const json& body)>;
 
 // A job that left the ledger has finished long ago.
 void AnswerGone(Api& api, const http::Responder& responder, const std::string& text) {
-  api.loop.Read([responder, text](const Result<View>& view) {
-    if (!view) {
-      responder.Send(view.error());
-      return;
-    }
-    const auto job = JobReader::FindJob(*view, text);
-    responder.Send(
-        job ? Error{ErrorCode::kConflict, internal::Concat("job ", job->id, " has finished")}
-            : job.error());
+  WithJob(api, responder, text, [responder](const core::Job& job) {
+    responder.Send(Error{ErrorCode::kConflict, internal::Concat("job ", job.id, " has finished")});
   });
 }
 

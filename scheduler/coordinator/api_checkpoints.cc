@@ -59,17 +59,8 @@ void AskTool(Api& api, const http::Responder& responder, const core::Job& job, T
 
 void OnJob(Api& api, const http::Responder& responder, const std::string& text,
            const std::string& action, const json& request, const Shape& shape) {
-  api.loop.Read([&api, responder, text, action, request, shape](const Result<View>& view) {
-    if (!view) {
-      responder.Send(view.error());
-      return;
-    }
-    const auto job = JobReader::FindJob(*view, text);
-    if (!job) {
-      responder.Send(job.error());
-      return;
-    }
-    AskTool(api, responder, *job, CallOn(*job, action, request), shape);
+  WithJob(api, responder, text, [&api, responder, action, request, shape](const core::Job& job) {
+    AskTool(api, responder, job, CallOn(job, action, request), shape);
   });
 }
 
@@ -136,12 +127,8 @@ constexpr const char* kVerifyRequest = R"({"type": "object", "properties": {
   "step": {"type": "integer", "minimum": 1, "description": "that one alone"}},
   "additionalProperties": false})";
 constexpr const char* kCollectRequest = R"({"type": "object", "properties": {
-  "keep": {"type": "integer", "minimum": 0, "description": "the newest so many stay; by default 1"
-}
-, "dry_run" : { "type" : "boolean" }
-}
-, "additionalProperties" : false
-})";
+  "keep": {"type": "integer", "minimum": 0, "description": "the newest so many stay; by default 1"},
+  "dry_run": {"type": "boolean"}}, "additionalProperties": false})";
 constexpr const char* kCollectAnswer = R"({"type": "object",
   "required": ["job", "kept", "removed", "leftovers", "freed_bytes"], "properties": {
   "job": {"type": "string"}, "kept": {"type": "array", "items": {"type": "object"}},

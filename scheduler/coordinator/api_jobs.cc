@@ -82,21 +82,12 @@ void WaitForJob(Api& api, const http::Request& request, const http::Responder& r
   }
   const Instant deadline =
       MonotonicNow() + std::chrono::milliseconds(std::min(*timeout_ms, kWaitMaxMs));
-  api.loop.Read([&api, responder, deadline, text = request.Param("job")](const Result<View>& view) {
-    if (!view) {
-      responder.Send(view.error());
-      return;
-    }
-    const auto job = JobReader::FindJob(*view, text);
-    if (!job) {
-      responder.Send(job.error());
-      return;
-    }
-    const auto answer = [&api, responder, id = job->id.ToString()] {
+  WithJob(api, responder, request.Param("job"), [&api, responder, deadline](const core::Job& job) {
+    const auto answer = [&api, responder, id = job.id.ToString()] {
       AnswerJob(api, responder, id, 200);
     };
-    if (core::IsFinished(*job)) return answer();
-    api.waiters.Add(job->id, deadline, answer);
+    if (core::IsFinished(job)) return answer();
+    api.waiters.Add(job.id, deadline, answer);
   });
 }
 

@@ -67,20 +67,9 @@ void StreamEvents(Api& api, http::Request request, const http::Responder& respon
     responder.Send(response ? std::move(*response) : http::ErrorResponse(response.error()));
   };
   if (text.empty()) return send(request, "");
-  api.loop.Read(
-      [responder, text, send,
-       shared = std::make_shared<http::Request>(std::move(request))](const Result<View>& view) {
-        if (!view) {
-          responder.Send(view.error());
-          return;
-        }
-        const auto job = JobReader::FindJob(*view, text);
-        if (!job) {
-          responder.Send(job.error());
-          return;
-        }
-        send(*shared, job->id.ToString());
-      });
+  WithJob(api, responder, text,
+          [send, shared = std::make_shared<http::Request>(std::move(request))](
+              const core::Job& job) { send(*shared, job.id.ToString()); });
 }
 
 struct LogRequest {
