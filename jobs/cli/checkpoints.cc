@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr Duration kBytesTimeout = std::chrono::minutes(31);
-constexpr int kPage = 200;
+constexpr int kCheckpointPage = 200;
 
 std::string SizeText(const json& value, const char* pointer) {
   const auto bytes = IntAt(value, pointer);
@@ -30,7 +30,7 @@ client::Answer<std::vector<std::string>> JobsWithCheckpoints(Context& context) {
   std::vector<std::string> ids;
   std::string before;
   for (;;) {
-    std::string target = "/api/v1/jobs?all=1&limit=" + std::to_string(kPage);
+    std::string target = "/api/v1/jobs?all=1&limit=" + std::to_string(kCheckpointPage);
     if (!before.empty()) target += "&before=" + before;
     const auto page = context.client.Get(target);
     if (!page) return tl::unexpected(page.error());

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr Duration kLookEvery = std::chrono::milliseconds(500);
-constexpr Duration kReturn = std::chrono::seconds(15);
+constexpr Duration kWorkerReturn = std::chrono::seconds(15);
 
 std::string WorkerTarget(const std::string& worker, const std::string& suffix = "") {
   return "/api/v1/workers/" + client::EncodeSegment(worker) + suffix;
@@ -44,7 +44,7 @@ client::Answer<json> AwaitEmpty(Context& context, json worker, std::optional<Ins
                             "it goes on draining; see tutti worker list"});
     }
     client::Pause(kLookEvery);
-    auto seen = context.client.Get(WorkerTarget(name), {.retry_for = kReturn});
+    auto seen = context.client.Get(WorkerTarget(name), {.retry_for = kWorkerReturn});
     if (!seen) return seen;
     worker = std::move(*seen);
   }

@@ -13,8 +13,6 @@ namespace {
 
 constexpr Range kFraction = {.min = 0, .max = 1, .above_min = true, .below_max = true};
 constexpr Range kRatio = {.min = 0, .max = 1, .below_max = true};
-constexpr Range kPositive = {.min = 0, .above_min = true};
-constexpr Range kNotNegative = {.min = 0};
 // Counts end where the products of three of them still fit 63 bits.
 constexpr Range kCount = {.min = 1, .max = 1 << 20};
 constexpr Range kRanks = {.min = 1, .max = 4096};
@@ -436,6 +434,11 @@ std::string Range::ToString() const {
 std::string_view Field::name() const {
   const std::size_t dot = path.rfind('.');
   return dot == std::string::npos ? path : std::string_view(path).substr(dot + 1);
+}
+
+bool Field::is_section() const {
+  const auto* custom = std::get_if<Custom>(&access);
+  return custom != nullptr && custom->shape == Shape::kSection;
 }
 
 std::string_view Field::section() const {

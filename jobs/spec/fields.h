@@ -47,6 +47,9 @@ struct Range {
   std::string ToString() const;       // "at least 1", "above 0 and below 1"
 };
 
+inline constexpr Range kPositive = {.min = 0, .above_min = true};
+inline constexpr Range kNotNegative = {.min = 0};
+
 template <typename T>
 using Ref = T& (*)(Draft&);
 
@@ -101,6 +104,7 @@ struct Field {
 
   std::string_view name() const;     // "learning_rate"
   std::string_view section() const;  // "training", "" at the top
+  bool is_section() const;           // has rows of its own
 };
 
 // Sections before their rows.

@@ -24,19 +24,11 @@ Json ToValue(const std::optional<T>& value) {
   return value ? ToValue(*value) : Json(nullptr);
 }
 
-// What is a whole number stays one: "num_decay_steps": 6.
-Json NumberOf(double value) {
-  if (std::trunc(value) == value && std::abs(value) < 0x1p53) {
-    return static_cast<std::int64_t>(value);
-  }
-  return value;
-}
-
 Json OfKwargs(const TrainingSpec& training) {
   Json json = Json::object();
   for (const auto& [name, value] : training.lr_scheduler_kwargs) {
     if (const auto* number = std::get_if<double>(&value)) {
-      json[name] = NumberOf(*number);
+      json[name] = JsonNumber(*number);
     } else {
       json[name] = std::get<std::string>(value);
     }
@@ -114,6 +106,13 @@ Json& SectionOf(Json& root, std::string_view path) {
 }
 
 }  // namespace
+
+nlohmann::json JsonNumber(double value) {
+  if (std::trunc(value) == value && std::abs(value) < 0x1p53) {
+    return static_cast<std::int64_t>(value);
+  }
+  return value;
+}
 
 std::string ExactBytes(Bytes bytes) {
   constexpr std::array<std::string_view, 5> kUnits = {"", "KiB", "MiB", "GiB", "TiB"};

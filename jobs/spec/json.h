@@ -16,6 +16,9 @@ nlohmann::json ValueOf(const Field& field, Draft& draft);
 // A draft of defaults in which this field is present: with a LoraSpec for method.lora.r.
 Draft DefaultsFor(const Field& field);
 
+// What is a whole number stays one: "num_decay_steps": 6.
+nlohmann::json JsonNumber(double value);
+
 // "4GiB", "1536MiB", "1000": exact, in the largest binary unit that divides it.
 std::string ExactBytes(Bytes bytes);
 

@@ -73,14 +73,9 @@ std::string KindOfField(const Field& field) {
       field.access);
 }
 
-bool IsSection(const Field& field) {
-  const auto* custom = std::get_if<Custom>(&field.access);
-  return custom != nullptr && custom->shape == Shape::kSection;
-}
-
 std::string DefaultOf(const Field& field) {
   if (field.use == Use::kRequired) return "**required**";
-  if (field.use != Use::kOptional || IsSection(field)) return {};
+  if (field.use != Use::kOptional || field.is_section()) return {};
   if (field.path == "resources.ranks") return "`1`";
   Draft draft = DefaultsFor(field);
   const nlohmann::json value = ValueOf(field, draft);

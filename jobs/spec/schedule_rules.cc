@@ -26,13 +26,11 @@ struct Rule {
 };
 
 constexpr std::array<std::string_view, 3> kRamps = {"linear", "cosine", "1-sqrt"};
-constexpr std::array<std::string_view, 2> kModes = {"min", "max"};
+constexpr std::array<std::string_view, 2> kPlateauModes = {"min", "max"};
 constexpr std::array<std::string_view, 2> kThresholdModes = {"rel", "abs"};
 
-constexpr Range kPositive = {.min = 0, .above_min = true};
-constexpr Range kNotNegative = {.min = 0};
 constexpr Range kShare = {.min = 0, .max = 1};
-constexpr Range kCount = {.min = 0, .max = 1e12};
+constexpr Range kStepCount = {.min = 0, .max = 1e12};
 
 constexpr std::array kRules = {
     Rule{"num_cycles", Kind::kNumber, kNotNegative},
@@ -43,16 +41,16 @@ constexpr std::array kRules = {
     Rule{"min_lr_rate", Kind::kNumber, kShare},
     Rule{"warmup_lr_rate", Kind::kNumber, kShare},
     Rule{"min_lr_ratio", Kind::kNumber, kShare},
-    Rule{"num_decay_steps", Kind::kWhole, kCount},
-    Rule{"num_stable_steps", Kind::kWhole, kCount},
+    Rule{"num_decay_steps", Kind::kWhole, kStepCount},
+    Rule{"num_stable_steps", Kind::kWhole, kStepCount},
     Rule{"warmup_type", Kind::kWord, {}, kRamps},
     Rule{"decay_type", Kind::kWord, {}, kRamps},
-    Rule{"mode", Kind::kWord, {}, kModes},
+    Rule{"mode", Kind::kWord, {}, kPlateauModes},
     Rule{"factor", Kind::kNumber, kShare},
-    Rule{"patience", Kind::kWhole, kCount},
+    Rule{"patience", Kind::kWhole, kStepCount},
     Rule{"threshold", Kind::kNumber, kNotNegative},
     Rule{"threshold_mode", Kind::kWord, {}, kThresholdModes},
-    Rule{"cooldown", Kind::kWhole, kCount},
+    Rule{"cooldown", Kind::kWhole, kStepCount},
     Rule{"eps", Kind::kNumber, kNotNegative},
 };
 

@@ -18,20 +18,13 @@ using Json = nlohmann::json;
 
 constexpr std::string_view kNamePattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 
-Json NumberOf(double value) {
-  if (std::trunc(value) == value && std::abs(value) < 0x1p53) {
-    return static_cast<std::int64_t>(value);
-  }
-  return value;
-}
-
 Json OfRange(std::string_view type, const Range& range) {
   Json json = {{"type", type}};
   if (std::isfinite(range.min)) {
-    json[range.above_min ? "exclusiveMinimum" : "minimum"] = NumberOf(range.min);
+    json[range.above_min ? "exclusiveMinimum" : "minimum"] = JsonNumber(range.min);
   }
   if (std::isfinite(range.max)) {
-    json[range.below_max ? "exclusiveMaximum" : "maximum"] = NumberOf(range.max);
+    json[range.below_max ? "exclusiveMaximum" : "maximum"] = JsonNumber(range.max);
   }
   return json;
 }
@@ -137,11 +130,6 @@ bool IsNamed(const Field& field) {
          field.path == "schedule.topology";
 }
 
-bool IsSection(const Field& field) {
-  const auto* custom = std::get_if<Custom>(&field.access);
-  return custom != nullptr && custom->shape == Shape::kSection;
-}
-
 Json Property(const Field& field) {
   Json json = TypeOf(field);
   std::string description(field.description);
@@ -153,7 +141,7 @@ Json Property(const Field& field) {
   json["description"] = description;
   if (IsNamed(field)) json["pattern"] = kNamePattern;
   const bool has_default =
-      field.use == Use::kOptional && !IsSection(field) && field.path != "resources.ranks";
+      field.use == Use::kOptional && !field.is_section() && field.path != "resources.ranks";
   if (!has_default) return json;
   Draft draft = DefaultsFor(field);
   if (Json value = ValueOf(field, draft); !value.is_null()) json["default"] = std::move(value);

@@ -10,19 +10,22 @@ constexpr NameTable<SweepMethod, 3> kMethods = {
 static_assert(IsInOrder(kMethods));
 constexpr auto kMethodNames = NamesOf(kMethods);
 
-constexpr NameTable<SweepMode, 2> kModes = {{{SweepMode::kMin, "min"}, {SweepMode::kMax, "max"}}};
-static_assert(IsInOrder(kModes));
-constexpr auto kModeNames = NamesOf(kModes);
+constexpr NameTable<SweepMode, 2> kSweepModes = {
+    {{SweepMode::kMin, "min"}, {SweepMode::kMax, "max"}}};
+static_assert(IsInOrder(kSweepModes));
+constexpr auto kSweepModeNames = NamesOf(kSweepModes);
 
 }  // namespace
 
 std::string_view ToString(SweepMethod method) { return NameIn(kMethods, method); }
-std::string_view ToString(SweepMode mode) { return NameIn(kModes, mode); }
+std::string_view ToString(SweepMode mode) { return NameIn(kSweepModes, mode); }
 std::optional<SweepMethod> ParseSweepMethod(std::string_view text) {
   return ParseIn(kMethods, text);
 }
-std::optional<SweepMode> ParseSweepMode(std::string_view text) { return ParseIn(kModes, text); }
+std::optional<SweepMode> ParseSweepMode(std::string_view text) {
+  return ParseIn(kSweepModes, text);
+}
 std::span<const std::string_view> SweepMethodNames() { return kMethodNames; }
-std::span<const std::string_view> SweepModeNames() { return kModeNames; }
+std::span<const std::string_view> SweepModeNames() { return kSweepModeNames; }
 
 }  // namespace tutti::spec

@@ -5,7 +5,8 @@
     tests/tidy/tidy.py --self-test plants each violation in a scratch tree and sees it caught
 
 Rules, each a function below: include directions and declared dependencies, file sizes, banned
-file names, headers and words, registered tests, header comments. Prints `file:line: rule: what`,
+file names, headers and words, names that a unity build would define twice, registered tests,
+header comments. Prints `file:line: rule: what`,
 then a count; exit 1 when anything is found.
 """
 
@@ -216,7 +217,54 @@ def check_registered(root, files, report):
             report(name, 1, "unregistered", "no CMakeLists.txt builds this test")
 
 
-RULES = [check_includes, check_sizes, check_names, check_words, check_headers, check_registered]
+# What a unity build (the sanitizers') would define twice: names of unnamed namespaces.
+DEFINITIONS = [
+    re.compile(r"^(?:class|struct|enum class|enum) (\w+)(?: final)?(?: :[^\n;]*)? \{", re.M),
+    re.compile(r"^(?:constexpr|const|constinit|thread_local)\b[^\n=({]*?\b(\w+)(?:\[[^\]\n]*\])? ?[={;]",
+               re.M),
+    re.compile(r"^(?!using|return|template|namespace)[A-Za-z_][\w:<>,&*\[\] ]*?[ &*]"
+               r"(\w+\([^;{}]*?\))(?: const| noexcept)*\s*\{", re.M),
+]
+
+
+def unnamed_definitions(text):
+    """{name with its namespace and, for functions, its parameters: line}"""
+    found = {}
+    outer = ""
+    for match in re.finditer(r"^namespace ([\w:]+) \{$|^namespace \{\n(.*?)^\}  // namespace$",
+                             text, re.M | re.S):
+        if match.group(1):
+            outer = match.group(1)
+            continue
+        for pattern in DEFINITIONS:
+            for name in pattern.finditer(match.group(2)):
+                line = text.count("\n", 0, match.start(2) + name.start()) + 1
+                found[outer + "::" + re.sub(r"\s+", " ", name.group(1))] = line
+    return found
+
+
+def check_unity(root, files, report):
+    for name in files:
+        if os.path.basename(name) != "CMakeLists.txt":
+            continue
+        folder = os.path.dirname(name)
+        for function, words in cmake_calls(read(root, name)):
+            tests = os.path.join("tests", words.get("FOLDER", [folder])[0])
+            for home, key in ((folder, "SOURCES"), (tests, "TESTS")):
+                if key == "SOURCES" and function == "tutti_test":
+                    home = tests
+                first = {}
+                for source in words.get(key, []):
+                    path = os.path.normpath(os.path.join(home, source))
+                    if path not in files:
+                        continue
+                    for what, line in unnamed_definitions(read(root, path)).items():
+                        if first.setdefault(what, path) != path:
+                            report(path, line, "unity", f"{what} is in {first[what]} too, and the "
+                                   "sanitizers' builds put them into one file: name what differs")
+
+
+RULES = [check_unity, check_includes, check_sizes, check_names, check_words, check_headers, check_registered]
 
 
 def findings(root):
@@ -236,6 +284,8 @@ PLANTS = {
     "name": ("common/base/string_util.h", "// A.\n#pragma once\n"),
     "word": ("common/base/bad.h", "// A.\n#pragma once\nusing namespace std;\n"),
     "contract": ("common/base/bad.h", "#pragma once\n"),
+    "unity": ("jobs/spec/b.cc", "namespace tutti {\nnamespace {\n\nconstexpr int kA = 1;\n\n}  // namespace\n"
+                                "}  // namespace tutti\n"),
     "unregistered": ("tests/common/base/bad_test.cc", "// A.\n"),
 }
 
@@ -248,7 +298,10 @@ def self_test():
             for folder in ("common/base", "jobs/spec"):
                 os.makedirs(os.path.join(root, folder))
                 with open(os.path.join(root, folder, "CMakeLists.txt"), "w") as file:
-                    file.write("tutti_library(SOURCES a.cc)\n")
+                    file.write("tutti_library(SOURCES a.cc b.cc)\n")
+                with open(os.path.join(root, folder, "a.cc"), "w") as file:
+                    file.write("namespace tutti {\nnamespace {\n\nconst int kA{1};\n\n}  // namespace\n"
+                               "}  // namespace tutti\n")
             clean, _ = findings(root)
             path = os.path.join(root, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)

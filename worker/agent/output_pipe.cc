@@ -12,7 +12,7 @@
 namespace tutti::agent {
 namespace {
 
-constexpr std::size_t kRoundBytes = 256 << 10;  // of one child, before others have their turn
+constexpr std::size_t kOutputRoundBytes = 256 << 10;  // of one child, before others have their turn
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Result<std::unique_ptr<OutputPipe>> OutputPipe::Create(Loop& loop, UniqueFd& the
 
 OutputPipe::OutputPipe(Loop& loop, UniqueFd fd, OnData on_data)
     : loop_(loop), fd_(std::move(fd)), on_data_(std::move(on_data)) {
-  loop_.Watch(fd_.get(), EPOLLIN, [this](std::uint32_t) { Read(kRoundBytes); });
+  loop_.Watch(fd_.get(), EPOLLIN, [this](std::uint32_t) { Read(kOutputRoundBytes); });
 }
 
 OutputPipe::~OutputPipe() {

@@ -13,7 +13,7 @@
 namespace tutti::agent {
 namespace {
 
-constexpr std::size_t kRoundBytes = 256 << 10;  // of one rank, before others have their turn
+constexpr std::size_t kMessageRoundBytes = 256 << 10;  // of one rank, before others have their turn
 
 }  // namespace
 
@@ -51,7 +51,7 @@ void RankLink::Send(const enginelink::ToEngine& message) {
 
 void RankLink::OnReady(std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) Write();
-  if (fd_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) Read(kRoundBytes);
+  if (fd_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) Read(kMessageRoundBytes);
 }
 
 void RankLink::Drain() { Read(std::numeric_limits<std::size_t>::max()); }

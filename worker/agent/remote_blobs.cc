@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Duration kBackOffMin = std::chrono::milliseconds(100);
-constexpr Duration kBackOffMax = std::chrono::seconds(2);
+constexpr Duration kFetchBackOffMin = std::chrono::milliseconds(100);
+constexpr Duration kFetchBackOffMax = std::chrono::seconds(2);
 
 bool MayPass(const Error& error) {
   return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kTimeout;
@@ -55,7 +55,7 @@ Error ErrorOf(const HttpAnswer& answer, const std::string& where) {
 // far it has come by `progress`.
 template <typename Attempt>
 Status Retry(std::stop_token stop, const std::uint64_t& progress, Attempt attempt) {
-  Duration back_off = kBackOffMin;
+  Duration back_off = kFetchBackOffMin;
   std::uint64_t reached = progress;
   Instant give_up = MonotonicNow() + RemoteBlobs::kRetryFor;
   while (true) {
@@ -63,13 +63,13 @@ Status Retry(std::stop_token stop, const std::uint64_t& progress, Attempt attemp
     if (status || !MayPass(status.error()) || stop.stop_requested()) return status;
     if (progress != reached) {
       reached = progress;
-      back_off = kBackOffMin;
+      back_off = kFetchBackOffMin;
       give_up = MonotonicNow() + RemoteBlobs::kRetryFor;
     }
     if (MonotonicNow() >= give_up) return status;
     Log(kWarning, "blob_retry", {{"error", status.error().ToString()}});
     Wait(back_off, stop);
-    back_off = std::min(back_off * 2, kBackOffMax);
+    back_off = std::min(back_off * 2, kFetchBackOffMax);
   }
 }
 

@@ -20,8 +20,8 @@
 namespace tutti::agent {
 namespace {
 
-constexpr Duration kBackOffMin = std::chrono::milliseconds(100);
-constexpr Duration kBackOffMax = std::chrono::seconds(5);
+constexpr Duration kZygoteBackOffMin = std::chrono::milliseconds(100);
+constexpr Duration kZygoteBackOffMax = std::chrono::seconds(5);
 constexpr auto kHealthyAfter = std::chrono::seconds(30);
 constexpr int kSendTimeoutMs = 1000;
 constexpr std::size_t kMaxPacketBytes = 64 << 10;
@@ -198,7 +198,7 @@ void Zygote::HandleDeath() {
 }
 
 void Zygote::LaunchAgainLater() {
-  if (MonotonicNow() - started_at_ > kHealthyAfter) back_off_ = kBackOffMin;
+  if (MonotonicNow() - started_at_ > kHealthyAfter) back_off_ = kZygoteBackOffMin;
   restart_ = options_.loop.After(back_off_, [this] {
     restart_.reset();
     if (const Status started = Launch(); !started) {
@@ -206,7 +206,7 @@ void Zygote::LaunchAgainLater() {
       LaunchAgainLater();
     }
   });
-  back_off_ = std::min(back_off_ * 2, kBackOffMax);
+  back_off_ = std::min(back_off_ * 2, kZygoteBackOffMax);
 }
 
 }  // namespace tutti::agent

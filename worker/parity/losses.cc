@@ -9,7 +9,7 @@
 namespace tutti::parity {
 namespace {
 
-constexpr Tolerance kGradients{.absolute = 1e-5, .relative = 1e-4};
+constexpr Tolerance kLossGradients{.absolute = 1e-5, .relative = 1e-4};
 
 // 1e-5 absolute, relative above 1.
 Tolerance LossTolerance(double want) { return {.absolute = 1e-5 * std::max(1.0, std::fabs(want))}; }
@@ -85,7 +85,7 @@ Status RunLoss(const std::string& kind, const safetensors::File& file, const Jso
   const std::vector<double> got = {SumOf(kind, in, row, logits) / items};
   const std::vector<double> want = {row.at("loss").get<double>()};
   report.Compare(kind + ":" + number + ":loss", got, want, LossTolerance(want.front()));
-  report.Compare(kind + ":" + number + ":grad", grad, in.grad, kGradients);
+  report.Compare(kind + ":" + number + ":grad", grad, in.grad, kLossGradients);
   return {};
 }
 

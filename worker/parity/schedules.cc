@@ -6,7 +6,7 @@
 namespace tutti::parity {
 namespace {
 
-constexpr Tolerance kRates{.absolute = 1e-12};
+constexpr Tolerance kScheduleRates{.absolute = 1e-12};
 
 Result<train::Schedule> MakeSchedule(const Json& row) {
   train::ScheduleOptions options;
@@ -31,7 +31,7 @@ void RunCurve(const Json& row, const std::string& name, Report& report) {
   for (std::size_t step = 0; step < want.size(); ++step) {
     got.push_back(schedule->At(static_cast<std::int64_t>(step)));
   }
-  report.Compare(name, got, want, kRates);
+  report.Compare(name, got, want, kScheduleRates);
 }
 
 void RunSteps(const Json& row, const std::string& name, Report& report) {

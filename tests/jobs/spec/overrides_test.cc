@@ -51,13 +51,13 @@ TEST(Overrides, MakeASpecOfNothing) {
   EXPECT_EQ(job.data.train, "t");
 }
 
-struct Case {
+struct BadOverrideCase {
   std::string set;
   std::string problem;
 };
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.set; }
+std::ostream& operator<<(std::ostream& out, const BadOverrideCase& c) { return out << c.set; }
 
-class BadOverride : public testing::TestWithParam<Case> {};
+class BadOverride : public testing::TestWithParam<BadOverrideCase> {};
 
 TEST_P(BadOverride, StandsAtTheOption) {
   EXPECT_EQ(ProblemsOf(Minimal("training: {seed: 1}\n"), {GetParam().set}),
@@ -69,25 +69,31 @@ constexpr const char* kUsage = " (write --set FIELD=VALUE, like training.learnin
 INSTANTIATE_TEST_SUITE_P(
     All, BadOverride,
     testing::Values(
-        Case{"training.shards=3",
-             "--set training.shards: training.shards must be a power of two, not 3 (write 2 or 4)"},
-        Case{"training.shrds=4",
-             "--set training.shrds: unknown field 'shrds' in training (did you mean shards?)"},
-        Case{"training.learning_rate='5e-5'",
-             "--set training.learning_rate: training.learning_rate must be a number, not text "
-             "'5e-5' (write 5e-5 without quotes)"},
-        Case{"training.seed", std::string("--set: 'training.seed' is no FIELD=VALUE") + kUsage},
-        Case{"", std::string("--set: '' is no FIELD=VALUE") + kUsage},
-        Case{"=1", std::string("--set: '=1' is no FIELD=VALUE") + kUsage},
-        Case{"a..b=1", std::string("--set a..b: 'a..b' is no path of a field") + kUsage},
-        Case{".a=1", std::string("--set .a: '.a' is no path of a field") + kUsage},
-        Case{"metadata.=1",
-             std::string("--set metadata.: 'metadata.' is no path of a field") + kUsage},
-        Case{"training.retries={",
-             "--set training.retries: not YAML: did not find expected node content while parsing a "
-             "flow node"},
-        Case{"name=&x a",
-             "--set name: YAML anchors are not accepted (write the value out where it is used)"}));
+        BadOverrideCase{
+            "training.shards=3",
+            "--set training.shards: training.shards must be a power of two, not 3 (write 2 or 4)"},
+        BadOverrideCase{
+            "training.shrds=4",
+            "--set training.shrds: unknown field 'shrds' in training (did you mean shards?)"},
+        BadOverrideCase{
+            "training.learning_rate='5e-5'",
+            "--set training.learning_rate: training.learning_rate must be a number, not text "
+            "'5e-5' (write 5e-5 without quotes)"},
+        BadOverrideCase{"training.seed",
+                        std::string("--set: 'training.seed' is no FIELD=VALUE") + kUsage},
+        BadOverrideCase{"", std::string("--set: '' is no FIELD=VALUE") + kUsage},
+        BadOverrideCase{"=1", std::string("--set: '=1' is no FIELD=VALUE") + kUsage},
+        BadOverrideCase{"a..b=1", std::string("--set a..b: 'a..b' is no path of a field") + kUsage},
+        BadOverrideCase{".a=1", std::string("--set .a: '.a' is no path of a field") + kUsage},
+        BadOverrideCase{"metadata.=1",
+                        std::string("--set metadata.: 'metadata.' is no path of a field") + kUsage},
+        BadOverrideCase{
+            "training.retries={",
+            "--set training.retries: not YAML: did not find expected node content while parsing a "
+            "flow node"},
+        BadOverrideCase{
+            "name=&x a",
+            "--set name: YAML anchors are not accepted (write the value out where it is used)"}));
 
 TEST(Overrides, BytesThatAreNoTextAreRefused) {
   const std::string problems = ProblemsOf(Minimal(), {"\xff=1"});

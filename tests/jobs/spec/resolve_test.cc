@@ -25,13 +25,13 @@ std::ostream& operator<<(std::ostream& out, const Sizes& s) {
              << s.micro << ", global " << s.global;
 }
 
-struct Case {
+struct SizesCase {
   std::string lines;
   Sizes sizes;
 };
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.lines; }
+std::ostream& operator<<(std::ostream& out, const SizesCase& c) { return out << c.lines; }
 
-class Resolved : public testing::TestWithParam<Case> {};
+class Resolved : public testing::TestWithParam<SizesCase> {};
 
 TEST_P(Resolved, SaysItselfHowMuchARankDoes) {
   const JobSpec job = JobOf(Minimal(GetParam().lines));
@@ -43,28 +43,29 @@ TEST_P(Resolved, SaysItselfHowMuchARankDoes) {
 INSTANTIATE_TEST_SUITE_P(
     Batch, Resolved,
     testing::Values(
-        Case{"", {1, 1, 1, 8, 8}}, Case{"resources: {ranks: 4}\n", {4, 4, 4, 8, 32}},
-        Case{"resources: {ranks: {min: 2}}\n", {2, 2, 2, 8, 16}},
-        Case{"resources: {ranks: {max: 4}}\n", {1, 4, 4, 8, 32}},
-        Case{"training: {shards: 8, micro_batch_size: 2}\n", {1, 1, 8, 2, 16}},
-        Case{"training: {global_batch_size: 64}\nresources: {ranks: 2}\n", {2, 2, 2, 8, 64}},
+        SizesCase{"", {1, 1, 1, 8, 8}}, SizesCase{"resources: {ranks: 4}\n", {4, 4, 4, 8, 32}},
+        SizesCase{"resources: {ranks: {min: 2}}\n", {2, 2, 2, 8, 16}},
+        SizesCase{"resources: {ranks: {max: 4}}\n", {1, 4, 4, 8, 32}},
+        SizesCase{"training: {shards: 8, micro_batch_size: 2}\n", {1, 1, 8, 2, 16}},
+        SizesCase{"training: {global_batch_size: 64}\nresources: {ranks: 2}\n", {2, 2, 2, 8, 64}},
         // Transformers' words: per device × accumulation × ranks.
-        Case{"training: {per_device_train_batch_size: 16}\n", {1, 1, 1, 16, 16}},
-        Case{"training: {per_device_train_batch_size: 4, gradient_accumulation_steps: 2}\n"
-             "resources: {ranks: 4}\n",
-             {4, 4, 4, 4, 32}},
-        Case{"training: {gradient_accumulation_steps: 4}\n", {1, 1, 1, 8, 32}},
-        Case{"training: {gradient_accumulation_steps: 4, micro_batch_size: 2}\n", {1, 1, 1, 2, 8}},
+        SizesCase{"training: {per_device_train_batch_size: 16}\n", {1, 1, 1, 16, 16}},
+        SizesCase{"training: {per_device_train_batch_size: 4, gradient_accumulation_steps: 2}\n"
+                  "resources: {ranks: 4}\n",
+                  {4, 4, 4, 4, 32}},
+        SizesCase{"training: {gradient_accumulation_steps: 4}\n", {1, 1, 1, 8, 32}},
+        SizesCase{"training: {gradient_accumulation_steps: 4, micro_batch_size: 2}\n",
+                  {1, 1, 1, 2, 8}},
         // More shards than ranks: a smaller micro-batch, so that the global batch stays.
-        Case{"training: {per_device_train_batch_size: 8, shards: 4}\nresources: {ranks: 2}\n",
-             {2, 2, 4, 4, 16}},
+        SizesCase{"training: {per_device_train_batch_size: 8, shards: 4}\nresources: {ranks: 2}\n",
+                  {2, 2, 4, 4, 16}},
         // With a global batch, the missing one of the two follows.
-        Case{"training: {global_batch_size: 64, per_device_train_batch_size: 8}\n"
-             "resources: {ranks: 2}\n",
-             {2, 2, 2, 8, 64}},
-        Case{"training: {global_batch_size: 64, per_device_train_batch_size: 8, "
-             "gradient_accumulation_steps: 4}\nresources: {ranks: 2}\n",
-             {2, 2, 2, 8, 64}}));
+        SizesCase{"training: {global_batch_size: 64, per_device_train_batch_size: 8}\n"
+                  "resources: {ranks: 2}\n",
+                  {2, 2, 2, 8, 64}},
+        SizesCase{"training: {global_batch_size: 64, per_device_train_batch_size: 8, "
+                  "gradient_accumulation_steps: 4}\nresources: {ranks: 2}\n",
+                  {2, 2, 2, 8, 64}}));
 
 TEST(Resolve, SaysWhatTransformersWordsMean) {
   const auto parsed = ParseSpec(

@@ -9,17 +9,17 @@
 namespace tutti::spec {
 namespace {
 
-struct Case {
+struct NotYetCase {
   std::string text;
   std::string problem;
 };
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.text; }
+std::ostream& operator<<(std::ostream& out, const NotYetCase& c) { return out << c.text; }
 
-Case Line(std::string_view line, std::string problem) {
+NotYetCase NotYetLine(std::string_view line, std::string problem) {
   return {Minimal(std::string(line) + "\n"), std::move(problem)};
 }
 
-class NotYet : public testing::TestWithParam<Case> {};
+class NotYet : public testing::TestWithParam<NotYetCase> {};
 
 TEST_P(NotYet, IsSaidWithWhatToDoInstead) {
   EXPECT_EQ(ProblemsOf(GetParam().text), "unsupported " + GetParam().problem + "\n");
@@ -27,53 +27,61 @@ TEST_P(NotYet, IsSaidWithWhatToDoInstead) {
 
 INSTANTIATE_TEST_SUITE_P(
     Tasks, NotYet,
-    testing::Values(Case{"name: a\ntask: translation\nmodel: m\ndata: {train: t}\n",
-                         "spec:2:7: task translation is not supported yet (supported: "
-                         "text-classification)"},
-                    Case{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
-                         "spec:2:7: task summarization is not supported yet (supported: "
-                         "text-classification)"},
-                    Case{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t}\n",
-                         "spec:2:7: task text-generation is not supported yet (supported: "
-                         "text-classification)"}));
+    testing::Values(NotYetCase{"name: a\ntask: translation\nmodel: m\ndata: {train: t}\n",
+                               "spec:2:7: task translation is not supported yet (supported: "
+                               "text-classification)"},
+                    NotYetCase{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
+                               "spec:2:7: task summarization is not supported yet (supported: "
+                               "text-classification)"},
+                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t}\n",
+                               "spec:2:7: task text-generation is not supported yet (supported: "
+                               "text-classification)"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, NotYet,
     testing::Values(
-        Line("method: {lora: {r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: "
-             "all-linear}}",
-             "spec:5:9: method lora is not supported yet (supported: full)"),
-        Line("training: {bf16: true}",
-             "spec:5:18: training.bf16 is not supported yet (supported: false, which is float32)"),
-        Line("training: {gradient_checkpointing: true}",
-             "spec:5:36: training.gradient_checkpointing is not supported yet (supported: false)"),
-        Line("training: {lr_scheduler_type: reduce_lr_on_plateau}",
-             "spec:5:31: training.lr_scheduler_type reduce_lr_on_plateau is not supported yet "
-             "(supported: every other schedule)"),
-        Line("resources: {gpus_per_rank: 1}",
-             "spec:5:28: resources.gpus_per_rank is not supported yet (supported: 0)"),
-        Line("schedule: {depends_on: [j-00000001]}",
-             "spec:5:24: schedule.depends_on is not supported yet (submit it once the other job "
-             "is done: tutti wait JOB)"),
-        Line("schedule: {labels: {disk: ssd}}",
-             "spec:5:20: schedule.labels is not supported yet (leave it out)"),
-        Line("schedule: {topology: rack}",
-             "spec:5:22: schedule.topology is not supported yet (leave it out)"),
-        Line("deploy: {on_success: true}",
-             "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
-        Line("publish: {app: team/finder}",
-             "spec:5:16: publish.app is not supported yet (leave it out)"),
-        Line("resume_from: ft:x", "spec:5:14: resume_from is not supported yet (leave it out)"),
-        Line("tensorboard: true", "spec:5:14: tensorboard is not supported yet (supported: false)"),
-        Line("webhooks: [{url: \"http://x/\", on: [failed, succeeded]}]",
-             "spec:5:11: webhooks is not supported yet (leave it out; tutti events shows state "
-             "changes)"),
-        Line("sweep: {method: grid, parameters: {training.learning_rate: [1.0e-4, 5.0e-4]}, "
-             "metric: accuracy, mode: max, max_trials: 8}",
-             "spec:5:8: sweep is not supported yet (write a spec for each trial)"),
-        Case{"name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
-             "spec:4:27: data.packing is not supported yet (leave it false; rows of like length "
-             "share a batch anyway)"}));
+        NotYetLine("method: {lora: {r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: "
+                   "all-linear}}",
+                   "spec:5:9: method lora is not supported yet (supported: full)"),
+        NotYetLine(
+            "training: {bf16: true}",
+            "spec:5:18: training.bf16 is not supported yet (supported: false, which is float32)"),
+        NotYetLine(
+            "training: {gradient_checkpointing: true}",
+            "spec:5:36: training.gradient_checkpointing is not supported yet (supported: false)"),
+        NotYetLine(
+            "training: {lr_scheduler_type: reduce_lr_on_plateau}",
+            "spec:5:31: training.lr_scheduler_type reduce_lr_on_plateau is not supported yet "
+            "(supported: every other schedule)"),
+        NotYetLine("resources: {gpus_per_rank: 1}",
+                   "spec:5:28: resources.gpus_per_rank is not supported yet (supported: 0)"),
+        NotYetLine(
+            "schedule: {depends_on: [j-00000001]}",
+            "spec:5:24: schedule.depends_on is not supported yet (submit it once the other job "
+            "is done: tutti wait JOB)"),
+        NotYetLine("schedule: {labels: {disk: ssd}}",
+                   "spec:5:20: schedule.labels is not supported yet (leave it out)"),
+        NotYetLine("schedule: {topology: rack}",
+                   "spec:5:22: schedule.topology is not supported yet (leave it out)"),
+        NotYetLine("deploy: {on_success: true}",
+                   "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
+        NotYetLine("publish: {app: team/finder}",
+                   "spec:5:16: publish.app is not supported yet (leave it out)"),
+        NotYetLine("resume_from: ft:x",
+                   "spec:5:14: resume_from is not supported yet (leave it out)"),
+        NotYetLine("tensorboard: true",
+                   "spec:5:14: tensorboard is not supported yet (supported: false)"),
+        NotYetLine(
+            "webhooks: [{url: \"http://x/\", on: [failed, succeeded]}]",
+            "spec:5:11: webhooks is not supported yet (leave it out; tutti events shows state "
+            "changes)"),
+        NotYetLine("sweep: {method: grid, parameters: {training.learning_rate: [1.0e-4, 5.0e-4]}, "
+                   "metric: accuracy, mode: max, max_trials: 8}",
+                   "spec:5:8: sweep is not supported yet (write a spec for each trial)"),
+        NotYetCase{
+            "name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
+            "spec:4:27: data.packing is not supported yet (leave it false; rows of like length "
+            "share a batch anyway)"}));
 
 struct BadCase {
   std::string text;

@@ -9,14 +9,16 @@ namespace {
 
 using Kinds = std::variant<Null, bool, std::int64_t, double, std::string>;
 
-struct Case {
+struct ScalarCase {
   std::string_view text;
   Kinds value;
 };
 
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << "'" << c.text << "'"; }
+std::ostream& operator<<(std::ostream& out, const ScalarCase& c) {
+  return out << "'" << c.text << "'";
+}
 
-class CoreSchema : public testing::TestWithParam<Case> {};
+class CoreSchema : public testing::TestWithParam<ScalarCase> {};
 
 TEST_P(CoreSchema, DecidesWhatAPlainScalarIs) {
   const Node node = ResolvePlain(GetParam().text);
@@ -38,38 +40,41 @@ TEST_P(CoreSchema, DecidesWhatAPlainScalarIs) {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-Case Text(std::string_view text) { return {text, std::string(text)}; }
-Case Whole(std::string_view text, std::int64_t value) { return {text, value}; }
+ScalarCase Text(std::string_view text) { return {text, std::string(text)}; }
+ScalarCase Whole(std::string_view text, std::int64_t value) { return {text, value}; }
 
 INSTANTIATE_TEST_SUITE_P(Null, CoreSchema,
-                         testing::Values(Case{"", Null{}}, Case{"~", Null{}}, Case{"null", Null{}},
-                                         Case{"Null", Null{}}, Case{"NULL", Null{}}, Text("nULL"),
-                                         Text("none"), Text("nil")));
+                         testing::Values(ScalarCase{"", Null{}}, ScalarCase{"~", Null{}},
+                                         ScalarCase{"null", Null{}}, ScalarCase{"Null", Null{}},
+                                         ScalarCase{"NULL", Null{}}, Text("nULL"), Text("none"),
+                                         Text("nil")));
 INSTANTIATE_TEST_SUITE_P(Bool, CoreSchema,
-                         testing::Values(Case{"true", true}, Case{"True", true}, Case{"TRUE", true},
-                                         Case{"false", false}, Case{"False", false},
-                                         Case{"FALSE", false}, Text("tRUE"), Text("yes"),
-                                         Text("Yes"), Text("no"), Text("on"), Text("off"),
-                                         Text("y"), Text("n")));
+                         testing::Values(ScalarCase{"true", true}, ScalarCase{"True", true},
+                                         ScalarCase{"TRUE", true}, ScalarCase{"false", false},
+                                         ScalarCase{"False", false}, ScalarCase{"FALSE", false},
+                                         Text("tRUE"), Text("yes"), Text("Yes"), Text("no"),
+                                         Text("on"), Text("off"), Text("y"), Text("n")));
 INSTANTIATE_TEST_SUITE_P(
     Whole, CoreSchema,
     testing::Values(Whole("0", 0), Whole("-0", 0), Whole("42", 42), Whole("+42", 42),
                     Whole("-42", -42), Whole("0x10", 16), Whole("0xfF", 255), Whole("0o17", 15),
                     Whole("9223372036854775807", std::numeric_limits<std::int64_t>::max()),
                     Whole("-9223372036854775808", std::numeric_limits<std::int64_t>::min()),
-                    Case{"9223372036854775808", 0x1p63}, Text("012"), Text("-012"), Text("00"),
-                    Text("12:30"), Text("1_000"), Text("0b101"), Text("0x"), Text("0o8"),
-                    Text("0xG"), Text("-0x10"), Text("0x-1"), Text("0X10"), Text("1,000"),
-                    Text("--1"), Text("+-1"), Text("+"), Text("-"), Text("1 2")));
+                    ScalarCase{"9223372036854775808", 0x1p63}, Text("012"), Text("-012"),
+                    Text("00"), Text("12:30"), Text("1_000"), Text("0b101"), Text("0x"),
+                    Text("0o8"), Text("0xG"), Text("-0x10"), Text("0x-1"), Text("0X10"),
+                    Text("1,000"), Text("--1"), Text("+-1"), Text("+"), Text("-"), Text("1 2")));
 INSTANTIATE_TEST_SUITE_P(
     Number, CoreSchema,
-    testing::Values(Case{"5e-5", 5e-5}, Case{"5.0e-5", 5e-5}, Case{"1.", 1.0}, Case{".5", 0.5},
-                    Case{"-.5", -0.5}, Case{"+.5", 0.5}, Case{"1E3", 1e3}, Case{"1e+3", 1e3},
-                    Case{"0.0", 0.0}, Case{"0e0", 0.0}, Case{".inf", kInf}, Case{"-.inf", -kInf},
-                    Case{"+.INF", kInf}, Case{".Inf", kInf}, Case{".nan", kNaN}, Case{".NaN", kNaN},
-                    Case{".NAN", kNaN}, Case{"1e400", kInf}, Case{"1e-400", kInf}, Text("."),
-                    Text("e5"), Text("1e"), Text("1e+"), Text("1.2.3"), Text("inf"), Text("nan"),
-                    Text("-.nan"), Text(".iNF"), Text("01.5"), Text("1e5.5"), Text("0x1p3")));
+    testing::Values(ScalarCase{"5e-5", 5e-5}, ScalarCase{"5.0e-5", 5e-5}, ScalarCase{"1.", 1.0},
+                    ScalarCase{".5", 0.5}, ScalarCase{"-.5", -0.5}, ScalarCase{"+.5", 0.5},
+                    ScalarCase{"1E3", 1e3}, ScalarCase{"1e+3", 1e3}, ScalarCase{"0.0", 0.0},
+                    ScalarCase{"0e0", 0.0}, ScalarCase{".inf", kInf}, ScalarCase{"-.inf", -kInf},
+                    ScalarCase{"+.INF", kInf}, ScalarCase{".Inf", kInf}, ScalarCase{".nan", kNaN},
+                    ScalarCase{".NaN", kNaN}, ScalarCase{".NAN", kNaN}, ScalarCase{"1e400", kInf},
+                    ScalarCase{"1e-400", kInf}, Text("."), Text("e5"), Text("1e"), Text("1e+"),
+                    Text("1.2.3"), Text("inf"), Text("nan"), Text("-.nan"), Text(".iNF"),
+                    Text("01.5"), Text("1e5.5"), Text("0x1p3")));
 
 TEST(SetAt, ReplacesAndMakesMappingsOnTheWay) {
   Node root{.value = Map{}, .written = {}, .place = {}};

@@ -8,102 +8,113 @@
 namespace tutti::spec {
 namespace {
 
-struct Case {
+struct RuleCase {
   std::string text;
   std::string problem;
 };
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.text; }
+std::ostream& operator<<(std::ostream& out, const RuleCase& c) { return out << c.text; }
 
-Case Line(std::string_view line, std::string problem) {
+RuleCase RuleLine(std::string_view line, std::string problem) {
   return {Minimal(std::string(line) + "\n"), std::move(problem)};
 }
 
-Case WithoutEval(std::string_view line, std::string problem) {
+RuleCase WithoutEval(std::string_view line, std::string problem) {
   return {
       "name: a\ntask: text-classification\nmodel: m\ndata: {train: t}\n" + std::string(line) + "\n",
       std::move(problem)};
 }
 
-Case Data(std::string_view data, std::string problem) {
+RuleCase Data(std::string_view data, std::string problem) {
   return {"name: a\ntask: text-classification\nmodel: m\ndata: {" + std::string(data) + "}\n",
           std::move(problem)};
 }
 
-class Rule : public testing::TestWithParam<Case> {};
+class Rule : public testing::TestWithParam<RuleCase> {};
 
 TEST_P(Rule, IsKept) { EXPECT_EQ(ProblemsOf(GetParam().text), GetParam().problem + "\n"); }
 
 INSTANTIATE_TEST_SUITE_P(
     Names, Rule,
     testing::Values(
-        Case{"name: -a\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
-             "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
-             "digit, not '-a' (write a)"},
-        Case{"name: \"\"\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
-             "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
-             "digit, not ''"},
-        Case{"name: ü b\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
-             "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
-             "digit, not 'ü b' (write b)"},
-        Case{"name: a\ntask: text-classification\nmodel: \"\"\ndata: {train: \"\"}\n",
-             "invalid spec:3:8: model is empty\ninvalid spec:4:15: data.train is empty"},
-        Line("schedule: {queue: a/b}",
-             "invalid spec:5:19: schedule.queue must be 1-63 of A-Z a-z 0-9 . _ -, starting with a "
-             "letter or digit, not 'a/b' (write a-b)"),
-        Line("metadata: {\"\": x}",
-             "invalid spec:5:12: a key of metadata has 1 to 64 characters, not 0"),
-        Line("metadata: {" + std::string(65, 'k') + ": x}",
-             "invalid spec:5:12: a key of metadata has 1 to 64 characters, not 65"),
-        Line("metadata: {k: " + std::string(513, 'v') + "}",
-             "invalid spec:5:12: metadata.k has 513 characters; at most 512")));
+        RuleCase{
+            "name: -a\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
+            "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
+            "digit, not '-a' (write a)"},
+        RuleCase{
+            "name: \"\"\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
+            "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
+            "digit, not ''"},
+        RuleCase{
+            "name: ü b\ntask: text-classification\nmodel: m\ndata: {train: t}\n",
+            "invalid spec:1:7: name must be 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or "
+            "digit, not 'ü b' (write b)"},
+        RuleCase{"name: a\ntask: text-classification\nmodel: \"\"\ndata: {train: \"\"}\n",
+                 "invalid spec:3:8: model is empty\ninvalid spec:4:15: data.train is empty"},
+        RuleLine(
+            "schedule: {queue: a/b}",
+            "invalid spec:5:19: schedule.queue must be 1-63 of A-Z a-z 0-9 . _ -, starting with a "
+            "letter or digit, not 'a/b' (write a-b)"),
+        RuleLine("metadata: {\"\": x}",
+                 "invalid spec:5:12: a key of metadata has 1 to 64 characters, not 0"),
+        RuleLine("metadata: {" + std::string(65, 'k') + ": x}",
+                 "invalid spec:5:12: a key of metadata has 1 to 64 characters, not 65"),
+        RuleLine("metadata: {k: " + std::string(513, 'v') + "}",
+                 "invalid spec:5:12: metadata.k has 513 characters; at most 512")));
 
 INSTANTIATE_TEST_SUITE_P(
     Ranks, Rule,
     testing::Values(
-        Line("resources: {ranks: 3}",
-             "invalid spec:5:20: resources.ranks must be a power of two, not 3 (write 2 or 4)"),
-        Line("resources: {ranks: {min: 3, max: 8}}",
-             "invalid spec:5:26: resources.ranks.min must be a power of two, not 3 (write 2 or "
-             "4)"),
-        Line("resources: {ranks: {min: 4, max: 2}}",
-             "invalid spec:5:26: resources.ranks.min 4 is above resources.ranks.max 2"),
-        Line("training: {shards: 6}",
-             "invalid spec:5:20: training.shards must be a power of two, not 6 (write 4 or 8)"),
-        Line("training: {shards: 2}\nresources: {ranks: 4}",
-             "invalid spec:5:20: training.shards must be at least resources.ranks.max 4, not 2 "
-             "(write 4, or leave it out)")));
+        RuleLine("resources: {ranks: 3}",
+                 "invalid spec:5:20: resources.ranks must be a power of two, not 3 (write 2 or 4)"),
+        RuleLine("resources: {ranks: {min: 3, max: 8}}",
+                 "invalid spec:5:26: resources.ranks.min must be a power of two, not 3 (write 2 or "
+                 "4)"),
+        RuleLine("resources: {ranks: {min: 4, max: 2}}",
+                 "invalid spec:5:26: resources.ranks.min 4 is above resources.ranks.max 2"),
+        RuleLine("training: {shards: 6}",
+                 "invalid spec:5:20: training.shards must be a power of two, not 6 (write 4 or 8)"),
+        RuleLine("training: {shards: 2}\nresources: {ranks: 4}",
+                 "invalid spec:5:20: training.shards must be at least resources.ranks.max 4, not 2 "
+                 "(write 4, or leave it out)")));
 
 INSTANTIATE_TEST_SUITE_P(
     Batch, Rule,
     testing::Values(
-        Line("training: {global_batch_size: 48, shards: 4, micro_batch_size: 8}",
-             "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
-             "= 32 × a whole number, not 48 (the nearest that fit are 32 and 64)"),
-        Line("training: {global_batch_size: 48, shards: 4}",
-             "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
-             "= 32 × a whole number, not 48 (the nearest that fit are 32 and 64; or write "
-             "micro_batch_size: 6)"),
-        Line("training: {global_batch_size: 16, shards: 4}",
-             "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
-             "= 32 × a whole number, not 16 (the nearest that fits is 32; or write "
-             "micro_batch_size: 4)"),
-        Line("training: {global_batch_size: 32, per_device_train_batch_size: 8, "
-             "gradient_accumulation_steps: 2}",
-             "invalid spec:5:64: per_device_train_batch_size 8 × gradient_accumulation_steps 2 × 1 "
-             "ranks = 16 contradicts training.global_batch_size 32 (keep global_batch_size alone: "
-             "it holds for any number of ranks)"),
-        Line("training: {global_batch_size: 20, per_device_train_batch_size: 8}",
-             "invalid spec:5:64: per_device_train_batch_size 8 × gradient_accumulation_steps 2 × 1 "
-             "ranks = 16 contradicts training.global_batch_size 20 (keep global_batch_size alone: "
-             "it holds for any number of ranks)"),
-        Line("training: {per_device_train_batch_size: 1048576, gradient_accumulation_steps: "
-             "1048576}",
-             "invalid spec:5:41: per_device_train_batch_size 1048576 × "
-             "gradient_accumulation_steps 1048576 × 1 ranks = 1099511627776 rows; a global batch "
-             "has at least 1 and at most 1073741824"),
-        Line("training: {per_device_train_batch_size: 3, shards: 4}",
-             "invalid spec:5:41: training.global_batch_size must be shards 4 × micro_batch_size 8 "
-             "= 32 × a whole number, not 3 (the nearest that fits is 32)")));
+        RuleLine(
+            "training: {global_batch_size: 48, shards: 4, micro_batch_size: 8}",
+            "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
+            "= 32 × a whole number, not 48 (the nearest that fit are 32 and 64)"),
+        RuleLine(
+            "training: {global_batch_size: 48, shards: 4}",
+            "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
+            "= 32 × a whole number, not 48 (the nearest that fit are 32 and 64; or write "
+            "micro_batch_size: 6)"),
+        RuleLine(
+            "training: {global_batch_size: 16, shards: 4}",
+            "invalid spec:5:31: training.global_batch_size must be shards 4 × micro_batch_size 8 "
+            "= 32 × a whole number, not 16 (the nearest that fits is 32; or write "
+            "micro_batch_size: 4)"),
+        RuleLine(
+            "training: {global_batch_size: 32, per_device_train_batch_size: 8, "
+            "gradient_accumulation_steps: 2}",
+            "invalid spec:5:64: per_device_train_batch_size 8 × gradient_accumulation_steps 2 × 1 "
+            "ranks = 16 contradicts training.global_batch_size 32 (keep global_batch_size alone: "
+            "it holds for any number of ranks)"),
+        RuleLine(
+            "training: {global_batch_size: 20, per_device_train_batch_size: 8}",
+            "invalid spec:5:64: per_device_train_batch_size 8 × gradient_accumulation_steps 2 × 1 "
+            "ranks = 16 contradicts training.global_batch_size 20 (keep global_batch_size alone: "
+            "it holds for any number of ranks)"),
+        RuleLine(
+            "training: {per_device_train_batch_size: 1048576, gradient_accumulation_steps: "
+            "1048576}",
+            "invalid spec:5:41: per_device_train_batch_size 1048576 × "
+            "gradient_accumulation_steps 1048576 × 1 ranks = 1099511627776 rows; a global batch "
+            "has at least 1 and at most 1073741824"),
+        RuleLine(
+            "training: {per_device_train_batch_size: 3, shards: 4}",
+            "invalid spec:5:41: training.global_batch_size must be shards 4 × micro_batch_size 8 "
+            "= 32 × a whole number, not 3 (the nearest that fits is 32)")));
 
 INSTANTIATE_TEST_SUITE_P(
     Eval, Rule,
@@ -117,12 +128,13 @@ INSTANTIATE_TEST_SUITE_P(
         WithoutEval("training: {eval_steps: 10}",
                     "invalid spec:5:24: training.eval_steps needs data.eval (name a file, or a "
                     "fraction like 0.05 of the training rows)"),
-        Line("training: {metric_for_best_model: bleu}",
-             "invalid spec:5:35: text-classification has no metric 'bleu' (one of accuracy, "
-             "macro_f1, loss)"),
-        Line("training: {metric_for_best_model: eval_accuracy}",
-             "invalid spec:5:35: text-classification has no metric 'eval_accuracy' (did you mean "
-             "accuracy?)")));
+        RuleLine("training: {metric_for_best_model: bleu}",
+                 "invalid spec:5:35: text-classification has no metric 'bleu' (one of accuracy, "
+                 "macro_f1, loss)"),
+        RuleLine(
+            "training: {metric_for_best_model: eval_accuracy}",
+            "invalid spec:5:35: text-classification has no metric 'eval_accuracy' (did you mean "
+            "accuracy?)")));
 
 INSTANTIATE_TEST_SUITE_P(
     Data, Rule,
@@ -153,37 +165,40 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Schedule, Rule,
     testing::Values(
-        Line("training: {lr_scheduler_kwargs: {num_cycles: 1}}",
-             "invalid spec:5:46: schedule linear does not take 'num_cycles' (it takes none)"),
-        Line("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycle: 1}}",
-             "invalid spec:5:72: schedule cosine does not take 'num_cycle' (did you mean "
-             "num_cycles?)"),
-        Line("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: \"1\"}}",
-             "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a number, not "
-             "text '1' (write 1 without quotes)"),
-        Line("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: .nan}}",
-             "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a finite number, "
-             "not '.nan'"),
-        Line("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: many}}",
-             "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a number, not "
-             "text 'many'"),
-        Line("training: {lr_scheduler_type: cosine_with_min_lr}",
-             "invalid spec:5:31: cosine_with_min_lr needs one of min_lr and min_lr_rate (write "
-             "lr_scheduler_kwargs: {min_lr_rate: 0.1})"),
-        Line("training: {lr_scheduler_type: warmup_stable_decay, lr_scheduler_kwargs: "
-             "{num_decay_steps: 1.5, decay_type: cubic}}",
-             "invalid spec:5:91: training.lr_scheduler_kwargs.num_decay_steps must be a whole "
-             "number, not 1.5\n"
-             "invalid spec:5:108: training.lr_scheduler_kwargs.decay_type must be one of linear, "
-             "cosine, 1-sqrt (one of linear, cosine, 1-sqrt)"),
-        Line("training: {lr_scheduler_type: warmup_stable_decay}",
-             "invalid spec:5:31: warmup_stable_decay needs num_decay_steps (write "
-             "lr_scheduler_kwargs: {num_decay_steps: 100})"),
-        Line("training: {lr_scheduler_type: polynomial, lr_scheduler_kwargs: {lr_end: 1}}",
-             "invalid spec:5:64: polynomial falls to lr_end 1, which must be below "
-             "training.learning_rate 5e-05"),
-        Line("training: {lr_scheduler_type: inverse_sqrt, lr_scheduler_kwargs: {timescale: 0}}",
-             "invalid spec:5:78: training.lr_scheduler_kwargs.timescale must be above 0, not 0")));
+        RuleLine("training: {lr_scheduler_kwargs: {num_cycles: 1}}",
+                 "invalid spec:5:46: schedule linear does not take 'num_cycles' (it takes none)"),
+        RuleLine("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycle: 1}}",
+                 "invalid spec:5:72: schedule cosine does not take 'num_cycle' (did you mean "
+                 "num_cycles?)"),
+        RuleLine("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: \"1\"}}",
+                 "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a number, not "
+                 "text '1' (write 1 without quotes)"),
+        RuleLine(
+            "training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: .nan}}",
+            "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a finite number, "
+            "not '.nan'"),
+        RuleLine("training: {lr_scheduler_type: cosine, lr_scheduler_kwargs: {num_cycles: many}}",
+                 "invalid spec:5:73: training.lr_scheduler_kwargs.num_cycles must be a number, not "
+                 "text 'many'"),
+        RuleLine("training: {lr_scheduler_type: cosine_with_min_lr}",
+                 "invalid spec:5:31: cosine_with_min_lr needs one of min_lr and min_lr_rate (write "
+                 "lr_scheduler_kwargs: {min_lr_rate: 0.1})"),
+        RuleLine(
+            "training: {lr_scheduler_type: warmup_stable_decay, lr_scheduler_kwargs: "
+            "{num_decay_steps: 1.5, decay_type: cubic}}",
+            "invalid spec:5:91: training.lr_scheduler_kwargs.num_decay_steps must be a whole "
+            "number, not 1.5\n"
+            "invalid spec:5:108: training.lr_scheduler_kwargs.decay_type must be one of linear, "
+            "cosine, 1-sqrt (one of linear, cosine, 1-sqrt)"),
+        RuleLine("training: {lr_scheduler_type: warmup_stable_decay}",
+                 "invalid spec:5:31: warmup_stable_decay needs num_decay_steps (write "
+                 "lr_scheduler_kwargs: {num_decay_steps: 100})"),
+        RuleLine("training: {lr_scheduler_type: polynomial, lr_scheduler_kwargs: {lr_end: 1}}",
+                 "invalid spec:5:64: polynomial falls to lr_end 1, which must be below "
+                 "training.learning_rate 5e-05"),
+        RuleLine(
+            "training: {lr_scheduler_type: inverse_sqrt, lr_scheduler_kwargs: {timescale: 0}}",
+            "invalid spec:5:78: training.lr_scheduler_kwargs.timescale must be above 0, not 0")));
 
 // What the schedules of Transformers take is accepted.
 class Accepted : public testing::TestWithParam<std::string> {};
