@@ -138,6 +138,7 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Failed> {
   v("where", m.where);
   v("hint", m.hint);
   v("step", m.step);
+  v("consequence", m.consequence);
 }
 
 template <typename V, typename M>

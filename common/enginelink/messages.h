@@ -133,6 +133,7 @@ struct Failed {
   std::string where{};
   std::string hint{};
   std::uint64_t step = 0;
+  bool consequence = false;  // another rank is gone or gave up: that one's end is the cause
 };
 
 using ToWorker = std::variant<Ready, Beat, Progress, Eval, Checkpoint, Warning, Done, Failed>;

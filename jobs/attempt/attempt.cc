@@ -73,8 +73,10 @@ class Stepper {
       if (s_.done) {  // all that mattered was done: what a rank's exit broke is only told
         actions_.push_back(ReportWarning{failure->message + " after the work was done"});
       } else {
-        FailGang(failure->reason, failure->message);
+        FailGang(*failure);
       }
+    } else if (failure && s_.failure && event.wait_status != SIGKILL) {
+      Blame(*failure);  // it ended by itself, before our signal
     }
     if (s_.phase < Phase::kFinishing) Enter(Phase::kFinishing, s_.limits.finish);
     Advance();
@@ -142,6 +144,10 @@ class Stepper {
 
   void On(const Tick&) {
     if (s_.phase == Phase::kKilling) return KillAgain();
+    if (s_.consequence && Working() && now_ >= s_.consequence_until) {
+      Blame(*s_.consequence);
+      return KillAll();
+    }
     CheckStalls();
     if (s_.phase == Phase::kKilling || s_.phase == Phase::kEnded || now_ < s_.deadline) return;
     switch (s_.phase) {
@@ -236,10 +242,10 @@ class Stepper {
   }
 
   void Hear(std::uint32_t /*local*/, const enginelink::Failed& failed) {
+    if (s_.phase == Phase::kKilling && s_.failure) return Blame(ClassifyMessage(failed));
     if (!Working() || s_.done) return;
     s_.step = std::max(s_.step, failed.step);
-    const Failure failure = ClassifyMessage(failed);
-    FailGang(failure.reason, failure.message);
+    FailGang(ClassifyMessage(failed));
   }
 
   // ---- changes of phase ----
@@ -252,13 +258,29 @@ class Stepper {
     s_.deadline = now_ + limit;
   }
 
+  // The first cause stays; one replaces a consequence.
+  void Blame(Failure failure) {
+    const bool better = !s_.failure || (s_.failure->consequence && !failure.consequence);
+    if (better && s_.stop != Stop::kKill) s_.failure = std::move(failure);
+  }
   void Blame(FailureReason reason, std::string message) {
-    if (!s_.failure && s_.stop != Stop::kKill) s_.failure = Failure{reason, std::move(message)};
+    Blame(Failure{reason, std::move(message)});
   }
 
-  void FailGang(FailureReason reason, std::string message) {
-    if (s_.phase != Phase::kKilling && !s_.done) Blame(reason, std::move(message));
+  // A rank that left because a peer is gone is not killed for yet: until `limits.cause` is over,
+  // whoever ends otherwise is the one that went first.
+  void FailGang(Failure failure) {
+    if (failure.consequence && Working() && !s_.done) {
+      if (s_.consequence) return;
+      s_.consequence = std::move(failure);
+      s_.consequence_until = now_ + s_.limits.cause;
+      return;
+    }
+    if (s_.phase != Phase::kKilling && !s_.done) Blame(std::move(failure));
     KillAll();
+  }
+  void FailGang(FailureReason reason, std::string message) {
+    FailGang(Failure{reason, std::move(message)});
   }
 
   void KillAll() {
@@ -307,7 +329,8 @@ class Stepper {
       actions_.push_back(UploadExport{s_.done->files});
       return;
     }
-    if (!s_.done && s_.stop == Stop::kNone) {
+    if (!s_.done && s_.consequence) Blame(*s_.consequence);
+    if (!s_.done && s_.stop == Stop::kNone && !s_.failure) {
       Blame(FailureReason::kInternal, "every rank ended without saying how (see their logs)");
     }
     StartCleaning();

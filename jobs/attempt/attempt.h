@@ -22,12 +22,13 @@ namespace tutti::attempt {
 
 // How long each part of a life may take.
 struct Limits {
-  Duration fetch = std::chrono::hours(6);         // big models over slow lines
-  Duration spawn = std::chrono::seconds(20);      // zygote's answers for all ranks
-  Duration start = std::chrono::minutes(30);      // MPI, loading, resuming
-  Duration stop = std::chrono::seconds(20);       // a checkpoint after Stop
-  Duration finish = std::chrono::seconds(15);     // ranks end after Done or their first exit
-  Duration kill_again = std::chrono::seconds(1);  // SIGKILL is repeated until all are gone
+  Duration fetch = std::chrono::hours(6);           // big models over slow lines
+  Duration spawn = std::chrono::seconds(20);        // zygote's answers for all ranks
+  Duration start = std::chrono::minutes(30);        // MPI, loading, resuming
+  Duration stop = std::chrono::seconds(20);         // a checkpoint after Stop
+  Duration finish = std::chrono::seconds(15);       // ranks end after Done or their first exit
+  Duration cause = std::chrono::milliseconds(500);  // of a rank that left because a peer is gone
+  Duration kill_again = std::chrono::seconds(1);    // SIGKILL is repeated until all are gone
   Duration upload = std::chrono::hours(6);
   Duration clean_up = std::chrono::seconds(30);
   Duration quiet = std::chrono::minutes(30);  // without a Beat in load, evaluate, export …
@@ -177,6 +178,7 @@ struct Rank {
 struct Failure {
   spec::FailureReason reason = spec::FailureReason::kInternal;
   std::string message;
+  bool consequence = false;  // of another rank's end, which is the cause
 };
 
 struct State {
@@ -192,6 +194,9 @@ struct State {
   Stop stop = Stop::kNone;
   std::string stop_reason;
   std::optional<Failure> failure;  // the first cause; later ones are consequences
+  // A rank left because a peer is gone: why the peer went is waited for until then.
+  std::optional<Failure> consequence;
+  Instant consequence_until;
   std::optional<std::string> memory_evidence;
   std::optional<enginelink::Done> done;
   bool uploaded = false;

@@ -18,6 +18,11 @@ std::optional<Failure> ClassifyExit(std::uint32_t rank, std::int32_t wait_status
   if (WIFEXITED(wait_status)) {
     const int code = WEXITSTATUS(wait_status);
     if (code == 0) return std::nullopt;
+    if (code == kExitPeerGone) {
+      return Failure{.reason = FailureReason::kCrash,
+                     .message = RankName(rank) + " ended because a peer was gone",
+                     .consequence = true};
+    }
     if (memory_evidence) return Failure{FailureReason::kOom, *memory_evidence};
     return Failure{FailureReason::kCrash, RankName(rank) + " exited with status " +
                                               std::to_string(code) +
@@ -38,7 +43,7 @@ Failure ClassifyMessage(const enginelink::Failed& failed) {
   message += failed.message;
   if (!failed.hint.empty()) message += " (" + failed.hint + ")";
   return {spec::ParseFailureReason(failed.reason).value_or(FailureReason::kInternal),
-          std::move(message)};
+          std::move(message), failed.consequence};
 }
 
 }  // namespace tutti::attempt

@@ -217,7 +217,8 @@ class Rank {
                                         .message = error.message,
                                         .where = error.where,
                                         .hint = error.hint,
-                                        .step = failure.step}));
+                                        .step = failure.step,
+                                        .consequence = failure.exit == kExitPeer}));
   }
 
   int Give(const Failure& failure) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "jobs/attempt/classify.h"
+
 namespace tutti::attempt {
 namespace {
 
@@ -147,6 +149,57 @@ TEST_F(Life, TheFirstCauseIsTheCause) {
   EXPECT_EQ(Last<ReportEnded>()->reason, FailureReason::kNumeric);
   EXPECT_EQ(Last<ReportEnded>()->message, "rank 1: loss is NaN");
   EXPECT_EQ(Last<ReportEnded>()->step, 12u);
+}
+
+TEST_F(Life, ARankThatLeftBecauseAPeerIsGoneIsNotTheCause) {
+  for (const bool says_so : {true, false}) {
+    Restart(2);
+    ToRunning();
+    if (says_so) {
+      Say(0,
+          Failed{.rank = 0, .reason = "crash", .message = "a peer is gone", .consequence = true});
+    }
+    Do(RankExited{0, Exit(kExitPeerGone), 0});
+    EXPECT_EQ(Count<KillRanks>(), 0);
+    Do(RankExited{1, SIGSEGV, 0});
+    Do(CleanedUp{});
+    ASSERT_NE(Last<ReportEnded>(), nullptr);
+    EXPECT_EQ(Last<ReportEnded>()->message, "rank 1 was killed by SIGSEGV");
+  }
+}
+
+TEST_F(Life, AnErrorThatComesAfterItsConsequenceIsTheCause) {
+  ToRunning();
+  Do(RankExited{0, Exit(kExitPeerGone), 0});
+  Say(1, Failed{.rank = 1, .reason = "disk_full", .message = "no space", .step = 7});
+  EXPECT_EQ(Count<KillRanks>(), 1);
+  Do(RankExited{1, Exit(12), 0});
+  Do(CleanedUp{});
+  EXPECT_EQ(Last<ReportEnded>()->reason, FailureReason::kDiskFull);
+  EXPECT_EQ(Last<ReportEnded>()->message, "rank 1: no space");
+}
+
+TEST_F(Life, ACauseIsWaitedForBriefly) {
+  ToRunning();
+  Say(0, Failed{.rank = 0, .reason = "crash", .message = "a peer is gone", .consequence = true});
+  Wait(state_.limits.cause / 2);
+  EXPECT_EQ(Count<KillRanks>(), 0);
+  Wait(state_.limits.cause / 2);
+  EXPECT_EQ(Count<KillRanks>(), 1);
+  // It had died before our signal: still better than the consequence.
+  Do(RankExited{1, SIGABRT, 0});
+  Do(RankExited{0, SIGKILL, 0});
+  Do(CleanedUp{});
+  EXPECT_EQ(Last<ReportEnded>()->message, "rank 1 was killed by SIGABRT");
+}
+
+TEST_F(Life, WhereOnlyConsequencesAreKnownTheFirstIsTold) {
+  ToRunning();
+  Do(RankExited{1, Exit(kExitPeerGone), 0});
+  Do(RankExited{0, Exit(kExitPeerGone), 0});
+  Do(CleanedUp{});
+  EXPECT_EQ(Last<ReportEnded>()->reason, FailureReason::kCrash);
+  EXPECT_EQ(Last<ReportEnded>()->message, "rank 1 ended because a peer was gone");
 }
 
 TEST_F(Life, UnknownReasonsAreInternal) {

@@ -73,7 +73,8 @@ class RandomLife {
                                                          : enginelink::Done::Outcome::kReleased};
       case 7:
         return Below(4) != 0 ? enginelink::ToWorker(enginelink::Warning{"w"})
-                             : enginelink::Failed{.rank = rank, .reason = "numeric"};
+                             : enginelink::Failed{
+                                   .rank = rank, .reason = "numeric", .consequence = Below(2) == 0};
       default:
         return enginelink::Eval{.step = Below(50)};
     }
