@@ -45,6 +45,7 @@ Result<Classifier> Classifier::Load(const Options& options) {
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          finetune::MaxLength(std::nullopt, config, tokenizer));
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, options.directory));
   Classifier classifier(std::move(tokenizer), std::move(model), max_length);
   TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
                          model::LoadWeights(*classifier.model_, options.directory, options.seed,

@@ -67,6 +67,7 @@ Result<json> Inspect(const json& request) {
   TUTTI_ASSIGN_OR_RETURN(const finetune::JobInputs inputs, ReadInputs(request));
   TUTTI_ASSIGN_OR_RETURN(finetune::Job job, finetune::PrepareJob(inputs));
   const auto seed = static_cast<std::uint64_t>(inputs.spec.training.seed);
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*job.model, inputs.model_dir));
   std::vector<float> parameters(static_cast<std::size_t>(job.model->layout().total()));
   TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
                          model::LoadWeights(*job.model, inputs.model_dir, seed, parameters));

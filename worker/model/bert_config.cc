@@ -43,8 +43,9 @@ class Fields {
     const Json* found = Find(key);
     if (found == nullptr) return;
     if (!found->is_number_integer()) return Wrong(key, "is not an integer");
+    const bool fits = !found->is_number_unsigned() || found->get<std::uint64_t>() <= INT64_MAX;
     value = found->get<std::int64_t>();
-    if (value < from || value > to) {
+    if (!fits || value < from || value > to) {
       Wrong(key,
             "is " + found->dump() + ", not " + std::to_string(from) + " … " + std::to_string(to));
     }
@@ -67,7 +68,7 @@ class Fields {
   }
   void Unsupported(const char* key, const Json& value, std::string hint = {}) {
     Keep({ErrorCode::kUnsupported,
-          std::string(key) + " = " + value.dump() + " is not supported yet", path_,
+          std::string(key) + " = " + ShowJson(value.dump()) + " is not supported yet", path_,
           std::move(hint)});
   }
   void Wrong(const char* key, std::string what) {

@@ -5,13 +5,18 @@
 #include <utility>
 
 #include "common/file/file.h"
+#include "common/json/limits.h"
 
 namespace tutti::model {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kLabelsMax = 1'000'000;
+constexpr std::size_t kLabelsMax = 100'000;
+constexpr Bytes kConfigMax{16 << 20};
+// Names of labels, twice: label2id has them too.
+constexpr JsonLimits kConfigLimits{.values_max = 3 * kLabelsMax};
+constexpr std::size_t kShownMax = 60;
 
 Unexpected Invalid(const std::string& path, std::string message) {
   return Fail(ErrorCode::kInvalid, std::move(message), path);
@@ -27,7 +32,7 @@ Status ReadProblem(const Json& json, ModelConfig& config) {
       return {};
     }
   }
-  return Invalid(config.path, "problem_type " + found->dump() + " is not known");
+  return Invalid(config.path, "problem_type " + ShowJson(found->dump()) + " is not known");
 }
 
 // id2label: {"0": name, …} with every id below its size.
@@ -52,7 +57,7 @@ Status ReadLabels(const Json& json, ModelConfig& config) {
   std::vector<bool> seen(found->size(), false);
   for (const auto& [key, value] : found->items()) {
     if (key.empty() || key.size() > 7 || key.find_first_not_of("0123456789") != key.npos) {
-      return Invalid(config.path, "id2label has the key '" + key + "', which is no id");
+      return Invalid(config.path, "id2label has the key '" + ShowJson(key) + "', which is no id");
     }
     const auto id = static_cast<std::size_t>(std::stoul(key));
     if (id >= seen.size() || seen[id]) {
@@ -66,6 +71,13 @@ Status ReadLabels(const Json& json, ModelConfig& config) {
 }
 
 }  // namespace
+
+std::string ShowJson(std::string text) {
+  if (text.size() <= kShownMax) return text;
+  std::size_t end = kShownMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
 
 std::string_view ToString(Problem problem) {
   switch (problem) {
@@ -81,6 +93,7 @@ std::string_view ToString(Problem problem) {
 
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
   ModelConfig config{.path = std::move(path)};
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kConfigLimits, config.path));
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return Invalid(config.path, "is not valid JSON");
   if (!json.is_object()) return Invalid(config.path, "is not a JSON object");
@@ -103,7 +116,7 @@ Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
 
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
-  TUTTI_ASSIGN_OR_RETURN(std::string text, ReadFile(path, Bytes{16 << 20}));
+  TUTTI_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kConfigMax));
   return ParseModelConfig(std::move(text), path.string());
 }
 

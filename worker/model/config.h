@@ -28,6 +28,9 @@ struct ModelConfig {
   std::string path{};                 // for errors
 };
 
+// A value in an error: at most 60 bytes of its text.
+std::string ShowJson(std::string text);
+
 // Reads `directory`/config.json, as Transformers 4 and 5 write it.
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory);
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path);

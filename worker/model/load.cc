@@ -73,8 +73,7 @@ Result<Sources> MatchNames(const Model& model, const ModelWeights& weights, Load
   return sources;
 }
 
-Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where,
-               std::span<float> out) {
+Status CheckShape(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where) {
   if (!std::ranges::equal(tensor.shape, parameter.shape)) {
     return Fail(ErrorCode::kInvalid,
                 std::string(tensor.name) + " is " + ShapeText(tensor.shape) + ", the model's is " +
@@ -84,6 +83,17 @@ Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::
                                             "to start a fresh one"
                                           : "config.json and the weights do not belong together");
   }
+  return {};
+}
+
+Unexpected Lacking(const ParameterInfo& parameter, const std::string& where) {
+  return Fail(ErrorCode::kInvalid, "the weights lack " + parameter.name, where,
+              "config.json and the weights do not belong together");
+}
+
+Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where,
+               std::span<float> out) {
+  TUTTI_RETURN_IF_ERROR(CheckShape(parameter, tensor, where));
   TUTTI_RETURN_IF_ERROR(safetensors::ToFloat32(tensor, out));
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (std::isfinite(out[i])) continue;
@@ -97,6 +107,23 @@ Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::
 }
 
 }  // namespace
+
+Status CheckWeights(const Model& model, const std::filesystem::path& directory) {
+  const std::string where = directory.string();
+  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
+  LoadedWeights loaded;
+  TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
+  for (const ParameterInfo& parameter : model.layout().parameters()) {
+    const auto source = sources.find(parameter.name);
+    if (source == sources.end()) {
+      if (parameter.fresh_deviation) continue;
+      return Lacking(parameter, where);
+    }
+    TUTTI_ASSIGN_OR_RETURN(const Tensor tensor, weights.Find(source->second));
+    TUTTI_RETURN_IF_ERROR(CheckShape(parameter, tensor, where));
+  }
+  return {};
+}
 
 Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
                                   std::uint64_t seed, std::span<float> params) {
@@ -119,8 +146,7 @@ Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::pat
       FillNormal(HashSeed(seed, parameter.name), *parameter.fresh_deviation, out);
       loaded.fresh.push_back(parameter.name);
     } else {
-      return Fail(ErrorCode::kInvalid, "the weights lack " + parameter.name, where,
-                  "config.json and the weights do not belong together");
+      return Lacking(parameter, where);
     }
   }
   return loaded;

@@ -17,6 +17,10 @@ struct LoadedWeights {
   std::vector<std::string> ignored{};  // tensors of other heads, left out, ascending
 };
 
+// Whether LoadWeights would find every parameter in its shape. It reads headers alone: what
+// config.json says is believed, and memory taken for it, only after the weights say the same.
+Status CheckWeights(const Model& model, const std::filesystem::path& directory);
+
 // Fills `params` (layout().total() floats; gaps become zero) from model.safetensors or its shards,
 // whatever float type they have. Names may come without the base's prefix, and a normalisation's
 // weight and bias may be called gamma and beta (checkpoints before Transformers 1). Parameters with

@@ -2,9 +2,9 @@
 
 #include "common/base/units.h"
 #include "common/file/file.h"
+#include "common/json/limits.h"
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
-#include "worker/text/json_limits.h"
 
 namespace tutti::text {
 namespace {
@@ -13,8 +13,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTemplateBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 20;
-constexpr Bytes kConfigMax{64 << 20};
-constexpr int kDepthMax = 100;
+constexpr Bytes kConfigMax{16 << 20};
+constexpr JsonLimits kMessageLimits{.depth_max = 100};
+constexpr JsonLimits kConfigLimits{.values_max = 500'000};
 
 }  // namespace
 
@@ -34,7 +35,7 @@ Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput&
   } catch (const Json::exception& e) {  // text that is not UTF-8
     return Fail(ErrorCode::kInvalid, std::string("the messages are not UTF-8: ") + e.what());
   }
-  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(json, kDepthMax, "messages"));
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(json, kMessageLimits, "messages"));
   BridgeBuffer out;
   BridgeIds spans;
   BridgeBuffer error;
@@ -59,7 +60,7 @@ Result<std::optional<std::string>> LoadChatTemplate(const std::filesystem::path&
   Result<std::string> text = ReadFile(path, kConfigMax);
   if (!text.has_value() && text.error().code == ErrorCode::kNotFound) return std::nullopt;
   if (!text.has_value()) return Fail(text.error());
-  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(*text, kDepthMax, path.string()));
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kConfigLimits, path.string()));
   const Json config = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
   const auto it = config.find("chat_template");

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/text/json_limits.h"
+#include "common/json/limits.h"
 #include "worker/text/tokenizer.h"
 
 namespace tutti::text {
@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kLineBytesMax = std::size_t{16} << 20;
-constexpr int kDepthMax = 2;
+constexpr JsonLimits kTextLineLimits{.depth_max = 2};
 
 enum class LineEnd { kLine, kEnd, kTooLong };
 
@@ -43,7 +43,7 @@ Status ForEachLine(std::istream& in, std::ostream& out,
     if (end == LineEnd::kEnd) break;
     if (end == LineEnd::kTooLong) return Fail(ErrorCode::kTooLarge, "longer than 16 MiB", where);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    TUTTI_RETURN_IF_ERROR(CheckJsonDepth(line, kDepthMax, where));
+    TUTTI_RETURN_IF_ERROR(CheckJsonLimits(line, kTextLineLimits, where));
     const Json input = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (input.is_discarded()) return Fail(ErrorCode::kInvalid, "not JSON", where);
     Result<Json> output = answer(input);

@@ -7,9 +7,10 @@
 
 #include "common/base/units.h"
 #include "common/file/file.h"
+#include "common/json/limits.h"
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
-#include "worker/text/json_limits.h"
+#include "worker/text/growth.h"
 
 namespace tutti::text {
 namespace {
@@ -18,13 +19,16 @@ constexpr Bytes kFileMax{64 << 20};
 constexpr std::size_t kTextBytesMax = std::size_t{64} << 20;
 // Deeper than any tokenizer (a sequence in a sequence of normalizers); refused before the library
 // recurses.
-constexpr int kDepthMax = 64;
+constexpr JsonLimits kTokenizerLimits{.depth_max = 64, .values_max = 8'000'000};
+// Of the files beside it: what a vocabulary's added tokens need.
+constexpr Bytes kConfigFileMax{16 << 20};
+constexpr JsonLimits kTokenizerConfigLimits{.values_max = 500'000};
 
 using Json = nlohmann::json;
 
 Result<Json> ReadJson(const std::filesystem::path& path) {
-  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kFileMax));
-  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(text, kDepthMax, path.string()));
+  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kConfigFileMax));
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kTokenizerConfigLimits, path.string()));
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return Fail(ErrorCode::kInvalid, "not JSON", path.string());
   if (!json.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
@@ -68,7 +72,8 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::FromJson(std::string_view json, std::string where) {
-  TUTTI_RETURN_IF_ERROR(CheckJsonDepth(json, kDepthMax, where));
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(json, kTokenizerLimits, where));
+  TUTTI_RETURN_IF_ERROR(CheckGrowth(json, where));
   tutti_tokenizer* tokenizer = nullptr;
   BridgeBuffer error;
   const int code = tutti_tokenizer_load(BytesOf(json), json.size(), &tokenizer, error.get());

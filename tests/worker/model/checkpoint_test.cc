@@ -82,8 +82,13 @@ class Checkpoint : public testing::Test {
 
   std::string LoadError() {
     const Result<LoadedWeights> loaded = Load();
+    const Status checked = CheckWeights(*model_, folder_);
     if (loaded.has_value()) return "no error";
     EXPECT_EQ(loaded.error().code, ErrorCode::kInvalid);
+    // All but what is in the data is seen without it.
+    if (loaded.error().message.find(" holds ") == std::string::npos) {
+      EXPECT_EQ(checked ? "" : checked.error().ToString(), loaded.error().ToString());
+    }
     return loaded.error().ToString();
   }
 
@@ -179,6 +184,21 @@ TEST_F(Checkpoint, MissingForeignAndMisshapenTensorsAreNamed) {
   tensors_ = whole;
   tensors_["pooler.dense.bias"] = tensors_["bert.pooler.dense.bias"];
   EXPECT_THAT(LoadError(), HasSubstr("are both bert.pooler.dense.bias"));
+}
+
+TEST_F(Checkpoint, SizesAreBelievedOnlyWhenTheWeightsHaveThem) {
+  ASSERT_TRUE(Load().has_value());
+  EXPECT_TRUE(CheckWeights(*model_, folder_).has_value());
+  const auto huge = ParseModelConfig(
+      R"({"model_type": "bert", "hidden_size": 1048576, "num_attention_heads": 4096,
+          "intermediate_size": 1048576, "num_hidden_layers": 1024, "vocab_size": 16777216})",
+      "config.json");
+  ASSERT_TRUE(huge.has_value());
+  const auto model = MakeModel(*huge);
+  ASSERT_TRUE(model.has_value()) << model.error().ToString();
+  const Status checked = CheckWeights(**model, folder_);  // LoadWeights would want petabytes first
+  ASSERT_FALSE(checked.has_value());
+  EXPECT_THAT(checked.error().ToString(), HasSubstr("the model's is [16777216, 1048576]"));
 }
 
 TEST_F(Checkpoint, WeightsThatAreNotFiniteAreNamed) {

@@ -1,0 +1,83 @@
+#include "common/json/limits.h"
+
+namespace tutti {
+namespace {
+
+// From after a string's opening quote to its closing one, or the end.
+std::size_t EndOfString(std::string_view json, std::size_t at) {
+  for (;;) {
+    at = json.find_first_of("\\\"", at);
+    if (at == std::string_view::npos) return json.size();
+    if (json[at] == '"') return at;
+    at += 2;  // an escaped character, whatever it is
+  }
+}
+
+}  // namespace
+
+Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const std::string& where) {
+  int depth = 0;
+  std::size_t values = 1;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    switch (json[i]) {
+      case '"':
+        i = EndOfString(json, i + 1);
+        break;
+      case '[':
+      case '{':
+        ++values;
+        if (++depth > limits.depth_max) {
+          return Fail(ErrorCode::kInvalid,
+                      "JSON nested deeper than " + std::to_string(limits.depth_max) + " levels",
+                      where);
+        }
+        break;
+      case ']':
+      case '}':
+        --depth;
+        break;
+      case ',':
+        ++values;
+        break;
+      default:
+        break;
+    }
+    if (values > limits.values_max) {
+      return Fail(ErrorCode::kTooLarge,
+                  "JSON with more than " + std::to_string(limits.values_max) + " values", where);
+    }
+  }
+  return {};
+}
+
+std::vector<std::string_view> MembersNamed(std::string_view json, std::string_view key) {
+  std::vector<std::string_view> values;
+  int depth = 0;
+  bool named = false;    // the string before was a key of this name
+  std::size_t from = 0;  // of the value under way, 0: none is
+  const auto end = [&](std::size_t at) {
+    if (from != 0) values.push_back(json.substr(from, at - from));
+    from = 0;
+  };
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"') {
+      const std::size_t close = EndOfString(json, i + 1);
+      const std::string_view text = json.substr(i + 1, close - i - 1);
+      named = depth == 1 && from == 0 && (text == key || text.find('\\') != text.npos);
+      i = close;
+    } else if (c == ':') {
+      if (named && depth == 1) from = i + 1;
+      named = false;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if (c == ']' || c == '}') {
+      if (--depth == 0) end(i);
+    } else if (c == ',' && depth == 1) {
+      end(i);
+    }
+  }
+  return values;
+}
+
+}  // namespace tutti
