@@ -254,7 +254,7 @@ Status Coordinator::Parts::StartLink() {
   link_options.allowed_dir = options.data_dir / "coordinator" / "allowed";
   link_options.on_message = [this](const Peer& peer, wire::ToCoordinator message) {
     // What cannot wait is dropped: its sender says it again.
-    const std::size_t bytes = message.ByteSizeLong();
+    const std::size_t bytes = message.SpaceUsedLong();
     if (!wire_bytes.Take(bytes, kRoomDeadline)) return metrics.wire.FrameDropped("overload");
     // Shared, because a work can be copied; returned to the budget with the last copy.
     const std::shared_ptr<wire::ToCoordinator> shared(new wire::ToCoordinator(std::move(message)),
@@ -265,10 +265,7 @@ Status Coordinator::Parts::StartLink() {
     loop.WaitForRoom(kRoomDeadline);
     loop.Do([this, peer, shared](Round& round) { workers.Handle(round, peer, *shared); });
   };
-  link_options.on_dropped = [this](std::string_view reason) {
-    metrics.wire.FrameDropped(reason);
-    Log(kWarning, "frame_dropped", {{"reason", reason}});
-  };
+  link_options.on_dropped = [this](std::string_view reason) { metrics.wire.FrameDropped(reason); };
   TUTTI_ASSIGN_OR_RETURN(link, WorkerLink::Open(std::move(link_options)));
   loop.Do([this](Round&) {
     workers.Open(

@@ -17,7 +17,7 @@ using internal::Concat;
 using nlohmann::json;
 
 constexpr std::size_t kTextMax = 8192;  // of a message for people
-constexpr std::size_t kNameMax = 63;
+constexpr std::size_t kWorkerNameMax = 63;
 constexpr int kFilesMax = 10'000;  // of a model
 constexpr int kStallsMax = 16;     // of a gang, told by one worker
 
@@ -33,7 +33,7 @@ bool IsName(const std::string& name) {
   const auto plain = [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
   };
-  return !name.empty() && name.size() <= kNameMax &&
+  return !name.empty() && name.size() <= kWorkerNameMax &&
          std::isalnum(static_cast<unsigned char>(name[0])) != 0 &&
          std::all_of(name.begin(), name.end(), plain);
 }
@@ -87,7 +87,7 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
   input.node = fresh;
   input.name = message.name();
   input.session = session;
-  input.version = message.version().substr(0, kNameMax);
+  input.version = message.version().substr(0, kWorkerNameMax);
   input.slots = message.resources().slots();
   input.cores = message.resources().cores();
   input.memory_bytes = message.resources().memory_bytes();

@@ -1,6 +1,5 @@
 #include "scheduler/coordinator/worker_link.h"
 
-#include <google/protobuf/io/coded_stream.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,32 +10,20 @@
 #include "common/base/host.h"
 #include "common/base/log.h"
 #include "common/wire/protocol.h"
+#include "scheduler/coordinator/worker_frame.h"
 
 namespace tutti::coordinator {
 namespace {
 
-constexpr int kNestingMax = 16;
-constexpr int kReceiveQueue = 64;            // messages of a peer; each may be large
+constexpr int kReceiveQueue = 16;            // messages of a peer; each may be large
 constexpr int kSendQueue = 1000;             // messages to a peer
 constexpr std::size_t kOutgoingMax = 65536;  // all peers
 constexpr int kReceivedAtOnce = 256;         // before what waits is sent
 // Handshakes are cut after so long; a peer that is gone is noticed by TCP keep-alive.
 constexpr int kHandshakeMs = 10'000;
+constexpr Duration kDropsLogEvery = std::chrono::seconds(1);  // of what was dropped
 
 }  // namespace
-
-std::optional<wire::ToCoordinator> ParseFrame(std::string_view frame) {
-  if (static_cast<std::int64_t>(frame.size()) > wire::kMaxMessageBytes) return std::nullopt;
-  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(frame.data()),
-                                                static_cast<int>(frame.size()));
-  stream.SetRecursionLimit(kNestingMax);
-  wire::ToCoordinator message;
-  if (!message.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
-    return std::nullopt;
-  }
-  if (message.body_case() == wire::ToCoordinator::BODY_NOT_SET) return std::nullopt;
-  return message;
-}
 
 WorkerLink::WorkerLink(WorkerLinkOptions options)
     : options_(std::move(options)),
@@ -119,13 +106,24 @@ void WorkerLink::Run() {
   SendWaiting();
 }
 
+// Counts every one and logs some: a flood of nonsense is no reason to fill the disk.
+void WorkerLink::Dropped(std::string_view reason) {
+  options_.on_dropped(reason);
+  ++dropped_;
+  const Instant now = MonotonicNow();
+  if (now < next_log_) return;
+  next_log_ = now + kDropsLogEvery;
+  Log(kWarning, "frames_dropped",
+      {{"reason", reason}, {"frames", std::exchange(dropped_, std::uint64_t{0})}});
+}
+
 // False when nothing is there. A message is exactly the route and one frame.
 bool WorkerLink::ReceiveOne() {
   try {
     zmq::message_t route;
     if (!socket_.recv(route, zmq::recv_flags::dontwait)) return false;
     if (!route.more()) {
-      options_.on_dropped("parts");
+      Dropped("parts");
       return true;
     }
     zmq::message_t frame;
@@ -135,12 +133,12 @@ bool WorkerLink::ReceiveOne() {
         zmq::message_t rest;
         more = socket_.recv(rest, zmq::recv_flags::dontwait) && rest.more();
       }
-      options_.on_dropped("parts");
+      Dropped("parts");
       return true;
     }
-    auto message = ParseFrame(frame.to_string_view());
+    auto message = ParseWorkerFrame(frame.to_string_view());
     if (!message) {
-      options_.on_dropped("malformed");
+      Dropped("malformed");
       return true;
     }
     const char* user = zmq_msg_gets(frame.handle(), "User-Id");

@@ -16,6 +16,7 @@
 #include <zmq.hpp>
 
 #include "common/base/result.h"
+#include "common/base/time.h"
 #include "common/curve/keys.h"
 #include "common/file/file.h"
 #include "common/wire/messages.pb.h"
@@ -39,7 +40,7 @@ struct WorkerLinkOptions {
   std::filesystem::path allowed_dir;
   // On the link's thread; may wait, then the peers wait.
   std::function<void(const Peer&, wire::ToCoordinator)> on_message;
-  std::function<void(std::string_view reason)> on_dropped;
+  std::function<void(std::string_view reason)> on_dropped;  // is logged already
 };
 
 class WorkerLink {
@@ -61,6 +62,7 @@ class WorkerLink {
   void Run();
   bool ReceiveOne();
   void SendWaiting();
+  void Dropped(std::string_view reason);
 
   struct Outgoing {
     std::string route;
@@ -76,10 +78,9 @@ class WorkerLink {
   std::mutex mutex_;
   std::deque<Outgoing> outgoing_;
   std::atomic<bool> stopping_ = false;
+  std::uint64_t dropped_ = 0;  // since it was last logged; the thread's
+  Instant next_log_;
   std::thread thread_;
 };
-
-// A message of at most kMaxMessageBytes with bounded nesting, or nullopt.
-std::optional<wire::ToCoordinator> ParseFrame(std::string_view frame);
 
 }  // namespace tutti::coordinator

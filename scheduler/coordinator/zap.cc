@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/base/log.h"
@@ -15,6 +16,9 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kFramesMax = 16;
 constexpr std::size_t kKeysMax = 20'000;
+constexpr Duration kRefusalsLogEvery = std::chrono::seconds(1);
+// Two files may come within one grain of the folder's time.
+constexpr Duration kReadAgain = std::chrono::seconds(1);
 
 // All parts of one message; nullopt when the context was shut down.
 std::optional<std::vector<std::string>> Receive(zmq::socket_t& socket) {
@@ -62,7 +66,7 @@ void Zap::Run() {
       const std::string key = curve::EncodeZ85({bytes, curve::kKeyBytes});
       std::string name = NameOf(key);
       if (name.empty()) {
-        Log(kWarning, "worker_key_refused", {{"key", key}, {"address", (*request)[3]}});
+        Refused(key, (*request)[3]);
       } else {
         verdict = {"200", "OK", std::move(name)};
       }
@@ -81,11 +85,29 @@ void Zap::Run() {
   }
 }
 
+// Counts every one and logs some: whoever may knock may do so a thousand times a second.
+void Zap::Refused(const std::string& key, const std::string& address) {
+  ++refused_;
+  const Instant now = MonotonicNow();
+  if (now < next_log_) return;
+  next_log_ = now + kRefusalsLogEvery;
+  Log(kWarning, "worker_key_refused",
+      {{"key", key}, {"address", address}, {"times", std::exchange(refused_, std::uint64_t{0})}});
+}
+
+// Strangers cost a look at the folder's time, not all its files.
 std::string Zap::NameOf(const std::string& public_key) {
   auto found = names_.find(public_key);
   if (found == names_.end()) {
-    ReadFolder();
-    found = names_.find(public_key);
+    const Instant now = MonotonicNow();
+    std::error_code error;
+    const auto changed = fs::last_write_time(allowed_dir_, error);
+    if (error || changed != read_of_ || now - read_at_ >= kReadAgain) {
+      read_of_ = changed;
+      read_at_ = now;
+      ReadFolder();
+      found = names_.find(public_key);
+    }
   }
   return found == names_.end() ? std::string() : found->second;
 }

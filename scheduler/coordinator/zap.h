@@ -13,6 +13,7 @@
 #include <zmq.hpp>
 
 #include "common/base/result.h"
+#include "common/base/time.h"
 
 namespace tutti::coordinator {
 
@@ -31,10 +32,16 @@ class Zap {
   // The name of a key, "" when it is not allowed.
   std::string NameOf(const std::string& public_key);
   void ReadFolder();
+  void Refused(const std::string& key, const std::string& address);
 
   const std::filesystem::path allowed_dir_;
   zmq::socket_t socket_;
-  std::map<std::string, std::string> names_;  // by public key, Z85; of the thread
+  // Of the thread from here on.
+  std::map<std::string, std::string> names_;      // by public key, Z85
+  std::filesystem::file_time_type read_of_ = {};  // the folder's, when it was read
+  Instant read_at_;
+  std::uint64_t refused_ = 0;  // since it was last logged
+  Instant next_log_;
   std::thread thread_;
 };
 

@@ -2,8 +2,11 @@
 
 #include <zmq.h>
 
+#include <optional>
+
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/wire/frame.h"
 #include "common/wire/protocol.h"
 
 namespace tutti::agent {
@@ -93,13 +96,14 @@ void CoordinatorLink::Pump() {
       zmq_msg_close(&frame);
       break;
     }
-    wire::ToWorker message;
-    const bool parsed =
-        zmq_msg_more(&frame) == 0 &&
-        message.ParseFromArray(zmq_msg_data(&frame), static_cast<int>(zmq_msg_size(&frame)));
+    std::optional<wire::ToWorker> message;
+    if (zmq_msg_more(&frame) == 0) {
+      message = wire::ParseFrame<wire::ToWorker>(
+          {static_cast<const char*>(zmq_msg_data(&frame)), zmq_msg_size(&frame)});
+    }
     zmq_msg_close(&frame);
-    if (parsed) {
-      options_.on_message(message);
+    if (message) {
+      options_.on_message(*message);
     } else {
       Log(kWarning, "frame_dropped", {{"from", "coordinator"}});
     }

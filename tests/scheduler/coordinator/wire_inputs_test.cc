@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/wire/protocol.h"
-#include "scheduler/coordinator/worker_link.h"
+#include "scheduler/coordinator/worker_frame.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -59,20 +59,41 @@ TEST(ReadEnded, AnOutcomeOfALaterVersionIsAFailure) {
   EXPECT_EQ(ReadEnded(report, NodeId(1), JobId(2)).outcome, core::GangOutcome::kFailed);
 }
 
-TEST(ParseFrame, RefusesWhatIsEmptyOrNestedOrCut) {
+TEST(ParseWorkerFrame, RefusesWhatIsEmptyOrNestedOrCut) {
   wire::ToCoordinator message;
   message.set_session(1);
   message.mutable_heartbeat()->set_memory_used_bytes(5);
   const std::string good = message.SerializeAsString();
-  EXPECT_TRUE(ParseFrame(good));
-  EXPECT_FALSE(ParseFrame(""));
-  EXPECT_FALSE(ParseFrame(good.substr(0, good.size() - 1)));
-  EXPECT_FALSE(ParseFrame(good + '\x07'));
+  EXPECT_TRUE(ParseWorkerFrame(good));
+  EXPECT_FALSE(ParseWorkerFrame(""));
+  EXPECT_FALSE(ParseWorkerFrame(good.substr(0, good.size() - 1)));
+  EXPECT_FALSE(ParseWorkerFrame(good + '\x07'));
   message.clear_body();
-  EXPECT_FALSE(ParseFrame(message.SerializeAsString()));
+  EXPECT_FALSE(ParseWorkerFrame(message.SerializeAsString()));
   std::string nested;
   for (int i = 0; i < 1000; ++i) nested = "\x0b" + nested + "\x0c";
-  EXPECT_FALSE(ParseFrame(nested));
+  EXPECT_FALSE(ParseWorkerFrame(nested));
+}
+
+TEST(ParseWorkerFrame, BoundsWhatListsTakeInMemoryAndNotText) {
+  wire::ToCoordinator text;
+  text.mutable_log_chunk()->set_data(std::string(8 << 20, 'x'));
+  EXPECT_TRUE(ParseWorkerFrame(text.SerializeAsString()));
+  wire::ToCoordinator lists;
+  for (int i = 0; i < 400'000; ++i) lists.mutable_heartbeat()->add_gangs();
+  const auto most = ParseWorkerFrame(lists.SerializeAsString());
+  ASSERT_TRUE(most);
+  EXPECT_LE(most->SpaceUsedLong(), std::size_t{64} << 20);
+  for (int i = 0; i < 400'000; ++i) lists.mutable_heartbeat()->add_gangs();
+  EXPECT_FALSE(ParseWorkerFrame(lists.SerializeAsString()));
+  // In pieces, which a parser puts together.
+  wire::ToCoordinator piece;
+  for (int i = 0; i < 400'000; ++i) piece.mutable_heartbeat()->add_gangs();
+  EXPECT_FALSE(ParseWorkerFrame(piece.SerializeAsString() + piece.SerializeAsString()));
+  // A field of a later version.
+  wire::ToWorker other;
+  other.mutable_fence_done()->set_data(std::string(2 << 20, 'x'));
+  EXPECT_FALSE(ParseWorkerFrame(text.SerializeAsString() + other.SerializeAsString()));
 }
 
 }  // namespace
