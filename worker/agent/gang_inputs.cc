@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uint32_t kCpusMax = 4096;
+constexpr std::size_t kFolderEntriesMax = 10'000;
 
 Unexpected Malformed(const std::string& where) {
   return Fail(ErrorCode::kInvalid, "the resolved spec is not as it should be", where);
@@ -139,6 +140,24 @@ Result<fs::path> CheckInPlace(const fs::path& path, std::span<const fs::path> da
               "start the worker with --data-root of a folder above it, or submit the file itself");
 }
 
+Result<fs::path> CheckFolderInPlace(const fs::path& path, std::span<const fs::path> data_roots) {
+  TUTTI_ASSIGN_OR_RETURN(fs::path real, CheckInPlace(path, data_roots));
+  std::error_code error;
+  std::size_t seen = 0;
+  for (auto entry = fs::directory_iterator(real, error); !error && entry != fs::end(entry);
+       entry.increment(error)) {
+    if (++seen > kFolderEntriesMax) {
+      return Fail(ErrorCode::kTooLarge, "a model's folder with more than 10,000 entries",
+                  path.string());
+    }
+    if (entry->is_symlink()) {
+      TUTTI_RETURN_IF_ERROR(CheckInPlace(entry->path(), data_roots));
+    }
+  }
+  if (error) return Fail(ErrnoError("cannot read the folder", path.string(), error.value()));
+  return real;
+}
+
 Status PlaceFile(const WantedFile& file, const fs::path& folder, const PlaceOptions& options,
                  std::stop_token stop) {
   TUTTI_ASSIGN_OR_RETURN(const fs::path to, JoinBeneath(folder, file.path));
@@ -153,7 +172,7 @@ Result<LocalInputs> PlaceInputs(const GangInputs& inputs, const PlaceOptions& op
   TUTTI_RETURN_IF_ERROR(MakeDirectories(local.model_dir));
   if (inputs.model_in_place) {
     TUTTI_ASSIGN_OR_RETURN(local.model_dir,
-                           CheckInPlace(inputs.model_in_place->path, options.data_roots));
+                           CheckFolderInPlace(inputs.model_in_place->path, options.data_roots));
   }
   for (const WantedFile& file : inputs.model) {
     if (stop.stop_requested()) return Fail(ErrorCode::kTimeout, "stopped");

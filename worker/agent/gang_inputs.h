@@ -64,6 +64,10 @@ Status PlaceFile(const WantedFile& file, const std::filesystem::path& folder,
 // The real path of `path`, which must be one of the roots or lie below one. kInvalid otherwise.
 Result<std::filesystem::path> CheckInPlace(const std::filesystem::path& path,
                                            std::span<const std::filesystem::path> data_roots);
+// The same for a model's folder: links in it, as a Hugging Face cache has, must stay below a root
+// too.
+Result<std::filesystem::path> CheckFolderInPlace(const std::filesystem::path& path,
+                                                 std::span<const std::filesystem::path> data_roots);
 
 // "file:///a/b" -> "/a/b", as it is written; nullopt for anything else.
 std::optional<std::filesystem::path> PathOfFileUrl(std::string_view url);

@@ -20,10 +20,11 @@ using nlohmann::json;
 constexpr std::array<std::string_view, 4> kTools = {"inspect", "try", "eval", "checkpoints"};
 constexpr std::array<const char*, 4> kPaths = {"model_dir", "train_path", "eval_path", "data_path"};
 
-Result<fs::path> LocalPath(const std::string& text, const fs::path& folder,
+Result<fs::path> LocalPath(const std::string& text, const fs::path& folder, bool is_folder,
                            std::span<const fs::path> data_roots) {
-  if (const auto path = PathOfFileUrl(text)) return CheckInPlace(*path, data_roots);
-  if (text.starts_with('/')) return CheckInPlace(text, data_roots);
+  const auto check = is_folder ? CheckFolderInPlace : CheckInPlace;
+  if (const auto path = PathOfFileUrl(text)) return check(*path, data_roots);
+  if (text.starts_with('/')) return check(text, data_roots);
   return JoinBeneath(folder, text);
 }
 
@@ -52,7 +53,8 @@ Result<std::string> LocalRequest(const std::string& request_json, const ToolPlac
     const auto found = request.find(key);
     if (found == request.end() || !found->is_string()) continue;
     TUTTI_ASSIGN_OR_RETURN(const fs::path path,
-                           LocalPath(found->get<std::string>(), places.folder, places.data_roots));
+                           LocalPath(found->get<std::string>(), places.folder,
+                                     key == std::string_view("model_dir"), places.data_roots));
     *found = path.string();
   }
   request["cache_dir"] = places.cache_dir.string();

@@ -270,9 +270,17 @@ TEST_F(Blobs, DataInPlaceIsReadBelowDataRootsOnly) {
       *model, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = {}},
       stop_.get_token());
   EXPECT_FALSE(local);
-  const auto allowed = PlaceInputs(
-      *model, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = roots},
-      stop_.get_token());
+  const auto place_model = [&] {
+    return PlaceInputs(
+        *model, {.folder = folder_ / "in", .cache = cache, .remote = remote_, .data_roots = roots},
+        stop_.get_token());
+  };
+  const auto leads_out = place_model();
+  ASSERT_FALSE(leads_out) << "link.jsonl in the model's folder points outside";
+  EXPECT_THAT(leads_out.error().where, testing::HasSubstr("link.jsonl"));
+  fs::remove(folder_ / "data/link.jsonl");
+  fs::create_symlink("rows one.jsonl", folder_ / "data/link.jsonl");
+  const auto allowed = place_model();
   ASSERT_TRUE(allowed) << allowed.error().ToString();
   EXPECT_EQ(allowed->model_dir, fs::canonical(folder_ / "data"));
 }
