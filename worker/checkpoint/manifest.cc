@@ -116,6 +116,16 @@ Status ReadFields(const Json& json, const Stem& stem, Found& found) {
   return Fail(ErrorCode::kInvalid, "the cursor is at another step");
 }
 
+std::optional<Stem> ManifestStem(const std::filesystem::path& path) {
+  auto stem = ParseStem(path.filename().string());
+  if (!stem || stem->rest != kManifestSuffix) return std::nullopt;
+  return stem;
+}
+
+Unexpected NoManifest(const std::filesystem::path& path) {
+  return Fail(ErrorCode::kInvalid, "not the name of a checkpoint's manifest", path.string());
+}
+
 }  // namespace
 
 std::string FormatStem(std::int64_t step, std::uint32_t attempt) {
@@ -161,12 +171,15 @@ std::string FormatManifest(const Found& found) {
 }
 
 Result<Found> ReadManifest(const std::filesystem::path& path) {
-  const std::string where = path.string();
-  const auto stem = ParseStem(path.filename().string());
-  if (!stem || stem->rest != kManifestSuffix) {
-    return Fail(ErrorCode::kInvalid, "not the name of a checkpoint's manifest", where);
-  }
+  if (!ManifestStem(path)) return NoManifest(path);
   TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kManifestMax));
+  return ParseManifest(text, path);
+}
+
+Result<Found> ParseManifest(std::string_view text, const std::filesystem::path& path) {
+  const std::string where = path.string();
+  const auto stem = ManifestStem(path);
+  if (!stem) return NoManifest(path);
   // Objects two levels deep: what nests deeper is dropped while parsing, not built.
   const Json json = Json::parse(
       text, [](int depth, Json::parse_event_t, Json&) { return depth <= 3; },

@@ -31,5 +31,7 @@ std::string FormatManifest(const Found& found);
 // The manifest at `path`: every field there and of its type, and those of its name. kInvalid says
 // which is not.
 Result<Found> ReadManifest(const std::filesystem::path& path);
+// The same for the text of a file that would lie at `path`.
+Result<Found> ParseManifest(std::string_view text, const std::filesystem::path& path);
 
 }  // namespace tutti::checkpoint
