@@ -18,6 +18,10 @@
 #include "scheduler/http/events.h"
 #include "scheduler/http/router.h"
 
+namespace tutti::history {
+class History;
+}
+
 namespace tutti::coordinator {
 
 // What handlers use; all of it outlives the server.
@@ -36,6 +40,7 @@ struct Api {
   metrics::Metrics& metrics;
   boost::asio::thread_pool& render;
   std::filesystem::path data_dir;
+  history::History* history = nullptr;  // none: curves are not to be had
 
   std::filesystem::path models_dir() const { return data_dir / "models"; }
 };
@@ -46,6 +51,7 @@ void RegisterRoutes(http::Router& router, Api& api);
 void RegisterJobRoutes(http::Router& router, Api& api);
 void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
+void RegisterCurveRoutes(http::Router& router, Api& api);
 void RegisterClusterRoutes(http::Router& router, Api& api);
 void RegisterCheckpointRoutes(http::Router& router, Api& api);
 void RegisterWorkerRoutes(http::Router& router, Api& api);

@@ -12,10 +12,12 @@
 #include "common/curve/keys.h"
 #include "common/tls/identity.h"
 #include "common/version/version.h"
+#include "monitoring/history/history.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/coordinator/addresses.h"
 #include "scheduler/coordinator/api.h"
 #include "scheduler/coordinator/byte_budget.h"
+#include "scheduler/coordinator/cluster_curves.h"
 #include "scheduler/coordinator/effects.h"
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/worker_link.h"
@@ -113,7 +115,8 @@ struct Coordinator::Parts {
         blobs(std::move(blob_store)),
         loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
         events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
-        progress(events, metrics),
+        history(history::History::Open({.path = options.data_dir / "coordinator" / "history.db"})),
+        progress(events, metrics, history.get()),
         gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
     auth.tokens().Put({.id = "token file",
@@ -135,6 +138,8 @@ struct Coordinator::Parts {
   std::optional<Models> models;
   Loop loop;
   http::EventHub events;
+  std::unique_ptr<history::History> history;
+  ClusterCurves curves{*history};
   ProgressBoard progress;
   GangWatch gangs;
   RankLogs logs;
@@ -190,6 +195,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     waiters.Tick(round.now());
     models->Retry(round.now());
     KeepTokenUses(round.now());
+    curves.Tick(round.state(), round.now());
   };
   hooks.perform = [this](const core::Effect& effect, const View& view) {
     effects->Perform(effect, view);
@@ -200,6 +206,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     events.SetLastSeq(view.store->last_seq());
     loaded = models->Load(view);
     if (loaded) loaded = tokens.Load(*view.store);
+    progress.Restore(view.state->ledger);
   }));
   return loaded;
 }
@@ -234,7 +241,8 @@ Status Coordinator::Parts::StartServer() {
                   .model_store = *model_store,
                   .metrics = metrics,
                   .render = render,
-                  .data_dir = options.data_dir});
+                  .data_dir = options.data_dir,
+                  .history = history.get()});
   RegisterRoutes(router, *api);
   http::ServerOptions server_options;
   server_options.host = options.http.host;

@@ -103,7 +103,9 @@ json JobEstimateJson(const JobView& view) {
   if (running && view.progress && view.progress->progress) {
     const double eta_ms = view.progress->progress->eta_seconds * 1000;
     if (eta_ms >= 0 && eta_ms < 1e14) {
-      out["end_at"] = WallTime{view.now.unix_ms + static_cast<std::int64_t>(eta_ms)}.ToRfc3339();
+      out["end_at"] =
+          WallTime{view.progress->progress_at.unix_ms + static_cast<std::int64_t>(eta_ms)}
+              .ToRfc3339();
     }
   }
   return out;

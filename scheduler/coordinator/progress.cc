@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "monitoring/history/history.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/job_json.h"
@@ -28,7 +29,93 @@ std::int64_t Grown(std::uint64_t from, std::uint64_t to) {
   return to > from ? static_cast<std::int64_t>(to - from) : 0;
 }
 
+// At least 1.
+double StepsSince(const JobProgress& before, const enginelink::Progress& now) {
+  const std::uint64_t last = before.progress ? before.progress->step : 0;
+  return static_cast<double>(std::max<std::int64_t>(1, Grown(last, now.step)));
+}
+
+history::Sample CurveOf(const enginelink::Progress& progress, double steps) {
+  history::Sample sample{.step = static_cast<std::int64_t>(progress.step),
+                         .values = {{"loss", progress.loss},
+                                    {"learning_rate", progress.learning_rate},
+                                    {"grad_norm", progress.grad_norm},
+                                    {"epoch", progress.epoch},
+                                    {"tokens_per_second", progress.tokens_per_second},
+                                    {"rows_per_second", progress.rows_per_second},
+                                    {"step_seconds", progress.step_seconds}}};
+  for (const auto& [name, seconds] : progress.phase_seconds) {
+    sample.values.emplace_back("phase_seconds." + name, seconds / steps);
+  }
+  return sample;
+}
+
+history::Sample CurveOf(const enginelink::Eval& eval) {
+  history::Sample sample{.step = static_cast<std::int64_t>(eval.step)};
+  for (const auto& [name, value] : eval.metrics) sample.values.emplace_back("eval." + name, value);
+  return sample;
+}
+
+// One line of enginelink, or null.
+template <typename Message>
+json LineOf(const std::optional<Message>& message) {
+  return message ? json::parse(enginelink::Encode(enginelink::ToWorker(*message))) : json();
+}
+
+template <typename Message>
+std::optional<Message> MessageIn(const json& known, const char* name) {
+  const auto found = known.find(name);
+  if (found == known.end() || !found->is_object()) return std::nullopt;
+  const auto decoded = enginelink::DecodeToWorker(found->dump());
+  const auto* message = decoded ? std::get_if<Message>(&*decoded) : nullptr;
+  return message == nullptr ? std::nullopt : std::optional<Message>(*message);
+}
+
 }  // namespace
+
+// The curve, and the newest word as a whole.
+void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample curve) {
+  if (history_ == nullptr) return;
+  curve.subject = job.ToString();
+  curve.at = WallNow();
+  const json newest = {{"attempt", Number(known.attempt)},
+                       {"progress_at_ms", known.progress_at.unix_ms},
+                       {"progress", LineOf(known.progress)},
+                       {"eval", LineOf(known.eval)}};
+  history_->Remember(curve.subject, newest.dump(-1, ' ', false, json::error_handler_t::replace));
+  history_->Add(std::move(curve));
+}
+
+void ProgressBoard::Forget(JobId job) {
+  jobs_.erase(job);
+  if (history_ != nullptr) history_->Forget(job.ToString());
+}
+
+void ProgressBoard::Restore(const core::Ledger& ledger) {
+  if (history_ == nullptr) return;
+  const auto texts = history_->Remembered();
+  if (!texts) {
+    Log(kWarning, "progress_not_restored", {{"error", texts.error().ToString()}});
+    return;
+  }
+  for (const auto& [subject, text] : *texts) {
+    const auto id = JobId::Parse(subject);
+    const json newest = json::parse(text, nullptr, false);
+    if (!id || core::FindJob(ledger, *id) == nullptr || !newest.is_object()) continue;
+    JobProgress known;
+    known.progress = MessageIn<enginelink::Progress>(newest, "progress");
+    known.eval = MessageIn<enginelink::Eval>(newest, "eval");
+    if (const auto attempt = newest.find("attempt");
+        attempt != newest.end() && attempt->is_number_unsigned()) {
+      known.attempt = Attempt{attempt->get<std::uint32_t>()};
+    }
+    if (const auto at = newest.find("progress_at_ms");
+        at != newest.end() && at->is_number_integer()) {
+      known.progress_at.unix_ms = at->get<std::int64_t>();
+    }
+    jobs_[*id] = std::move(known);
+  }
+}
 
 const JobProgress* ProgressBoard::Of(JobId job) const {
   const auto found = jobs_.find(job);
@@ -47,7 +134,10 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
   json data = {{"job", event.job}, {"at", WallNow().ToRfc3339()}, {"attempt", Number(job.attempt)}};
   if (const auto* progress = std::get_if<enginelink::Progress>(&message)) {
     Measure(job, known, *progress);
+    const auto steps = StepsSince(known, *progress);
     known.progress = *progress;
+    known.progress_at = WallNow();
+    Keep(job.id, known, CurveOf(*progress, steps));
     event.type = "progress";
     data.update(ProgressJson(*progress));
     data["rows_per_second"] = progress->rows_per_second;
@@ -55,6 +145,7 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     data["phase_seconds"] = progress->phase_seconds;
   } else if (const auto* eval = std::get_if<enginelink::Eval>(&message)) {
     known.eval = *eval;
+    Keep(job.id, known, CurveOf(*eval));
     const auto loss = eval->metrics.find("loss");
     if (loss != eval->metrics.end()) metrics_.training.EvalLoss(job.id, loss->second);
     event.type = "eval";
@@ -91,7 +182,7 @@ void ProgressBoard::Measure(const core::Job& job, const JobProgress& before,
   if (now.step_seconds > 0) {
     metrics_.training.StepTime(job.request.task, FromSeconds(now.step_seconds));
   }
-  const auto steps = static_cast<double>(std::max<std::int64_t>(1, Grown(last.step, now.step)));
+  const double steps = StepsSince(before, now);
   for (const auto& [name, seconds] : now.phase_seconds) {
     if (const auto phase = PhaseOf(name)) {
       metrics_.training.PhaseTime(*phase, FromSeconds(seconds / steps));

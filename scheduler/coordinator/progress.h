@@ -16,6 +16,10 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/http/events.h"
 
+namespace tutti::history {
+class History;
+struct Sample;
+}  // namespace tutti::history
 namespace tutti::metrics {
 class Metrics;
 }
@@ -24,27 +28,35 @@ namespace tutti::coordinator {
 
 struct JobProgress {
   Attempt attempt{};
+  WallTime progress_at;  // when `progress` was heard
   std::optional<enginelink::Progress> progress;
   std::optional<enginelink::Eval> eval;
 };
 
 class ProgressBoard {
  public:
-  // Both outlive it.
-  ProgressBoard(http::EventHub& events, metrics::Metrics& metrics)
-      : events_(events), metrics_(metrics) {}
+  // All outlive it. `history` (none: nothing is kept) has the curves, and the newest word of each
+  // job for the coordinator's next life.
+  ProgressBoard(http::EventHub& events, metrics::Metrics& metrics,
+                history::History* history = nullptr)
+      : events_(events), metrics_(metrics), history_(history) {}
+
+  // What an earlier life of the coordinator knew of the ledger's jobs.
+  void Restore(const core::Ledger& ledger);
 
   // One enginelink line of the job's active attempt. kInvalid when it is none of progress, eval and
   // warning. The event goes out after the round.
   Status Hear(Round& round, const core::Job& job, std::string_view line);
   const JobProgress* Of(JobId job) const;
-  void Forget(JobId job) { jobs_.erase(job); }
+  void Forget(JobId job);
 
  private:
+  void Keep(JobId job, const JobProgress& known, history::Sample curve);
   void Measure(const core::Job& job, const JobProgress& before, const enginelink::Progress& now);
 
   http::EventHub& events_;
   metrics::Metrics& metrics_;
+  history::History* const history_;
   std::map<JobId, JobProgress> jobs_;
 };
 

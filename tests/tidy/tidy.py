@@ -21,9 +21,10 @@ ARROWS = {
     "common/base": [],
     "common": ["common"],
     "monitoring/metrics": ["common/base"],
+    "monitoring/history": ["common/base"],
     "jobs/cli": ["common", "jobs"],
     "jobs": ["common", "jobs"],
-    "scheduler": ["common", "jobs/spec", "jobs/attempt", "scheduler", "monitoring/metrics"],
+    "scheduler": ["common", "jobs/spec", "jobs/attempt", "scheduler", "monitoring"],
     "scheduler/core": ["common/base", "jobs/spec"],
     "worker": ["common", "jobs/spec", "jobs/attempt", "worker", "monitoring/metrics"],
 }
