@@ -62,6 +62,10 @@ struct LogsOptions {
   std::string job{};
   std::optional<int> rank{};
   std::optional<int> attempt{};
+  std::optional<int> tail{};  // the last so many lines
+  std::string since{};        // "10m" ago; "" = from the start
+  std::string grep{};         // only lines with this text; "" = all
+  bool numbers = false;
   bool follow = false;
 };
 int Logs(Context& context, const LogsOptions& options);

@@ -87,9 +87,15 @@ void DefineLooking(Definitions& d) {
   auto logged = std::make_shared<LogsOptions>();
   d.JobArgument(logs, logged->job);
   logs->add_flag("-f,--follow", logged->follow, "Go on until the job ends");
-  logs->add_option("--rank", logged->rank, "Which rank (default 0)")->check(CLI::NonNegativeNumber);
+  logs->add_option("--rank", logged->rank, "Which rank (default: all, in the order of time)")
+      ->check(CLI::NonNegativeNumber);
   logs->add_option("--attempt", logged->attempt, "Which attempt (default: the newest)")
       ->check(CLI::PositiveNumber);
+  logs->add_option("--tail", logged->tail, "Only the last so many lines")
+      ->check(CLI::Range(0, 10'000));
+  logs->add_option("--since", logged->since, "Only what was written in the last 10m, 2h, …");
+  logs->add_option("--grep", logged->grep, "Only lines that have this text");
+  logs->add_flag("-n,--line-number", logged->numbers, "Number the lines of each rank");
   d.On(logs, [logged](Context& c) { return Logs(c, *logged); });
 
   auto* events = d.Add(&d.app, "events", "Print what happened to a job, or follow all jobs", kJobs);

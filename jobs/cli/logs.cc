@@ -4,6 +4,7 @@
 #include "jobs/cli/follow_state.h"
 #include "jobs/cli/job_text.h"
 #include "jobs/cli/json_fields.h"
+#include "jobs/cli/table.h"
 #include "jobs/cli/watch.h"
 #include "jobs/client/interrupt.h"
 
@@ -12,94 +13,113 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kPiece = 1 << 20;
+constexpr int kLines = 2000;  // of one answer
 constexpr int kEventPage = 500;
 constexpr Duration kPoll = std::chrono::milliseconds(300);
 
-// One rank's output of one attempt, read on and on.
-class LogReader {
+// The output of an attempt's ranks, read on and on.
+class LineReader {
  public:
-  LogReader(Context& context, std::string job, int rank, int attempt)
-      : context_(context), job_(std::move(job)), rank_(rank), attempt_(attempt) {}
+  LineReader(Context& context, std::string job, int attempt, const LogsOptions& options,
+             std::int64_t since_ms)
+      : context_(context),
+        job_(std::move(job)),
+        attempt_(attempt),
+        options_(options),
+        since_ms_(since_ms) {}
 
   int attempt() const { return attempt_; }
+  // Nothing more will come.
+  bool complete() const { return complete_; }
+  // Says whose each line is.
+  void SetLabels(bool labels) { labels_ = labels; }
 
-  // Prints what is there beyond what was printed; how many bytes.
-  client::Answer<std::size_t> Advance() {
-    std::size_t total = 0;
+  // Prints what is there beyond what was printed.
+  client::Answer<json> Advance() {
     for (;;) {
-      const std::string target =
-          client::JobTarget(job_, "/logs") + "?rank=" + std::to_string(rank_) +
-          "&attempt=" + std::to_string(attempt_) + "&offset=" + std::to_string(offset_) +
-          "&limit=" + std::to_string(kPiece);
-      const auto response = context_.client.Send({.target = target});
-      if (!response) return client::Fails(response.error());
-      if (response->status != 200) {
-        return tl::unexpected<client::Errors>(client::ErrorsOf(*response, target));
-      }
-      Print(response->body);
-      total += response->body.size();
-      const std::string next = response->Header("x-next-offset");
-      offset_ = next.empty() ? offset_ + static_cast<std::int64_t>(response->body.size())
-                             : std::atoll(next.c_str());
-      if (response->body.empty()) return total;
+      auto page = context_.client.Get(Target());
+      if (!page) return page;
+      for (const json& line : ListAt(*page, "/data")) Print(line);
+      after_ = TextAt(*page, "/next");
+      started_ = true;
+      complete_ = At(*page, "/complete") == json(true);
+      if (At(*page, "/more") != json(true)) return page;
     }
-  }
-
-  // The last line, should it have no end.
-  void Flush() {
-    if (!pending_.empty()) PrintLine(std::exchange(pending_, {}));
   }
 
  private:
-  void Print(const std::string& text) {
-    if (!context_.console.json()) return context_.console.OutRaw(text);
-    pending_ += text;
-    for (std::size_t end = 0; (end = pending_.find('\n')) != std::string::npos;) {
-      PrintLine(pending_.substr(0, end));
-      pending_.erase(0, end + 1);
-    }
+  std::string Target() const {
+    std::string target = client::JobTarget(job_, "/logs/lines") +
+                         "?attempt=" + std::to_string(attempt_) +
+                         "&limit=" + std::to_string(kLines);
+    if (options_.rank) target += "&rank=" + std::to_string(*options_.rank);
+    if (!options_.grep.empty()) target += "&q=" + client::EncodeSegment(options_.grep);
+    // Where to start counts once; later pages go on from there.
+    if (!started_ && since_ms_ > 0) target += "&since_ms=" + std::to_string(since_ms_);
+    if (!started_ && options_.tail) target += "&tail=" + std::to_string(*options_.tail);
+    if (!after_.empty()) target += "&after=" + client::EncodeSegment(after_);
+    return target;
   }
-  void PrintLine(const std::string& line) {
-    context_.console.OutJson({{"rank", rank_}, {"attempt", attempt_}, {"line", line}});
+
+  void Print(const json& line) {
+    Console& console = context_.console;
+    if (console.json()) return console.OutJson(line);
+    std::string text;
+    if (labels_) {
+      text += Painted("[" + TextAt(line, "/rank") + "] ", Paint::kCyan, console.out_color());
+    }
+    if (options_.numbers) text += TextAt(line, "/number") + ":";
+    console.OutRaw(text + TextAt(line, "/line") + "\n");
   }
 
   Context& context_;
   const std::string job_;
-  const int rank_;
   const int attempt_;
-  std::int64_t offset_ = 0;
-  std::string pending_;
+  const LogsOptions& options_;
+  const std::int64_t since_ms_;
+  bool labels_ = false;
+  bool started_ = false;
+  bool complete_ = false;
+  std::string after_;
 };
 
+// Several ranks write, and nobody said which are wanted.
+bool NeedsLabels(const json& job, int attempt, const LogsOptions& options) {
+  if (options.rank) return false;
+  for (const json& one : ListAt(job, "/attempts")) {
+    if (IntAt(one, "/attempt") == attempt) return IntAt(one, "/ranks").value_or(1) > 1;
+  }
+  return false;
+}
+
 // Attempt after attempt until the job has finished and all is printed. Outlives the coordinator.
-int FollowLogs(Context& context, const std::string& id, const LogsOptions& options) {
+int FollowLogs(Context& context, const std::string& id, const LogsOptions& options,
+               std::int64_t since_ms) {
   const client::InterruptScope interrupts;
-  std::optional<LogReader> reader;
+  LogsOptions later = options;  // of the attempts that come
+  later.tail.reset();
+  std::optional<LineReader> reader;
   Instant last_answer = MonotonicNow();
   while (!client::Interrupted()) {
     const auto job = context.client.Get(client::JobTarget(id));
-    const int current = job ? static_cast<int>(IntAt(*job, "/attempt").value_or(0)) : 0;
-    const int wanted = options.attempt.value_or(current);
-    const bool final = job && IsFinalState(TextAt(*job, "/state"));
-    if (job) last_answer = MonotonicNow();
-    if (job && !reader && wanted > 0) reader.emplace(context, id, options.rank.value_or(0), wanted);
-    std::size_t printed = 0;
-    if (job && reader) {
-      const auto more = reader->Advance();
-      printed = more.value_or(0);
-      if (more && printed == 0 && reader->attempt() != wanted) {
-        reader->Flush();
-        reader.emplace(context, id, options.rank.value_or(0), wanted);
-        continue;
+    if (job) {
+      last_answer = MonotonicNow();
+      const int current = static_cast<int>(IntAt(*job, "/attempt").value_or(0));
+      const int wanted = options.attempt.value_or(current);
+      const bool next = reader && reader->complete() && reader->attempt() != wanted;
+      if (wanted > 0 && (!reader || next)) {
+        const bool first = !reader;
+        reader.emplace(context, id, wanted, first ? options : later, first ? since_ms : 0);
+        reader->SetLabels(NeedsLabels(*job, wanted, options));
       }
-    }
-    if (final && printed == 0) break;
-    if (MonotonicNow() - last_answer > EventWatch::kGrace)
+      const bool advanced = reader && reader->Advance().has_value();
+      const bool whole = !reader || (advanced && reader->complete() && reader->attempt() == wanted);
+      if (IsFinalState(TextAt(*job, "/state")) && whole) break;
+    } else if (MonotonicNow() - last_answer > EventWatch::kGrace) {
       return context.console.Complain(job.error());
+    }
     client::Pause(kPoll);
   }
-  if (reader) reader->Flush();
   return client::Interrupted() ? kInterrupted : kOk;
 }
 
@@ -139,19 +159,30 @@ int FollowEvents(Context& context, const std::string& id) {
 }  // namespace
 
 int Logs(Context& context, const LogsOptions& options) {
+  std::int64_t since_ms = 0;
+  if (!options.since.empty()) {
+    const auto ago = ParseDuration(options.since);
+    if (!ago) {
+      context.console.Complain(Error{ErrorCode::kInvalid, "'" + options.since + "' is no duration",
+                                     "--since", "write 60s, 10m or 1h30m"});
+      return kUsage;
+    }
+    since_ms =
+        WallNow().unix_ms - std::chrono::duration_cast<std::chrono::milliseconds>(*ago).count();
+  }
   const auto job = context.client.Get(client::JobTarget(options.job));
   if (!job) return context.console.Complain(job.error());
   const std::string id = TextAt(*job, "/id");
-  if (options.follow) return FollowLogs(context, id, options);
+  if (options.follow) return FollowLogs(context, id, options, since_ms);
   const int attempt =
       options.attempt.value_or(static_cast<int>(IntAt(*job, "/attempt").value_or(0)));
   if (attempt == 0) {
     context.console.Note("no output yet: " + id + " is " + TextAt(*job, "/state"));
     return kOk;
   }
-  LogReader reader(context, id, options.rank.value_or(0), attempt);
+  LineReader reader(context, id, attempt, options, since_ms);
+  reader.SetLabels(NeedsLabels(*job, attempt, options));
   if (const auto all = reader.Advance(); !all) return context.console.Complain(all.error());
-  reader.Flush();
   return kOk;
 }
 

@@ -51,6 +51,7 @@ void RegisterRoutes(http::Router& router, Api& api);
 void RegisterJobRoutes(http::Router& router, Api& api);
 void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
+void RegisterLogLineRoutes(http::Router& router, Api& api);
 void RegisterCurveRoutes(http::Router& router, Api& api);
 void RegisterClusterRoutes(http::Router& router, Api& api);
 void RegisterCheckpointRoutes(http::Router& router, Api& api);

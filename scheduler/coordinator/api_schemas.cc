@@ -176,6 +176,7 @@ void RegisterRoutes(http::Router& router, Api& api) {
   RegisterJobRoutes(router, api);
   RegisterActionRoutes(router, api);
   RegisterReadRoutes(router, api);
+  RegisterLogLineRoutes(router, api);
   RegisterCurveRoutes(router, api);
   RegisterToolRoutes(router, api);
   RegisterTokenRoutes(router, api);

@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/file/file.h"
+#include "scheduler/coordinator/log_lines.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kWaitingBytesMax = std::size_t{64} << 20;
 constexpr std::size_t kJobsRemembered = 1000;
+constexpr std::int64_t kMarkEveryMs = 200;
 
 Status WriteAt(const fs::path& path, std::uint64_t offset, std::string_view data) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
@@ -108,8 +110,7 @@ void RankLogs::Erase(JobId job) {
 }
 
 fs::path RankLogs::PathOf(const LogKey& key) const {
-  return directory_ / key.job.ToString() /
-         (std::to_string(Number(key.attempt)) + "." + std::to_string(key.rank) + ".log");
+  return FolderOf(key.job) / LogFileName(key.attempt, key.rank);
 }
 
 // What earlier lives of the coordinator have kept counts.
@@ -163,10 +164,24 @@ void RankLogs::Write(const LogPiece& piece) {
     Log(kWarning, "rank_log_not_written", {{"error", written.error().ToString()}});
     return;
   }
+  MarkTime(piece, start, file);
   logs.total += start + fresh.size() - file.size;
   file.size = start + fresh.size();
   file.gap_at = 0;
   piece.acknowledge(logs.full ? end : file.size);
+}
+
+// Lines without a time are no harm: a mark that cannot be written is left out.
+void RankLogs::MarkTime(const LogPiece& piece, std::uint64_t start, Known& file) const {
+  if (piece.at_unix_ms < file.marked_unix_ms + kMarkEveryMs) return;
+  const fs::path path = FolderOf(piece.key.job) / MarksFileName(piece.key.attempt, piece.key.rank);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(path, error);
+  const std::uint64_t end = error ? 0 : size / sizeof(LogMark) * sizeof(LogMark);
+  if (end >= kMarksBytesMax) return;
+  const LogMark mark{.offset = start, .unix_ms = piece.at_unix_ms};
+  const std::string_view bytes(reinterpret_cast<const char*>(&mark), sizeof mark);
+  if (WriteAt(path, end, bytes)) file.marked_unix_ms = piece.at_unix_ms;
 }
 
 Result<RankLogs::Slice> RankLogs::Read(const LogKey& key, std::uint64_t offset,

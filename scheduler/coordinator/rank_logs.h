@@ -34,6 +34,7 @@ struct LogPiece {
   LogKey key;
   std::uint64_t offset = 0;  // in the rank's output of this attempt
   std::string data;
+  std::int64_t at_unix_ms = 0;  // when its first byte was written; 0: unknown
   // What is kept (or left out on purpose) up to here; the worker goes on from there. Not called
   // when the piece could not be written: the worker sends it again.
   std::function<void(std::uint64_t up_to_offset)> acknowledge;
@@ -60,11 +61,14 @@ class RankLogs {
   };
   // From `offset`, at most `limit` bytes. A log that is not there is empty.
   Result<Slice> Read(const LogKey& key, std::uint64_t offset, std::size_t limit) const;
+  // Where log_lines.h finds them.
+  std::filesystem::path FolderOf(JobId job) const { return directory_ / job.ToString(); }
 
  private:
   struct Known {
     std::uint64_t size = 0;
-    std::uint64_t gap_at = 0;  // a piece beyond the end came with this offset before
+    std::uint64_t gap_at = 0;         // a piece beyond the end came with this offset before
+    std::int64_t marked_unix_ms = 0;  // the newest mark of its time
   };
   struct JobLogs {
     std::uint64_t total = 0;
@@ -74,6 +78,7 @@ class RankLogs {
 
   void Run();
   void Write(const LogPiece& piece);
+  void MarkTime(const LogPiece& piece, std::uint64_t start, Known& file) const;
   void Erase(JobId job);
   JobLogs& LogsOf(JobId job);
   std::filesystem::path PathOf(const LogKey& key) const;

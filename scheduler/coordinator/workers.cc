@@ -325,6 +325,7 @@ void Workers::Hear(Round& round, const Session& session, const wire::LogChunk& m
   parts_.logs.Append({.key = {*id, Attempt{message.attempt()}, message.rank()},
                       .offset = message.offset(),
                       .data = message.data(),
+                      .at_unix_ms = message.at_unix_ms(),
                       .acknowledge = acknowledge});
 }
 

@@ -10,7 +10,9 @@ namespace tutti::agent {
 namespace {
 
 constexpr std::size_t kChunkBytes = 64 << 10;
-constexpr std::size_t kClosedMax = 256;  // logs of ended ranks that wait for a coordinator
+constexpr std::int64_t kMarkEveryMs = 200;
+constexpr std::size_t kMarksMax = 10'000;  // of one log
+constexpr std::size_t kClosedMax = 256;    // logs of ended ranks that wait for a coordinator
 
 }  // namespace
 
@@ -40,7 +42,7 @@ Status LogShipper::Open(const Key& key) {
       key.job + "." + std::to_string(key.attempt) + "." + std::to_string(key.rank) + ".log";
   TUTTI_ASSIGN_OR_RETURN(RankLog log,
                          RankLog::Create(options_.directory / name, options_.keep_bytes));
-  Stream stream{.log = std::move(log), .acknowledged = 0, .sent = 0, .again_at = {}};
+  Stream stream{.log = std::move(log), .marks = {}, .acknowledged = 0, .sent = 0, .again_at = {}};
   const bool fresh = streams_.emplace(key, std::move(stream)).second;
   TUTTI_CHECK(fresh, "a log twice: ", name);
   return {};
@@ -50,11 +52,19 @@ void LogShipper::Append(const Key& key, std::string_view data) {
   const auto found = streams_.find(key);
   TUTTI_CHECK(found != streams_.end() && !found->second.closed, key.job, " ", key.rank);
   Stream& stream = found->second;
+  MarkTime(stream);
   const Status appended = stream.log.Append(data);
   if (!appended && !stream.failing) {
     Log(kError, "rank_output_lost", {{"error", appended.error().ToString()}});
   }
   stream.failing = !appended;
+}
+
+void LogShipper::MarkTime(Stream& stream) const {
+  const WallTime at = options_.wall_now();
+  const bool due =
+      stream.marks.empty() || at.unix_ms - stream.marks.back().at.unix_ms >= kMarkEveryMs;
+  if (due && stream.marks.size() < kMarksMax) stream.marks.push_back({stream.log.end(), at});
 }
 
 void LogShipper::Close(const Key& key) {
@@ -82,6 +92,7 @@ void LogShipper::Acknowledge(const wire::LogAck& ack, Instant now) {
   if (up_to > stream.acknowledged) {
     stream.jumped = false;
     stream.acknowledged = up_to;
+    while (stream.marks.size() > 1 && stream.marks[1].offset <= up_to) stream.marks.pop_front();
     stream.sent = std::max(stream.sent, up_to);
     stream.again_at = now + kAgain;
   }
@@ -116,9 +127,12 @@ void LogShipper::Pump(const Key& key, Stream& stream, Instant now) {
     if (in_flight >= window_bytes_) return;
     if (stream.jumped && stream.sent > stream.acknowledged) return;
     std::uint64_t offset = stream.sent;
-    auto data = stream.log.Read(
-        offset,
-        std::min<std::size_t>(kChunkBytes, static_cast<std::size_t>(window_bytes_ - in_flight)));
+    // What was written at one time: up to the next mark.
+    std::uint64_t size_max = std::min<std::uint64_t>(kChunkBytes, window_bytes_ - in_flight);
+    const auto next = std::ranges::upper_bound(stream.marks, std::max(offset, stream.log.begin()),
+                                               {}, &Mark::offset);
+    if (next != stream.marks.end()) size_max = std::min(size_max, next->offset - offset);
+    auto data = stream.log.Read(offset, static_cast<std::size_t>(size_max));
     if (!data) {
       Log(kError, "rank_output_lost", {{"error", data.error().ToString()}});
       stream.sent = stream.acknowledged = stream.log.end();
@@ -134,6 +148,7 @@ void LogShipper::Pump(const Key& key, Stream& stream, Instant now) {
     chunk.set_attempt(key.attempt);
     chunk.set_rank(key.rank);
     chunk.set_offset(offset);
+    if (next != stream.marks.begin()) chunk.set_at_unix_ms(std::prev(next)->at.unix_ms);
     const std::size_t size = data->size();
     chunk.set_data(std::move(*data));
     if (!options_.send(chunk)) return;

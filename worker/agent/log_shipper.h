@@ -7,6 +7,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -34,6 +35,7 @@ class LogShipper {
     std::filesystem::path directory;  // exists
     std::function<bool(const wire::LogChunk&)> send;
     std::uint64_t keep_bytes = RankLog::kKeepBytes;
+    std::function<WallTime()> wall_now = WallNow;
   };
 
   // Removes the oldest of what an earlier process left in `directory` until at most `keep` is left.
@@ -59,8 +61,14 @@ class LogShipper {
   static constexpr Duration kAgain = std::chrono::seconds(2);
 
  private:
+  // What follows `offset` was written then or later.
+  struct Mark {
+    std::uint64_t offset = 0;
+    WallTime at;
+  };
   struct Stream {
     RankLog log;
+    std::deque<Mark> marks;  // the last one at or before `acknowledged`, and those behind it
     std::uint64_t acknowledged = 0;
     std::uint64_t sent = 0;
     Instant again_at;  // while sent > acknowledged
@@ -78,6 +86,7 @@ class LogShipper {
   };
 
   void Pump(const Key& key, Stream& stream, Instant now);
+  void MarkTime(Stream& stream) const;
   std::uint64_t InFlight(const std::string& job) const;
   bool Arrived(const std::string& job, std::uint32_t attempt) const;
   void CallWaiters(Instant now);

@@ -318,19 +318,49 @@ TEST_F(SubmitTest, DataRefusedAtAdmissionExits3WhenFollowed) {
   EXPECT_THAT(ran.err, HasSubstr("train.jsonl:2"));
 }
 
+json LogLine(int rank, int number, const std::string& text) {
+  return {{"rank", rank}, {"attempt", 1}, {"number", number}, {"at", "T"}, {"line", text}};
+}
+
 TEST_F(CommandsTest, LogsArePrintedToTheirEnd) {
-  Job("succeeded");
-  routes_["GET /api/v1/jobs/j-00000001/logs"] = [](const Seen& seen) {
-    const bool start = seen.target.find("offset=0") != std::string::npos;
-    const std::string body = start ? "step 1\nstep 2\n" : "";
-    return "HTTP/1.1 200 OK\r\nx-next-offset: 14\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
+  json job = JobObject("succeeded");
+  job["attempts"] = {{{"attempt", 1}, {"ranks", 2}}};
+  routes_["GET /api/v1/jobs/sections"] = routes_["GET /api/v1/jobs/j-00000001"] =
+      [job](const Seen&) { return FakeServer::Json(job.dump()); };
+  std::string last;
+  routes_["GET /api/v1/jobs/j-00000001/logs/lines"] = [&last](const Seen& seen) {
+    last = seen.target;
+    const bool start = seen.target.find("after=") == std::string::npos;
+    return FakeServer::Json(json{
+        {"attempt", 1},
+        {"data", json::array({start ? LogLine(0, 1, "step 1") : LogLine(1, 7, "step 2")})},
+        {"next", "0:7:1"},
+        {"more", start},
+        {"complete", true}}.dump());
   };
-  EXPECT_EQ(Run({"logs", "sections"}).out, "step 1\nstep 2\n");
-  EXPECT_EQ(Run({"logs", "sections", "-f"}).out, "step 1\nstep 2\n");
+  EXPECT_EQ(Run({"logs", "sections"}).out, "[0] step 1\n[1] step 2\n");
+  EXPECT_EQ(Run({"logs", "sections", "-f"}).out, "[0] step 1\n[1] step 2\n");
+  EXPECT_EQ(Run({"logs", "sections", "--rank", "0", "-n"}).out, "1:step 1\n7:step 2\n");
+  EXPECT_THAT(last, HasSubstr("rank=0"));
   const auto lines = Run({"logs", "sections", "--json"}).Lines();
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[1].at("line"), "step 2");
+}
+
+TEST_F(CommandsTest, LogsAreSearchedByTheCoordinator) {
+  Job("succeeded");
+  std::string asked;
+  routes_["GET /api/v1/jobs/j-00000001/logs/lines"] = [&asked](const Seen& seen) {
+    asked = seen.target;
+    return FakeServer::Json(
+        R"({"attempt": 1, "data": [], "next": "", "more": false, "complete": true})");
+  };
+  EXPECT_EQ(Run({"logs", "sections", "--grep", "a b", "--tail", "5", "--since", "10m"}).exit, 0);
+  EXPECT_THAT(asked, testing::AllOf(HasSubstr("q=a%20b"), HasSubstr("tail=5"),
+                                    HasSubstr("since_ms="), Not(HasSubstr("rank="))));
+  const Ran bad = Run({"logs", "sections", "--since", "yesterday"});
+  EXPECT_EQ(bad.exit, 2);
+  EXPECT_THAT(bad.err, HasSubstr("--since"));
 }
 
 TEST_F(CommandsTest, EventsAreReadPageByPage) {
