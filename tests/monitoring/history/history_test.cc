@@ -143,6 +143,7 @@ TEST_F(HistoryTest, WhatComesTooFastIsMergedBeforeItIsWritten) {
 TEST_F(HistoryTest, NothingIsKeptLongerThanThirtyDays) {
   Add(1, 1);
   history->Remember("j-1", "old");
+  history->Flush();
   now_ms += 20 * kDay;
   Add(2, 2);
   history->Flush();
