@@ -90,6 +90,21 @@ std::string EstimateText(const json& job) {
   return text;
 }
 
+std::string TimeUntil(const std::string& time, WallTime now) {
+  const auto then = ParseRfc3339(time);
+  if (!then) return {};
+  const double seconds = static_cast<double>(then->unix_ms - now.unix_ms) / 1000;
+  return seconds <= 0 ? "now" : "in " + RoughDuration(seconds);
+}
+
+// "start in 5 min", "end in 2 h".
+std::string ExpectedText(const json& job, WallTime now) {
+  const std::string start = TimeUntil(TextAt(job, "/estimate/start_at"), now);
+  if (!start.empty()) return "start " + start;
+  const std::string end = TimeUntil(TextAt(job, "/estimate/end_at"), now);
+  return end.empty() ? end : "end " + end;
+}
+
 std::string AttemptsTable(const json& job, WallTime now, int width, bool color) {
   std::vector<Row> rows;
   for (const json& attempt : ListAt(job, "/attempts")) {
@@ -133,6 +148,13 @@ Paint PaintOfState(std::string_view state) {
   if (state == "cancelled") return Paint::kDim;
   if (state == "validating" || state == "queued" || state == "starting") return Paint::kCyan;
   return Paint::kYellow;
+}
+
+std::string StartText(const json& job, WallTime now) {
+  if (!At(job, "/pending").is_object()) return {};
+  const std::string at = TextAt(job, "/estimate/start_at");
+  if (at.empty()) return "not known: nothing says when what runs before it ends";
+  return TimeUntil(at, now) + " (" + at + ")";
 }
 
 std::string RanksText(const json& job) {
@@ -180,13 +202,14 @@ std::string RenderJobs(const json& jobs, WallTime now, int width, bool color) {
     const std::string reason = TextAt(job, "/reason");
     rows.push_back({TextAt(job, "/id"), OneLine(TextAt(job, "/name")),
                     Cell(reason.empty() ? state : state + ": " + reason, PaintOfState(state)),
-                    StepsText(job), RanksText(job), TextAt(job, "/queue"), TextAt(job, "/priority"),
-                    Age(TextAt(job, "/submitted_at"), now)});
+                    StepsText(job), ExpectedText(job, now), RanksText(job), TextAt(job, "/queue"),
+                    TextAt(job, "/priority"), Age(TextAt(job, "/submitted_at"), now)});
   }
   return RenderTable({{"JOB"},
                       {"NAME", false, 12},
                       {"STATE", false, 10},
                       {"STEP", false, 0, 5},
+                      {"EXPECTED", false, 0, 2},
                       {"RANKS", false, 0, 3},
                       {"QUEUE", false, 0, 1},
                       {"PRIO", true, 0, 2},
@@ -214,6 +237,8 @@ std::string RenderJob(const json& job, WallTime now, int width, bool color) {
        {"evaluation", At(job, "/eval").is_object()
                           ? MetricsText(At(job, "/eval")) + " at step " + TextAt(job, "/eval/step")
                           : std::string()},
+       {"starts", StartText(job, now)},
+       {"ends", TextAt(job, "/estimate/end_at")},
        {"estimate", EstimateText(job)},
        {"warnings", Joined(ListAt(job, "/estimate/warnings"))},
        {"memory", BytesAt(job, "/measured/memory_bytes_peak").empty()

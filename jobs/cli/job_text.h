@@ -11,6 +11,9 @@
 namespace tutti::cli {
 
 Paint PaintOfState(std::string_view state);
+// "in 5 min (2026-…)" of a job in the queue; "" when it waits for nothing, "not known" when nothing
+// says when those before it end.
+std::string StartText(const nlohmann::json& job, WallTime now);
 // "1-4", "2", or "2 of 1-4" while it runs.
 std::string RanksText(const nlohmann::json& job);
 // "210/500 42%"; "" before there is any.

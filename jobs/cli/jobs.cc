@@ -72,6 +72,20 @@ std::string AdviceFor(const std::string& reason, const std::string& id) {
   return {};
 }
 
+std::string MissingText(const json& job) {
+  const auto missing = IntAt(job, "/pending/missing_slots");
+  if (!missing) return {};
+  if (*missing == 0) return "none: enough slots are free";
+  return std::to_string(*missing) + (*missing == 1 ? " slot" : " slots");
+}
+
+std::string AheadText(const json& job) {
+  const auto ahead = IntAt(job, "/pending/jobs_ahead");
+  if (!ahead) return {};
+  if (*ahead == 0) return "nobody: it is the first in the queue";
+  return std::to_string(*ahead) + (*ahead == 1 ? " job" : " jobs");
+}
+
 }  // namespace
 
 int Ps(Context& context, const PsOptions& options) {
@@ -120,6 +134,8 @@ int Why(Context& context, const std::string& name) {
   if (console.json()) {
     console.OutJson({{"id", id},
                      {"state", state},
+                     {"pending", At(*job, "/pending")},
+                     {"start_at", At(*job, "/estimate/start_at")},
                      {"reason", At(*job, "/reason")},
                      {"message", At(*job, "/message")},
                      {"advice", advice.empty() ? json() : json(advice)}});
@@ -132,6 +148,9 @@ int Why(Context& context, const std::string& name) {
                                {"", OneLine(TextAt(*job, "/message"))},
                                {"ranks", RanksText(*job)},
                                {"slots", slots},
+                               {"missing", MissingText(*job)},
+                               {"ahead", AheadText(*job)},
+                               {"starts", StartText(*job, WallNow())},
                                {"what to do", advice}},
                               console.out_color()));
   return kOk;

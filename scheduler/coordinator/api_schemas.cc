@@ -66,6 +66,10 @@ constexpr const char* kJob = R"json({
     "progress": {"$ref": "#/components/schemas/Progress"},
     "eval": {"type": ["object", "null"], "properties": {"step": {"type": "integer"}},
              "additionalProperties": {"type": ["number", "null"]}},
+    "pending": {"type": ["object", "null"], "description": "of a job that waits in the queue",
+      "properties": {
+        "missing_slots": {"type": "integer", "description": "of its smallest gang"},
+        "jobs_ahead": {"type": "integer"}}},
     "stalled": {"type": "array", "description": "ranks that hold the gang up now",
       "items": {"type": "object", "properties": {
         "rank": {"type": "integer"}, "worker": {"type": "string"},

@@ -5,6 +5,7 @@
 #include "scheduler/coordinator/answers.h"
 #include "scheduler/coordinator/inspection.h"
 #include "scheduler/coordinator/job_json.h"
+#include "scheduler/coordinator/json_null.h"
 #include "scheduler/coordinator/submission.h"
 
 namespace tutti::coordinator {
@@ -23,17 +24,17 @@ Error ForAnswer(Error error) {
   return error;
 }
 
-using Shape = std::function<http::Response(const json& answer)>;
+using Shape = std::function<http::Response(Round&, const json& answer)>;
 
-http::Response AsItIs(const json& answer) { return http::Json(200, answer); }
+http::Response AsItIs(Round&, const json& answer) { return http::Json(200, answer); }
 
 void RunTool(Api& api, const http::Responder& responder, ToolCall call, Shape shape) {
   DoOrRefuse(api, responder,
              [&api, responder, call = std::move(call), shape = std::move(shape)](Round& round) {
                api.workers.tools().Start(
                    call, std::nullopt, round.now(),
-                   [responder, shape](Round&, const Result<json>& answer) {
-                     responder.Send(answer ? shape(*answer)
+                   [responder, shape](Round& now, const Result<json>& answer) {
+                     responder.Send(answer ? shape(now, *answer)
                                            : http::ErrorResponse(ForAnswer(answer.error())));
                    });
              });
@@ -54,16 +55,19 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
     responder.Send(inputs.error());
     return;
   }
-  const auto shape = [](const json& answer) {
-    json estimate = EstimateJson(ReadEstimate(answer));
-    estimate["start_at"] = nullptr;
+  const core::Submit as_submitted = SubmitOf(*job, request.caller.user);
+  const auto shape = [&api, as_submitted](Round& round, const json& answer) {
+    core::Job submitted;
+    submitted.request = as_submitted.request;
+    submitted.estimate = ReadEstimate(answer);
+    json estimate = EstimateJson(*submitted.estimate);
+    estimate["start_at"] = TimeOrNull(api.jobs.StartOf(round.state(), submitted));
     estimate["end_at"] = nullptr;
     return http::Json(200, {{"estimate", std::move(estimate)}, {"report", answer}});
   };
   DoOrRefuse(
       api, responder,
-      [&api, responder, shape, call = InspectCall(*job),
-       submit = SubmitOf(*job, request.caller.user)](Round& round) {
+      [&api, responder, shape, call = InspectCall(*job), submit = as_submitted](Round& round) {
         // What a submit would say, without doing it.
         const auto outcome = core::Step(round.state(), core::Input{WallNow(), submit}, round.now());
         if (!outcome) {

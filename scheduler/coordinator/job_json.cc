@@ -69,6 +69,11 @@ json EvalJson(const JobView& view) {
   return out;
 }
 
+json PendingJson(const JobView& view) {
+  if (!view.pending) return nullptr;
+  return {{"missing_slots", view.pending->missing_slots}, {"jobs_ahead", view.pending->jobs_ahead}};
+}
+
 json StalledJson(const JobView& view) {
   json list = json::array();
   for (const auto& [stall, worker] : view.stalled) {
@@ -97,17 +102,10 @@ json StragglerJson(const JobView& view) {
 json JobEstimateJson(const JobView& view) {
   if (!view.job.estimate) return nullptr;
   json out = EstimateJson(*view.job.estimate);
-  out["start_at"] = nullptr;
-  out["end_at"] = nullptr;
+  out["start_at"] = TimeOrNull(view.start_at);
   const bool running = std::holds_alternative<core::Running>(view.job.phase);
-  if (running && view.progress && view.progress->progress) {
-    const double eta_ms = view.progress->progress->eta_seconds * 1000;
-    if (eta_ms >= 0 && eta_ms < 1e14) {
-      out["end_at"] =
-          WallTime{view.progress->progress_at.unix_ms + static_cast<std::int64_t>(eta_ms)}
-              .ToRfc3339();
-    }
-  }
+  out["end_at"] =
+      TimeOrNull(running && view.progress ? EndOf(*view.progress) : std::optional<WallTime>());
   return out;
 }
 
@@ -160,6 +158,7 @@ json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
         {"current", gang == nullptr ? json() : json(gang->size)}}},
       {"progress", has_progress ? ProgressJson(*view.progress->progress) : json()},
       {"eval", EvalJson(view)},
+      {"pending", PendingJson(view)},
       {"stalled", StalledJson(view)},
       {"straggler", StragglerJson(view)},
       {"estimate", JobEstimateJson(view)},

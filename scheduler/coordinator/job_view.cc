@@ -6,7 +6,8 @@
 namespace tutti::coordinator {
 namespace {
 
-constexpr std::size_t kExplained = 1000;   // queued jobs whose reason is worked out
+constexpr std::size_t kExplained = 1000;  // queued jobs whose reason is worked out
+constexpr Duration kStartsHold = std::chrono::seconds(1);
 constexpr std::size_t kScannedMax = 5000;  // jobs looked at for one page
 constexpr std::size_t kArchivePage = 200;
 constexpr std::int64_t kRecentMs = 3600 * 1000;
@@ -16,6 +17,10 @@ Error NoJob(std::string_view text) {
           "there is no job '" + std::string(text) + "'",
           {},
           "'tutti ps --all' shows those there are"};
+}
+
+WallTime After(WallTime now, Duration in) {
+  return {now.unix_ms + std::chrono::duration_cast<std::chrono::milliseconds>(in).count()};
 }
 
 bool Wanted(const View& view, const core::Job& job, const JobFilter& filter, WallTime now) {
@@ -87,11 +92,54 @@ const core::Pending* JobReader::PendingOf(const View& view, const core::Job& job
   return found == pending_.end() ? nullptr : &found->second;
 }
 
+// Of running gangs whose progress says how long they will take.
+core::Ends JobReader::EndsOf(const core::State& state, WallTime now) const {
+  core::Ends ends;
+  for (const JobId id : state.ledger.active) {
+    const JobProgress* known = progress_.Of(id);
+    if (!std::holds_alternative<core::Running>(state.ledger.jobs.at(id).phase) ||
+        known == nullptr || !known->progress) {
+      continue;
+    }
+    const auto end = EndOf(*known);
+    if (end) ends.emplace(id, std::chrono::milliseconds(end->unix_ms - now.unix_ms));
+  }
+  return ends;
+}
+
+std::optional<WallTime> JobReader::StartOfQueued(const View& view, JobId job) {
+  const core::State& state = *view.state;
+  const Instant monotonic = MonotonicNow();
+  if (starts_at_facts_ != state.ledger.facts_applied || monotonic >= starts_until_) {
+    const WallTime now = WallNow();
+    starts_.clear();
+    for (const auto& [id, in] : core::PredictStarts(state, EndsOf(state, now), kExplained)) {
+      starts_.emplace(id, After(now, in));
+    }
+    starts_at_facts_ = state.ledger.facts_applied;
+    starts_until_ = monotonic + kStartsHold;
+  }
+  const auto found = starts_.find(job);
+  return found == starts_.end() ? std::nullopt : std::optional<WallTime>(found->second);
+}
+
+std::optional<WallTime> JobReader::StartOf(const core::State& state,
+                                           const core::Job& submitted) const {
+  const WallTime now = WallNow();
+  const auto in = core::PredictStart(state, EndsOf(state, now), submitted);
+  return in ? std::optional<WallTime>(After(now, *in)) : std::nullopt;
+}
+
 JobView JobReader::ViewOf(const View& view, const core::Job& job) {
   JobView out;
   out.job = job;
   out.job.spec_json.clear();
-  out.shown = core::Show(*view.state, job, PendingOf(view, job));
+  const core::Pending* pending = PendingOf(view, job);
+  out.shown = core::Show(*view.state, job, pending);
+  if (pending != nullptr) {
+    out.pending = *pending;
+    out.start_at = StartOfQueued(view, job.id);
+  }
   for (const core::AttemptRecord& attempt : job.attempts) {
     for (const NodeId id : attempt.nodes) {
       const core::Node* node = core::FindNode(view.state->ledger, id);

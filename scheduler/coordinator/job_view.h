@@ -11,6 +11,7 @@
 #include "scheduler/coordinator/loop.h"
 #include "scheduler/coordinator/progress.h"
 #include "scheduler/core/explain.h"
+#include "scheduler/core/predict.h"
 
 namespace tutti::coordinator {
 
@@ -18,6 +19,8 @@ struct JobView {
   core::Job job;  // without spec_json
   core::Shown shown;
   std::map<NodeId, std::string> node_names;  // of its attempts
+  std::optional<core::Pending> pending;      // of a queued job that is not held
+  std::optional<WallTime> start_at;          // of a queued job, where it is known
   std::optional<JobProgress> progress;
   std::vector<StalledRank> stalled;
   std::optional<Straggler> straggler;
@@ -51,14 +54,22 @@ class JobReader {
   // The job itself, for those who need its spec.
   static Result<core::Job> FindJob(const View& view, std::string_view text);
 
+  // When a job that is not submitted would start; nullopt: not known.
+  std::optional<WallTime> StartOf(const core::State& state, const core::Job& submitted) const;
+
  private:
   const core::Pending* PendingOf(const View& view, const core::Job& job);
+  std::optional<WallTime> StartOfQueued(const View& view, JobId job);
+  core::Ends EndsOf(const core::State& state, WallTime now) const;
 
   const ProgressBoard& progress_;
   const GangWatch& gangs_;
   std::map<JobId, core::Pending> pending_;
   std::uint64_t pending_at_ = 0;  // facts applied when they were explained
   bool pending_draining_ = false;
+  std::map<JobId, WallTime> starts_;
+  std::uint64_t starts_at_facts_ = 0;
+  Instant starts_until_;  // then they are predicted anew
 };
 
 }  // namespace tutti::coordinator

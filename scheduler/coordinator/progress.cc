@@ -73,6 +73,14 @@ std::optional<Message> MessageIn(const json& known, const char* name) {
 
 }  // namespace
 
+std::optional<WallTime> EndOf(const JobProgress& known) {
+  constexpr double kLongestMs = 1e14;
+  if (!known.progress) return std::nullopt;
+  const double eta_ms = known.progress->eta_seconds * 1000;
+  if (!(eta_ms >= 0 && eta_ms < kLongestMs)) return std::nullopt;
+  return WallTime{known.progress_at.unix_ms + static_cast<std::int64_t>(eta_ms)};
+}
+
 // The curve, and the newest word as a whole.
 void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample curve) {
   if (history_ == nullptr) return;

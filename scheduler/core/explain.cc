@@ -28,21 +28,60 @@ std::string DrainText(const Ledger& ledger, const Gang& gang) {
                 " draining: it goes on elsewhere, from a checkpoint");
 }
 
-Pending ExplainOne(const State& state, const Job& job, Plan& plan, const Job*& blocker) {
+// The first job in the queue that waits for others to leave: it holds back all behind it.
+struct Blocker {
+  const Job* job = nullptr;
+  std::string needs;
+};
+
+Pending ExplainOne(const State& state, const Job& job, Plan& plan, Blocker& blocker) {
   if (state.liveness.draining) {
     return {spec::PendingReason::kPoolDown, "the cluster is shutting down"};
   }
-  if (blocker != nullptr) {
-    return {spec::PendingReason::kPriority,
-            Concat("waits behind ", blocker->id, " (", blocker->request.name, ")")};
-  }
   auto fit = Fit(job, plan);
-  if (auto* no = std::get_if<NoFit>(&fit)) {
-    if (no->blocks) blocker = &job;
-    return {no->reason, std::move(no->message)};
+  auto* no = std::get_if<NoFit>(&fit);
+  const std::uint64_t missing = no == nullptr ? 0 : no->missing_slots;
+  // Where nothing could run it the order of the queue is not what it waits for.
+  if (blocker.job != nullptr && (no == nullptr || no->blocks)) {
+    return {spec::PendingReason::kPriority,
+            Concat("waits behind ", blocker.job->id, " (", blocker.job->request.name, "), which ",
+                   blocker.needs),
+            missing};
+  }
+  if (no != nullptr) {
+    if (no->blocks) blocker = {&job, no->message};
+    return {no->reason, std::move(no->message), missing};
   }
   plan.Book(std::get<Placement>(fit).members, job.request.cpus_per_rank, MemoryPerRank(job));
   return {spec::PendingReason::kResources, "is about to be placed"};
+}
+
+// Who looks at its data, or that it waits for that.
+std::string InspectionText(const State& state, const Job& job) {
+  const auto track = state.liveness.inspections.find(job.id);
+  if (track != state.liveness.inspections.end() && track->second.in_flight) {
+    const Node* node = FindNode(state.ledger, track->second.node);
+    return Concat("its model and data are looked at on ",
+                  node == nullptr ? "a worker" : "worker " + node->name);
+  }
+  std::size_t ahead = 0;
+  for (const QueueKey& key : state.ledger.validating) {
+    if (key.job == job.id) break;
+    ++ahead;
+  }
+  return ahead == 0 ? "its model and data are looked at next"
+                    : Concat("its model and data are looked at after those of ", ahead,
+                             ahead == 1 ? " other job" : " other jobs");
+}
+
+// Where a gang starts that has been placed.
+std::string StartingText(const State& state, const Gang& gang) {
+  std::string names;
+  for (const GangMember& member : gang.members) {
+    const Node* node = FindNode(state.ledger, member.node);
+    names += (names.empty() ? "" : ", ") + (node == nullptr ? member.node.ToString() : node->name);
+  }
+  return Concat(gang.size, gang.size == 1 ? " rank starts on " : " ranks start on ", names);
 }
 
 spec::JobState StateWhileStopping(StopWhy why) {
@@ -86,10 +125,12 @@ struct StateNamer {
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
   std::map<JobId, Pending> all;
   Plan plan(state.ledger);
-  const Job* blocker = nullptr;
+  Blocker blocker;
   for (const Job* job : state.policy.order(state.ledger)) {
     if (all.size() == limit) return all;
-    all.emplace(job->id, ExplainOne(state, *job, plan, blocker));
+    Pending pending = ExplainOne(state, *job, plan, blocker);
+    pending.jobs_ahead = all.size();
+    all.emplace(job->id, std::move(pending));
   }
   return all;
 }
@@ -112,7 +153,14 @@ Shown Show(const State& state, const Job& job, const Pending* pending) {
     if (shown.state == spec::JobState::kQueued) {
       shown.reason = spec::ToString(spec::PendingReason::kPoolDown);
       shown.message = NoNodeText(state.ledger);
+    } else {
+      shown.message = InspectionText(state, job);
     }
+  } else if (const auto* starting = std::get_if<Starting>(&job.phase)) {
+    // Why it starts again is told below.
+    if (!starting->recovering) shown.message = StartingText(state, starting->gang);
+  } else if (std::holds_alternative<Paused>(job.phase)) {
+    shown.message = "resume it: tutti resume " + job.id.ToString();
   } else if (std::holds_alternative<Queued>(job.phase)) {
     if (job.held) {
       shown.reason = spec::ToString(spec::PendingReason::kHeld);

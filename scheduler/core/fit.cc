@@ -87,6 +87,8 @@ struct Census {
   std::uint32_t nodes_equal = 0;  // with the numerics the job needs
   std::uint64_t slots_total = 0;  // of those
   std::uint64_t slots_free = 0;
+  std::uint64_t memory_total = 0;
+  std::uint64_t memory_free = 0;
   bool held_when_empty = false;  // some such nodes could hold the smallest gang
 };
 
@@ -104,6 +106,8 @@ Census Count(const Job& job, std::uint32_t min, const Plan& plan) {
     ++census.nodes_equal;
     census.slots_total += node.slots;
     census.slots_free += plan.FreeSlots(node);
+    census.memory_total += node.memory_bytes;
+    census.memory_free += plan.FreeMemory(node);
     empty[node.numerics_fingerprint].push_back(
         {&node,
          RanksIn(node.slots, node.memory_bytes, job.request.cpus_per_rank, MemoryPerRank(job), min),
@@ -128,21 +132,34 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
             "(schedule.reproducible)",
             false};
   }
-  std::string numbers = Concat(Needs(job, min), "; ", census.slots_free, " of ", census.slots_total,
-                               " slots are free");
+  const std::uint64_t missing = wanted - std::min(wanted, census.slots_free);
+  const auto no_fit = [&](spec::PendingReason reason, std::string message, bool blocks) {
+    return NoFit{reason, std::move(message), blocks, missing};
+  };
+  std::string numbers =
+      Concat(Needs(job, min), "; ", census.slots_free, " of ", census.slots_total, " slots");
+  if (MemoryPerRank(job) > 0) {
+    const auto text = [](std::uint64_t bytes) {
+      return FormatBytes({static_cast<std::int64_t>(bytes)});
+    };
+    numbers += Concat(" and ", text(census.memory_free), " of ", text(census.memory_total));
+  }
+  numbers += " are free";
+  if (missing > 0)
+    numbers += Concat(": ", missing, missing == 1 ? " slot is" : " slots are", " missing");
   if (!census.draining.empty()) numbers += Concat(" (", census.draining, " draining)");
   if (!census.held_when_empty) {
     const bool spread = census.slots_total >= wanted;
-    return {
+    return no_fit(
         spread ? spec::PendingReason::kFragmentation : spec::PendingReason::kResources,
         numbers + ", and the connected workers could not hold it in equal parts even when empty",
-        false};
+        false);
   }
   if (census.slots_free >= wanted && census.nodes_equal > 1) {
-    return {spec::PendingReason::kFragmentation,
-            numbers + ", but not in equal parts on workers that compute the same bits", true};
+    return no_fit(spec::PendingReason::kFragmentation,
+                  numbers + ", but not in equal parts on workers that compute the same bits", true);
   }
-  return {spec::PendingReason::kResources, numbers, true};
+  return no_fit(spec::PendingReason::kResources, std::move(numbers), true);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct NoFit {
   // Registered nodes would hold it when others leave: it keeps its place at the head of the
   // queue. False: nothing here can ever run it as things are, so others may pass.
   bool blocks = false;
+  std::uint64_t missing_slots = 0;  // of its smallest gang, where it may run
   bool operator==(const NoFit&) const = default;
 };
 

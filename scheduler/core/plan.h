@@ -18,6 +18,9 @@ class Plan {
   std::uint64_t FreeMemory(const Node& node) const;  // bytes
   void Book(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
             std::uint64_t memory_bytes_per_rank);
+  // As if the gang had ended.
+  void Release(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
+               std::uint64_t memory_bytes_per_rank);
   const Ledger& ledger() const { return ledger_; }
 
  private:
@@ -25,8 +28,11 @@ class Plan {
     std::uint32_t slots = 0;
     std::uint64_t memory_bytes = 0;
   };
+  static Use UseOf(const std::map<NodeId, Use>& uses, NodeId node);
+
   const Ledger& ledger_;
   std::map<NodeId, Use> booked_;
+  std::map<NodeId, Use> released_;
 };
 
 }  // namespace tutti::core
