@@ -60,6 +60,10 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
     core::Job submitted;
     submitted.request = as_submitted.request;
     submitted.estimate = ReadEstimate(answer);
+    if (const auto warning = core::DiskWarning(round.state(), submitted.estimate->disk_bytes);
+        !warning.empty()) {
+      submitted.estimate->warnings.push_back(warning);
+    }
     json estimate = EstimateJson(*submitted.estimate);
     estimate["start_at"] = TimeOrNull(api.jobs.StartOf(round.state(), submitted));
     estimate["end_at"] = nullptr;

@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr Duration kMemoryEvery = std::chrono::seconds(10);
+
 std::optional<metrics::Phase> PhaseOf(std::string_view name) {
   if (name == "data") return metrics::Phase::kData;
   if (name == "forward") return metrics::Phase::kForward;
@@ -94,8 +96,25 @@ void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample cu
   history_->Add(std::move(curve));
 }
 
+void ProgressBoard::HearMemory(const core::Job& job, std::uint64_t bytes, Instant now) {
+  if (history_ == nullptr || bytes == 0) return;
+  Memory& memory = memory_[job.id];
+  memory.bytes = std::max(memory.bytes, bytes);
+  if (now < memory.next_point) return;
+  const JobProgress* known = Of(job.id);
+  history::Sample sample{.subject = job.id.ToString(),
+                         .at = WallNow(),
+                         .values = {{"memory_bytes", static_cast<double>(memory.bytes)}}};
+  if (known != nullptr && known->progress) {
+    sample.step = static_cast<std::int64_t>(known->progress->step);
+  }
+  history_->Add(std::move(sample));
+  memory = {.next_point = now + kMemoryEvery};
+}
+
 void ProgressBoard::Forget(JobId job) {
   jobs_.erase(job);
+  memory_.erase(job);
   if (history_ != nullptr) history_->Forget(job.ToString());
 }
 

@@ -50,6 +50,8 @@ class ProgressBoard {
   // One enginelink line of the job's active attempt. kInvalid when it is none of progress, eval and
   // warning. The event goes out after the round.
   Status Hear(Round& round, const core::Job& job, std::string_view line);
+  // What the job's largest rank on one machine uses, as a curve; once in ten seconds counts.
+  void HearMemory(const core::Job& job, std::uint64_t bytes, Instant now);
   const JobProgress* Of(JobId job) const;
   void Forget(JobId job);
 
@@ -61,6 +63,11 @@ class ProgressBoard {
   metrics::Metrics& metrics_;
   history::History* const history_;
   std::map<JobId, JobProgress> jobs_;
+  struct Memory {
+    std::uint64_t bytes = 0;  // the most since the last point
+    Instant next_point;
+  };
+  std::map<JobId, Memory> memory_;
 };
 
 }  // namespace tutti::coordinator

@@ -111,6 +111,9 @@ std::vector<core::GangSeen> ReadGangs(
     for (int i = 0; i < std::min(gang.stalls_size(), kStallsMax); ++i) {
       out.stalls.push_back(ReadStall(gang.stalls(i)));
     }
+    for (const std::uint64_t bytes : gang.memory_bytes()) {
+      out.memory_bytes = std::max(out.memory_bytes, bytes);
+    }
     const auto& times = gang.compute_seconds();
     const bool sane = std::ranges::all_of(
         times, [](double seconds) { return std::isfinite(seconds) && seconds >= 0; });

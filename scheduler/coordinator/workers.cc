@@ -228,6 +228,11 @@ void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& 
     nodes.DiskFree(node->name, Bytes{static_cast<std::int64_t>(message.disk_free_bytes())});
     nodes.CpuTime(node->name, FromSeconds(message.cpu_seconds()));
     parts_.gangs.Heard(round.state(), gangs);
+    for (const core::GangSeen& gang : gangs) {
+      const core::Job* job = core::FindJob(round.state().ledger, gang.job);
+      if (job == nullptr || !IsMember(*job, gang.attempt, session.node)) continue;
+      parts_.progress.HearMemory(*job, gang.memory_bytes, round.now());
+    }
   }
   wire::ToWorker answer;
   if (round.Step(core::Heartbeat{session.node})) {

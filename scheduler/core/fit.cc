@@ -211,6 +211,26 @@ std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
   return Why(job, sizes.min, plan);
 }
 
+std::string DiskWarning(const State& state, std::uint64_t disk_bytes) {
+  std::uint64_t most = 0;
+  std::string where;
+  for (const auto& [id, node] : state.ledger.nodes) {
+    const auto seen = state.liveness.nodes.find(id);
+    if (!IsOpen(node) || seen == state.liveness.nodes.end()) continue;
+    if (where.empty() || seen->second.disk_free_bytes > most) {
+      most = seen->second.disk_free_bytes;
+      where = node.name;
+    }
+  }
+  if (most == 0 || most >= disk_bytes) return "";
+  const auto text = [](std::uint64_t bytes) {
+    return FormatBytes({static_cast<std::int64_t>(bytes)});
+  };
+  return Concat("checkpoints and model will take ", text(disk_bytes), " of disk; the most that is ",
+                "free is ", text(most), " (", where,
+                "): free space, or keep fewer with training.save_total_limit or save_steps");
+}
+
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
                     std::uint64_t memory_bytes_per_rank) {
   std::uint64_t slots_total = 0;

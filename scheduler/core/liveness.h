@@ -36,6 +36,7 @@ struct GangSeen {
   bool stopping = false;
   std::vector<std::uint32_t> rank_pids;  // by local rank
   std::vector<StallSeen> stalls = {};
+  std::uint64_t memory_bytes = 0;            // resident, of the largest rank
   std::vector<double> compute_seconds = {};  // of a step, by local rank; empty = not known yet
   bool operator==(const GangSeen&) const = default;
 };

@@ -194,7 +194,11 @@ Status Decide(Decision& decision, const InspectFinished& input) {
                              fits.error().where, decision.at});
     return {};
   }
-  decision.Say(JobAdmitted{job->id, input.estimate, decision.at});
+  Estimate estimate = input.estimate;
+  if (std::string warning = DiskWarning(decision.state, estimate.disk_bytes); !warning.empty()) {
+    estimate.warnings.push_back(std::move(warning));
+  }
+  decision.Say(JobAdmitted{job->id, std::move(estimate), decision.at});
   return {};
 }
 

@@ -114,6 +114,7 @@ wire::GangStatus Gang::Status() const {
       status.add_rank_pids(static_cast<std::uint32_t>(rank.pid));
     }
   }
+  for (const std::uint64_t bytes : memory_bytes_) status.add_memory_bytes(bytes);
   for (const attempt::Stall& stall : state_.stalls) {
     WriteStall(stall, launch_.first_rank(), *status.add_stalls());
   }
@@ -140,6 +141,7 @@ void Gang::Tick() {
   fences_.Tick(MonotonicNow());
   ProbeSilentRanks();
   SayAlive();
+  WatchMemory();
   Do(attempt::Tick{});
 }
 

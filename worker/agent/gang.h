@@ -109,6 +109,7 @@ class Gang {
   void OnLine(std::uint32_t local, std::string line);
   void ProbeSilentRanks();
   void SayAlive();
+  void WatchMemory();
   void FinishCleaning();
   void RemoveFolder();
   void CallIfOver();
@@ -136,7 +137,9 @@ class Gang {
   GangFences fences_;
   std::optional<std::uint64_t> memory_kills_;  // of this machine before the ranks started
   Instant next_alive_;
-  int works_ = 0;  // in the background
+  Instant next_memory_look_;
+  std::vector<std::uint64_t> memory_bytes_;  // of the ranks that live, at the last look
+  int works_ = 0;                            // in the background
   std::stop_source stop_work_;
   bool cleaning_ = false;
   wire::Model model_;                      // once uploaded

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/base/log.h"
+#include "common/base/units.h"
 #include "common/wire/protocol.h"
 #include "worker/agent/gang.h"
 #include "worker/agent/machine.h"
@@ -14,6 +15,7 @@ namespace tutti::agent {
 namespace {
 
 constexpr Duration kAliveEvery = std::chrono::milliseconds(500);
+constexpr Duration kMemoryEvery = std::chrono::milliseconds(500);
 constexpr Duration kProbedAfter = std::chrono::milliseconds(300);  // of silence
 
 }  // namespace
@@ -148,6 +150,31 @@ void Gang::ProbeSilentRanks() {
     const attempt::Rank& rank = state_.ranks[local];
     if (rank.life != attempt::Rank::Life::kAlive || now - rank.last_beat < kProbedAfter) continue;
     Do(attempt::RankProbed{local, IsStopped(rank.pid)});
+  }
+}
+
+// Where no control group limits a rank: what it uses is looked at, and one that uses more than its
+// job said is the gang's end.
+void Gang::WatchMemory() {
+  const Instant now = MonotonicNow();
+  if (now < next_memory_look_) return;
+  next_memory_look_ = now + kMemoryEvery;
+  memory_bytes_.clear();
+  for (std::uint32_t local = 0; local < state_.ranks.size(); ++local) {
+    if (state_.ranks[local].life != attempt::Rank::Life::kAlive) continue;
+    const std::uint64_t bytes = ResidentBytes(state_.ranks[local].pid);
+    memory_bytes_.push_back(bytes);
+    const std::uint64_t limit = inputs_.memory_limit_bytes;
+    if (limit == 0 || bytes <= limit) continue;
+    const auto text = [](std::uint64_t count) {
+      return FormatBytes({static_cast<std::int64_t>(count)});
+    };
+    return Do(attempt::MemoryExceeded{
+        .rank = local,
+        .message = "rank " + std::to_string(launch_.first_rank() + local) + " uses " + text(bytes) +
+                   " of memory, its limit is " + text(limit) +
+                   "; raise resources.memory_per_rank, or lower training.micro_batch_size or "
+                   "data.max_length"});
   }
 }
 
