@@ -2,8 +2,10 @@
 
 import json
 import os
+import pathlib
 import signal
 import unittest
+import urllib.request
 
 from cluster import Cluster, sections_spec, wait_for
 
@@ -20,6 +22,22 @@ def curves(cluster, path, query=""):
 
 
 class History(unittest.TestCase):
+    def assert_replayed(self, cluster, job):
+        """A client that saw the first event gets the others after the restart, each once."""
+        all_events = cluster.http("GET", f"/api/v1/jobs/{job}/events")["data"]
+        token = pathlib.Path(cluster.endpoint["token_file"]).read_text().strip()
+        request = urllib.request.Request(
+            f"{cluster.endpoint['url']}/api/v1/events?job={job}",
+            headers={"Authorization": f"Bearer {token}", "Last-Event-ID": str(all_events[0]["seq"])})
+        seen = []
+        with urllib.request.urlopen(request, timeout=20) as stream:
+            for line in stream:
+                if line.startswith(b"data: "):
+                    seen.append(json.loads(line[6:]))
+                if len(seen) == len(all_events) - 1:
+                    break
+        self.assertEqual(seen, all_events[1:])
+
     def test_curves_and_progress_outlive_the_coordinator(self):
         with Cluster(slots=1) as cluster:
             spec = sections_spec("curves", max_steps=30, eval_steps=10)
@@ -66,6 +84,7 @@ class History(unittest.TestCase):
                 self.assertEqual(status, 400, body)
             status, _ = cluster.http("GET", "/api/v1/jobs/no-such/metrics", raw=True)
             self.assertEqual(status, 404)
+            self.assert_replayed(cluster, job)
             cluster.run("cancel", running, check=True)
             cluster.wait(running)
 
