@@ -164,6 +164,13 @@ Result<Bytes> FreeSpace(const fs::path& path) {
   return Bytes{static_cast<std::int64_t>(stat.f_bavail * stat.f_frsize)};
 }
 
+Result<Bytes> TotalSpace(const fs::path& path) {
+  struct statvfs stat {};
+  if (::statvfs(path.c_str(), &stat) != 0)
+    return Fail(ErrnoError("cannot stat", path.string(), errno));
+  return Bytes{static_cast<std::int64_t>(stat.f_blocks * stat.f_frsize)};
+}
+
 Result<fs::path> JoinBeneath(const fs::path& root, std::string_view relative) {
   const auto refuse = [&] {
     return Fail(ErrorCode::kInvalid, "not a plain relative path", std::string(relative));

@@ -57,8 +57,9 @@ Status RemoveTree(const std::filesystem::path& path);
 // A hard link `to` for `from`; where that cannot be, a reflink or a copy. Replaces `to` atomically.
 Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// Free space for unprivileged users on the file system of `path`.
+// Free space for unprivileged users on the file system of `path`, and what it holds when empty.
 Result<Bytes> FreeSpace(const std::filesystem::path& path);
+Result<Bytes> TotalSpace(const std::filesystem::path& path);
 
 // Joins `relative` (from outside: a blob's path inside a model, say) to `root`. kInvalid when it is
 // absolute, empty, has NUL, ".." or backslashes.

@@ -41,8 +41,9 @@ Exit ExitOfJob(const nlohmann::json& job) {
 }
 
 Exit ExitOfFollowed(const nlohmann::json& job) {
-  const bool refused = TextAt(job, "/state") == "failed" && TextAt(job, "/reason") == "data" &&
-                       ListAt(job, "/attempts").empty();
+  const std::string reason = TextAt(job, "/reason");
+  const bool refused = TextAt(job, "/state") == "failed" && ListAt(job, "/attempts").empty() &&
+                       (reason == "data" || reason == "oom" || reason == "disk_full");
   return refused ? kValidation : ExitOfJob(job);
 }
 

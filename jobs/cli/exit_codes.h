@@ -26,7 +26,7 @@ Exit ExitOf(ErrorCode code);
 Exit ExitOf(const client::Errors& errors);
 // Of a finished job's object: kOk for succeeded, else kJobFailed.
 Exit ExitOfJob(const nlohmann::json& job);
-// As ExitOfJob, but kValidation where the job was refused at admission for what its data holds.
+// As ExitOfJob, but kValidation where the job was refused at admission.
 Exit ExitOfFollowed(const nlohmann::json& job);
 
 }  // namespace tutti::cli

@@ -50,10 +50,14 @@ client::Answer<json> AllJobs(Context& context, const PsOptions& options) {
 }
 
 // What a person can do about a waiting job.
-std::string AdviceFor(const std::string& reason, const std::string& id) {
+std::string AdviceFor(const std::string& reason, const std::string& message,
+                      const std::string& id) {
   if (reason == "held") return "release it: tutti resume " + id;
   if (reason == "pool_down") {
     return "tutti worker list; one that drains: tutti worker undrain NAME; else: tutti doctor";
+  }
+  if (reason == "disk_full" || message.find("disk") != std::string::npos) {
+    return "make room (tutti checkpoint gc), or keep fewer: training.save_total_limit";
   }
   if (reason == "resources" || reason == "fragmentation") {
     return "what runs now: tutti ps; fewer ranks: resources.ranks in the spec";
@@ -124,7 +128,7 @@ int Why(Context& context, const std::string& name) {
   const std::string id = TextAt(*job, "/id");
   const std::string state = TextAt(*job, "/state");
   const std::string reason = TextAt(*job, "/reason");
-  const std::string advice = AdviceFor(reason, id);
+  const std::string advice = AdviceFor(reason, TextAt(*job, "/message"), id);
   const auto cluster = context.client.Get("/api/v1/cluster");
   std::string slots;
   if (cluster) {

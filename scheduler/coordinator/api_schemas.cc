@@ -13,6 +13,7 @@ constexpr const char* kEstimate = R"json({
   "properties": {
     "memory_bytes_per_rank": {"type": ["integer", "null"]},
     "disk_bytes": {"type": ["integer", "null"]},
+    "export_bytes": {"type": ["integer", "null"]},
     "total_steps": {"type": ["integer", "null"]},
     "rows": {"type": ["integer", "null"]},
     "tokens": {"type": ["integer", "null"]},

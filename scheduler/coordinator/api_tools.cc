@@ -7,6 +7,8 @@
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/json_null.h"
 #include "scheduler/coordinator/submission.h"
+#include "scheduler/core/disk.h"
+#include "scheduler/core/place.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -40,6 +42,27 @@ void RunTool(Api& api, const http::Responder& responder, ToolCall call, Shape sh
              });
 }
 
+// What inspect found, and what admission would say to it.
+http::Response Inspected(const JobReader& jobs, const core::State& state,
+                         const core::JobRequest& request, const json& answer) {
+  core::Job job;
+  job.request = request;
+  job.estimate = ReadEstimate(answer);
+  core::Estimate& estimate = *job.estimate;
+  const Status fits =
+      core::CouldEverFit(state.ledger, request, request.ranks_min, core::MemoryPerRank(job));
+  if (!fits) return http::ErrorResponse(fits.error());
+  if (const Status holds = core::CouldEverHold(state, estimate); !holds) {
+    return http::ErrorResponse(holds.error());
+  }
+  std::string no_room = core::NoRoomText(job, core::Plan(state.ledger, state.liveness));
+  if (!no_room.empty()) estimate.warnings.push_back("it would wait for disk: " + no_room);
+  json shown = EstimateJson(estimate);
+  shown["start_at"] = TimeOrNull(jobs.StartOf(state, job));
+  shown["end_at"] = nullptr;
+  return http::Json(200, {{"estimate", std::move(shown)}, {"report", answer}});
+}
+
 void InspectSpec(Api& api, const http::Request& request, const http::Responder& responder) {
   const json& body = BodyOf(request);
   if (const Status keys = CheckKeys(body, {"spec"}); !keys) {
@@ -55,30 +78,22 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
     responder.Send(inputs.error());
     return;
   }
-  const core::Submit as_submitted = SubmitOf(*job, request.caller.user);
-  const auto shape = [&api, as_submitted](Round& round, const json& answer) {
-    core::Job submitted;
-    submitted.request = as_submitted.request;
-    submitted.estimate = ReadEstimate(answer);
-    if (const auto warning = core::DiskWarning(round.state(), submitted.estimate->disk_bytes);
-        !warning.empty()) {
-      submitted.estimate->warnings.push_back(warning);
-    }
-    json estimate = EstimateJson(*submitted.estimate);
-    estimate["start_at"] = TimeOrNull(api.jobs.StartOf(round.state(), submitted));
-    estimate["end_at"] = nullptr;
-    return http::Json(200, {{"estimate", std::move(estimate)}, {"report", answer}});
-  };
   DoOrRefuse(
       api, responder,
-      [&api, responder, shape, call = InspectCall(*job), submit = as_submitted](Round& round) {
+      [&api, responder, call = InspectCall(*job),
+       submit = SubmitOf(*job, request.caller.user)](Round& round) {
         // What a submit would say, without doing it.
         const auto outcome = core::Step(round.state(), core::Input{WallNow(), submit}, round.now());
         if (!outcome) {
           responder.Send(outcome.error());
           return;
         }
-        RunTool(api, responder, call, shape);
+        api.workers.tools().Start(
+            call, std::nullopt, round.now(),
+            [&api, responder, request = submit.request](Round& later, const Result<json>& answer) {
+              responder.Send(answer ? Inspected(api.jobs, later.state(), request, *answer)
+                                    : http::ErrorResponse(ForAnswer(answer.error())));
+            });
       });
 }
 

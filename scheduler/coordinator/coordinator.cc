@@ -18,6 +18,7 @@
 #include "scheduler/coordinator/api.h"
 #include "scheduler/coordinator/byte_budget.h"
 #include "scheduler/coordinator/cluster_curves.h"
+#include "scheduler/coordinator/disk_watch.h"
 #include "scheduler/coordinator/effects.h"
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/worker_link.h"
@@ -145,6 +146,7 @@ struct Coordinator::Parts {
   RankLogs logs;
   Waiters waiters;
   Measures measures{metrics};
+  DiskWatch disk{options.data_dir / "coordinator"};
   JobReader jobs{progress, gangs};
   Workers workers{{progress, gangs, logs, blobs, metrics}};
   std::optional<Effects> effects;
@@ -196,6 +198,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     models->Retry(round.now());
     KeepTokenUses(round.now());
     curves.Tick(round.state(), round.now());
+    disk.Tick(round);
   };
   hooks.perform = [this](const core::Effect& effect, const View& view) {
     effects->Perform(effect, view);

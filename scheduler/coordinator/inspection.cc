@@ -82,6 +82,7 @@ core::Estimate ReadEstimate(const json& answer) {
   if (const auto found = answer.find("estimate"); found != answer.end() && found->is_object()) {
     estimate.memory_bytes_per_rank = CountIn(*found, "memory_bytes_per_rank");
     estimate.disk_bytes = CountIn(*found, "disk_bytes");
+    estimate.export_bytes = CountIn(*found, "export_bytes");
     estimate.total_steps = CountIn(*found, "total_steps");
     estimate.rows = CountIn(*found, "rows");
     estimate.tokens = CountIn(*found, "tokens");

@@ -125,6 +125,7 @@ json ProgressJson(const enginelink::Progress& progress) {
 json EstimateJson(const core::Estimate& estimate) {
   return {{"memory_bytes_per_rank", CountOrNull(estimate.memory_bytes_per_rank)},
           {"disk_bytes", CountOrNull(estimate.disk_bytes)},
+          {"export_bytes", CountOrNull(estimate.export_bytes)},
           {"total_steps", CountOrNull(estimate.total_steps)},
           {"rows", CountOrNull(estimate.rows)},
           {"tokens", CountOrNull(estimate.tokens)},

@@ -7,7 +7,7 @@ namespace tutti::coordinator {
 namespace {
 
 constexpr std::size_t kExplained = 1000;  // queued jobs whose reason is worked out
-constexpr Duration kStartsHold = std::chrono::seconds(1);
+constexpr Duration kOutlookHolds = std::chrono::seconds(1);
 constexpr std::size_t kScannedMax = 5000;  // jobs looked at for one page
 constexpr std::size_t kArchivePage = 200;
 constexpr std::int64_t kRecentMs = 3600 * 1000;
@@ -83,7 +83,10 @@ class NewestFirst {
 const core::Pending* JobReader::PendingOf(const View& view, const core::Job& job) {
   if (!std::holds_alternative<core::Queued>(job.phase) || job.held) return nullptr;
   const core::State& state = *view.state;
-  if (pending_at_ != state.ledger.facts_applied || pending_draining_ != state.liveness.draining) {
+  const Instant now = MonotonicNow();
+  if (pending_at_ != state.ledger.facts_applied || pending_draining_ != state.liveness.draining ||
+      now >= pending_until_) {
+    pending_until_ = now + kOutlookHolds;
     pending_ = core::ExplainQueue(state, kExplained);
     pending_at_ = state.ledger.facts_applied;
     pending_draining_ = state.liveness.draining;
@@ -117,7 +120,7 @@ std::optional<WallTime> JobReader::StartOfQueued(const View& view, JobId job) {
       starts_.emplace(id, After(now, in));
     }
     starts_at_facts_ = state.ledger.facts_applied;
-    starts_until_ = monotonic + kStartsHold;
+    starts_until_ = monotonic + kOutlookHolds;
   }
   const auto found = starts_.find(job);
   return found == starts_.end() ? std::nullopt : std::optional<WallTime>(found->second);

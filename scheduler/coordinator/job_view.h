@@ -40,7 +40,7 @@ struct JobPage {
 };
 
 // Reads jobs from ledger and archive. Of the loop's thread; remembers why queued jobs wait until
-// the ledger changes.
+// the ledger changes, for a second at most.
 class JobReader {
  public:
   JobReader(const ProgressBoard& progress, const GangWatch& gangs)
@@ -66,6 +66,7 @@ class JobReader {
   const GangWatch& gangs_;
   std::map<JobId, core::Pending> pending_;
   std::uint64_t pending_at_ = 0;  // facts applied when they were explained
+  Instant pending_until_;         // what heartbeats say counts too: free disk
   bool pending_draining_ = false;
   std::map<JobId, WallTime> starts_;
   std::uint64_t starts_at_facts_ = 0;

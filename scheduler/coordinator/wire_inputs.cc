@@ -91,6 +91,7 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
   input.slots = message.resources().slots();
   input.cores = message.resources().cores();
   input.memory_bytes = message.resources().memory_bytes();
+  input.disk_bytes = message.resources().disk_bytes();
   input.cpu_model = Bounded(message.resources().cpu_model());
   input.numerics_fingerprint = Bounded(message.resources().numerics_fingerprint());
   input.gangs = ReadGangs(message.gangs());

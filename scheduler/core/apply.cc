@@ -195,6 +195,7 @@ struct Applier {
     node.slots = f.slots;
     node.cores = f.cores;
     node.memory_bytes = f.memory_bytes;
+    node.disk_bytes = f.disk_bytes;
     node.cpu_model = f.cpu_model;
     node.numerics_fingerprint = f.numerics_fingerprint;
     node.registered_at = f.at;

@@ -52,7 +52,7 @@ Pending ExplainOne(const State& state, const Job& job, Plan& plan, Blocker& bloc
     if (no->blocks) blocker = {&job, no->message};
     return {no->reason, std::move(no->message), missing};
   }
-  plan.Book(std::get<Placement>(fit).members, job.request.cpus_per_rank, MemoryPerRank(job));
+  plan.Book(std::get<Placement>(fit).members, job);
   return {spec::PendingReason::kResources, "is about to be placed"};
 }
 
@@ -124,7 +124,7 @@ struct StateNamer {
 
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
   std::map<JobId, Pending> all;
-  Plan plan(state.ledger);
+  Plan plan(state.ledger, state.liveness);
   Blocker blocker;
   for (const Job* job : state.policy.order(state.ledger)) {
     if (all.size() == limit) return all;

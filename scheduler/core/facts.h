@@ -202,6 +202,7 @@ struct NodeRegistered {
   std::uint32_t slots = 0;
   std::uint32_t cores = 0;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;  // 0 = not known
   std::string cpu_model;
   std::string numerics_fingerprint;
   WallTime at;

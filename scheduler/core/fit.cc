@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/units.h"
+#include "scheduler/core/disk.h"
 #include "scheduler/core/place.h"
 
 namespace tutti::core {
@@ -162,6 +163,35 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
   return no_fit(spec::PendingReason::kResources, std::move(numbers), true);
 }
 
+// Of the nodes with so much disk free; nullopt when the gang does not fit.
+std::optional<Placement> Find(const Job& job, const Plan& plan, std::uint64_t disk_bytes) {
+  if (disk_bytes > 0 && job.estimate->export_bytes > plan.FreeStore()) return std::nullopt;
+  const GangSizes sizes = SizesOf(job);
+  RoomsByNumerics rooms;
+  for (const auto& [id, node] : plan.ledger().nodes) {
+    if (!IsOpen(node) || (disk_bytes > 0 && plan.FreeDisk(node) < disk_bytes)) continue;
+    if (job.request.reproducible && !SameNumerics(job, node)) continue;
+    const std::uint32_t free = plan.FreeSlots(node);
+    const std::uint32_t ranks = RanksIn(free, plan.FreeMemory(node), job.request.cpus_per_rank,
+                                        MemoryPerRank(job), sizes.max);
+    if (ranks > 0) rooms[node.numerics_fingerprint].push_back({&node, ranks, free});
+  }
+  for (std::uint32_t size = std::bit_floor(sizes.max); size >= std::max(sizes.min, 1U); size /= 2) {
+    Arrangement best;
+    std::string_view numerics;
+    for (const auto& [fingerprint, of_numerics] : rooms) {
+      Arrangement found = Arrange(of_numerics, size, job.request.cpus_per_rank);
+      if (!Better(found, best)) continue;
+      best = std::move(found);
+      numerics = fingerprint;
+    }
+    if (best.members.empty()) continue;
+    const bool changed = !job.numerics_fingerprint.empty() && job.numerics_fingerprint != numerics;
+    return Placement{size, std::move(best.members), std::string(numerics), changed};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string NoNodeText(const Ledger& ledger) {
@@ -185,50 +215,14 @@ std::uint64_t MemoryPerRank(const Job& job) {
 }
 
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
-  const GangSizes sizes = SizesOf(job);
-  RoomsByNumerics rooms;
-  for (const auto& [id, node] : plan.ledger().nodes) {
-    if (!IsOpen(node)) continue;
-    if (job.request.reproducible && !SameNumerics(job, node)) continue;
-    const std::uint32_t free = plan.FreeSlots(node);
-    const std::uint32_t ranks = RanksIn(free, plan.FreeMemory(node), job.request.cpus_per_rank,
-                                        MemoryPerRank(job), sizes.max);
-    if (ranks > 0) rooms[node.numerics_fingerprint].push_back({&node, ranks, free});
+  if (auto placement = Find(job, plan, DiskNeeded(job))) return std::move(*placement);
+  // Would it fit, were it not for the disk? Others may pass then: waiting alone makes no room.
+  if (Find(job, plan, 0)) {
+    std::string text = NoRoomText(job, plan);
+    if (text.empty()) text = "the workers with free slots have too little disk free";
+    return NoFit{spec::PendingReason::kResources, std::move(text), false};
   }
-  for (std::uint32_t size = std::bit_floor(sizes.max); size >= std::max(sizes.min, 1U); size /= 2) {
-    Arrangement best;
-    std::string_view numerics;
-    for (const auto& [fingerprint, of_numerics] : rooms) {
-      Arrangement found = Arrange(of_numerics, size, job.request.cpus_per_rank);
-      if (!Better(found, best)) continue;
-      best = std::move(found);
-      numerics = fingerprint;
-    }
-    if (best.members.empty()) continue;
-    const bool changed = !job.numerics_fingerprint.empty() && job.numerics_fingerprint != numerics;
-    return Placement{size, std::move(best.members), std::string(numerics), changed};
-  }
-  return Why(job, sizes.min, plan);
-}
-
-std::string DiskWarning(const State& state, std::uint64_t disk_bytes) {
-  std::uint64_t most = 0;
-  std::string where;
-  for (const auto& [id, node] : state.ledger.nodes) {
-    const auto seen = state.liveness.nodes.find(id);
-    if (!IsOpen(node) || seen == state.liveness.nodes.end()) continue;
-    if (where.empty() || seen->second.disk_free_bytes > most) {
-      most = seen->second.disk_free_bytes;
-      where = node.name;
-    }
-  }
-  if (most == 0 || most >= disk_bytes) return "";
-  const auto text = [](std::uint64_t bytes) {
-    return FormatBytes({static_cast<std::int64_t>(bytes)});
-  };
-  return Concat("checkpoints and model will take ", text(disk_bytes), " of disk; the most that is ",
-                "free is ", text(most), " (", where,
-                "): free space, or keep fewer with training.save_total_limit or save_steps");
+  return Why(job, SizesOf(job).min, plan);
 }
 
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,

@@ -70,6 +70,7 @@ struct RegisterNode {
   std::uint32_t slots = 0;
   std::uint32_t cores = 0;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;
   std::string cpu_model;
   std::string numerics_fingerprint;
   std::vector<GangSeen> gangs;

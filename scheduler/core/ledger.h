@@ -151,6 +151,7 @@ struct Node {
   std::uint32_t cores = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t memory_bytes_used = 0;  // booked by gangs
+  std::uint64_t disk_bytes = 0;         // of the disk for checkpoints; 0 = not known
   std::string cpu_model;
   std::string numerics_fingerprint;
   WallTime registered_at;

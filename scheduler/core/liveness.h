@@ -80,8 +80,10 @@ struct InspectTrack {
 };
 
 struct Liveness {
-  Instant started;        // of this coordinator: grace for nodes not seen yet
-  bool draining = false;  // nothing new starts
+  Instant started;                          // of this coordinator: grace for nodes not seen yet
+  bool draining = false;                    // nothing new starts
+  std::uint64_t store_disk_bytes = 0;       // of the coordinator's own disk; 0 = not known
+  std::uint64_t store_disk_free_bytes = 0;  // when that is known
   std::map<NodeId, NodeSeen> nodes;
   std::map<GangKey, GangTrack> gangs;
   std::map<JobId, InspectTrack> inspections;
@@ -116,11 +118,15 @@ struct InspectAnswered {
 struct NodeGone {
   NodeId node;
 };
+struct StoreSeen {  // the disk of the coordinator's blobs
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t disk_free_bytes = 0;
+};
 struct CoordinatorUp {};
 struct DrainBegun {};
 
 using Sighting = std::variant<WorkerSeen, GangNoticed, GangGone, InspectAnswered, NodeGone,
-                              CoordinatorUp, DrainBegun>;
+                              StoreSeen, CoordinatorUp, DrainBegun>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.

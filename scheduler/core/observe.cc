@@ -41,6 +41,10 @@ struct Watcher {
     ++track.failures;
   }
   void operator()(const NodeGone& s) { liveness.nodes.erase(s.node); }
+  void operator()(const StoreSeen& s) {
+    liveness.store_disk_bytes = s.disk_bytes;
+    liveness.store_disk_free_bytes = s.disk_free_bytes;
+  }
   void operator()(const CoordinatorUp&) { liveness.started = now; }
   void operator()(const DrainBegun&) { liveness.draining = true; }
 

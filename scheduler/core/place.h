@@ -49,10 +49,6 @@ std::string NoNodeText(const Ledger& ledger);
 // stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan);
 
-// What checkpoints and model take, should no open node have as much disk; "" when one has, or
-// nothing is known.
-std::string DiskWarning(const State& state, std::uint64_t disk_bytes);
-
 // kInvalid with the numbers when the registered nodes could not hold `size` ranks even when empty.
 // Ok when no node is registered.
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,

@@ -1,8 +1,17 @@
 #include "scheduler/core/plan.h"
 
 #include <algorithm>
+#include <limits>
+
+#include "scheduler/core/disk.h"
+#include "scheduler/core/place.h"
 
 namespace tutti::core {
+namespace {
+
+constexpr std::uint64_t kUnbounded = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
 
 std::uint32_t Plan::FreeSlots(const Node& node) const {
   const std::uint32_t used = node.slots_used + UseOf(booked_, node.id).slots;
@@ -30,12 +39,25 @@ void Plan::Release(const std::vector<GangMember>& members, std::uint32_t cpus_pe
   }
 }
 
-void Plan::Book(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
-                std::uint64_t memory_bytes_per_rank) {
+std::uint64_t Plan::FreeDisk(const Node& node) const {
+  const auto seen = liveness_.nodes.find(node.id);
+  if (node.disk_bytes == 0 || seen == liveness_.nodes.end()) return kUnbounded;
+  std::uint64_t used = UseOf(booked_, node.id).disk_bytes;
+  for (JobId id : node.gangs) used += DiskNeeded(ledger_.jobs.at(id));
+  const std::uint64_t free = seen->second.disk_free_bytes;
+  return used < free ? free - used : 0;
+}
+
+std::uint64_t Plan::FreeStore() const {
+  return liveness_.store_disk_bytes == 0 ? kUnbounded : liveness_.store_disk_free_bytes;
+}
+
+void Plan::Book(const std::vector<GangMember>& members, const Job& job) {
   for (const GangMember& member : members) {
     Use& use = booked_[member.node];
-    use.slots += member.ranks * cpus_per_rank;
-    use.memory_bytes += member.ranks * memory_bytes_per_rank;
+    use.slots += member.ranks * job.request.cpus_per_rank;
+    use.memory_bytes += member.ranks * MemoryPerRank(job);
+    use.disk_bytes += DiskNeeded(job);
   }
 }
 

@@ -1,5 +1,5 @@
-// Plan: an overlay of slot use, so that several placements inside one Step see each other while
-// the ledger stays as it is. Lives for one Step. No threads.
+// Plan: an overlay of slot, memory and disk use, so that several placements inside one Step see
+// each other while the ledger stays as it is. Lives for one Step. No threads.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +7,24 @@
 #include <vector>
 
 #include "scheduler/core/ledger.h"
+#include "scheduler/core/liveness.h"
 
 namespace tutti::core {
 
 class Plan {
  public:
-  explicit Plan(const Ledger& ledger) : ledger_(ledger) {}
+  Plan(const Ledger& ledger, const Liveness& liveness) : ledger_(ledger), liveness_(liveness) {}
 
   std::uint32_t FreeSlots(const Node& node) const;
   std::uint64_t FreeMemory(const Node& node) const;  // bytes
-  void Book(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
-            std::uint64_t memory_bytes_per_rank);
-  // As if the gang had ended.
+  // Bytes that neither files nor what running gangs still will write take; the largest number when
+  // nothing is known of the node's disk.
+  std::uint64_t FreeDisk(const Node& node) const;
+  // Likewise for finished models at the coordinator, but for what running gangs will send.
+  std::uint64_t FreeStore() const;
+  // What `job` takes once it is placed on `members`.
+  void Book(const std::vector<GangMember>& members, const Job& job);
+  // As if the gang had ended; what it wrote stays.
   void Release(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
                std::uint64_t memory_bytes_per_rank);
   const Ledger& ledger() const { return ledger_; }
@@ -27,10 +33,12 @@ class Plan {
   struct Use {
     std::uint32_t slots = 0;
     std::uint64_t memory_bytes = 0;
+    std::uint64_t disk_bytes = 0;
   };
   static Use UseOf(const std::map<NodeId, Use>& uses, NodeId node);
 
   const Ledger& ledger_;
+  const Liveness& liveness_;
   std::map<NodeId, Use> booked_;
   std::map<NodeId, Use> released_;
 };

@@ -12,7 +12,8 @@ namespace {
 // The queue placed one after another, while gangs leave in the order of their ends.
 class Forecast {
  public:
-  Forecast(const State& state, const Ends& ends) : ledger_(state.ledger), plan_(state.ledger) {
+  Forecast(const State& state, const Ends& ends)
+      : ledger_(state.ledger), plan_(state.ledger, state.liveness) {
     for (const auto& [job, in] : ends) {
       if (ledger_.active.contains(job)) ends_.emplace_back(std::max(in, Duration{}), job);
     }
@@ -24,7 +25,7 @@ class Forecast {
     while (!stuck_) {
       const auto fit = Fit(job, plan_);
       if (const auto* placement = std::get_if<Placement>(&fit)) {
-        plan_.Book(placement->members, job.request.cpus_per_rank, MemoryPerRank(job));
+        plan_.Book(placement->members, job);
         return at_;
       }
       if (!std::get<NoFit>(fit).blocks) return std::nullopt;

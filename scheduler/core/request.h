@@ -38,12 +38,13 @@ struct JobRequest {
 // What `inspect` predicts. 0 = not known.
 struct Estimate {
   std::uint64_t memory_bytes_per_rank = 0;
-  std::uint64_t disk_bytes = 0;
+  std::uint64_t disk_bytes = 0;    // checkpoints kept, the one being written, the exported model
+  std::uint64_t export_bytes = 0;  // of those the exported model, which the coordinator keeps too
   std::uint64_t total_steps = 0;
   std::uint64_t rows = 0;
   std::uint64_t tokens = 0;
   std::uint64_t duration_ms = 0;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = {};
 
   bool operator==(const Estimate&) const = default;
 };

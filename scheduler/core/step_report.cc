@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
+#include "scheduler/core/disk.h"
 #include "scheduler/core/place.h"
 
 namespace tutti::core {
@@ -194,11 +195,13 @@ Status Decide(Decision& decision, const InspectFinished& input) {
                              fits.error().where, decision.at});
     return {};
   }
-  Estimate estimate = input.estimate;
-  if (std::string warning = DiskWarning(decision.state, estimate.disk_bytes); !warning.empty()) {
-    estimate.warnings.push_back(std::move(warning));
+  if (const Status holds = CouldEverHold(decision.state, input.estimate); !holds) {
+    decision.Say(JobRejected{job->id, spec::FailureReason::kDiskFull,
+                             holds.error().message + " (" + holds.error().hint + ")",
+                             holds.error().where, decision.at});
+    return {};
   }
-  decision.Say(JobAdmitted{job->id, std::move(estimate), decision.at});
+  decision.Say(JobAdmitted{job->id, input.estimate, decision.at});
   return {};
 }
 

@@ -185,7 +185,7 @@ void Place(Decision& decision) {
         return IsOpen(entry.second) && entry.second.slots > entry.second.slots_used;
       });
   if (!any_free) return;
-  Plan plan(state.ledger);
+  Plan plan(state.ledger, state.liveness);
   std::size_t placed = 0;
   for (const Job* job : state.policy.order(state.ledger)) {
     const auto fit = Fit(*job, plan);
@@ -194,7 +194,7 @@ void Place(Decision& decision) {
       continue;
     }
     const auto& placement = std::get<Placement>(fit);
-    plan.Book(placement.members, job->request.cpus_per_rank, MemoryPerRank(*job));
+    plan.Book(placement.members, *job);
     const Attempt attempt = Next(job->attempt);
     decision.Say(GangPlaced{job->id, attempt, placement.size, placement.members,
                             placement.numerics_fingerprint, placement.bits_changed, decision.at});

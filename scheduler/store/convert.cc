@@ -51,6 +51,7 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
 void ToProto(const core::Estimate& from, journal::Estimate* to) {
   to->set_memory_bytes_per_rank(from.memory_bytes_per_rank);
   to->set_disk_bytes(from.disk_bytes);
+  to->set_export_bytes(from.export_bytes);
   to->set_total_steps(from.total_steps);
   to->set_rows(from.rows);
   to->set_tokens(from.tokens);
@@ -61,6 +62,7 @@ void ToProto(const core::Estimate& from, journal::Estimate* to) {
 core::Estimate FromProto(const journal::Estimate& from) {
   return {.memory_bytes_per_rank = from.memory_bytes_per_rank(),
           .disk_bytes = from.disk_bytes(),
+          .export_bytes = from.export_bytes(),
           .total_steps = from.total_steps(),
           .rows = from.rows(),
           .tokens = from.tokens(),

@@ -113,6 +113,7 @@ struct Encoder {
     out.set_slots(f.slots);
     out.set_cores(f.cores);
     out.set_memory_bytes(f.memory_bytes);
+    out.set_disk_bytes(f.disk_bytes);
     out.set_cpu_model(f.cpu_model);
     out.set_numerics_fingerprint(f.numerics_fingerprint);
   }
@@ -235,6 +236,7 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                   .slots = in.slots(),
                                   .cores = in.cores(),
                                   .memory_bytes = in.memory_bytes(),
+                                  .disk_bytes = in.disk_bytes(),
                                   .cpu_model = in.cpu_model(),
                                   .numerics_fingerprint = in.numerics_fingerprint(),
                                   .at = at};

@@ -222,6 +222,7 @@ std::string EncodeNode(const core::Node& node) {
   out.set_numerics_fingerprint(node.numerics_fingerprint);
   out.set_registered_at_unix_ms(node.registered_at.unix_ms);
   out.set_draining(node.draining);
+  out.set_disk_bytes(node.disk_bytes);
   return out.SerializeAsString();
 }
 
@@ -244,6 +245,7 @@ Result<core::Node> DecodeNode(std::string_view bytes) {
   node.numerics_fingerprint = in.numerics_fingerprint();
   node.registered_at = WallTime{in.registered_at_unix_ms()};
   node.draining = in.draining();
+  node.disk_bytes = in.disk_bytes();
   return node;
 }
 

@@ -10,10 +10,12 @@ from cluster import Cluster, sections_spec, wait_for
 class Checkpoints(unittest.TestCase):
     def test_list_verify_and_gc_of_a_job_that_goes_on(self):
         with Cluster(slots=1) as cluster:
-            spec = sections_spec("kept", max_steps=60, save_steps=2, save_total_limit=4, eval_steps=1000)
+            spec = sections_spec("kept", max_steps=24, save_steps=2, save_total_limit=4, eval_steps=1000,
+                                 micro_batch_size=4, global_batch_size=16)
+            spec["data"]["max_length"] = 32
             job = cluster.submit(spec)["id"]
             self.assertEqual(cluster.json("checkpoint", "verify", job)["data"], [])
-            cluster.wait_step(job, 12)
+            cluster.wait_step(job, 8)
             cluster.run("pause", job, check=True)
             cluster.wait_state(job, "paused")
 

@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -47,6 +48,14 @@ Status EmptyFolder(const fs::path& folder) {
   return {};
 }
 
+// What is free for checkpoints and for what attempts write, on whichever disk has less.
+std::uint64_t DiskFree(const Settings& settings) {
+  const auto jobs = FreeSpace(settings.jobs_dir);
+  const auto own = FreeSpace(settings.dir);
+  if (!jobs || !own) return 0;
+  return static_cast<std::uint64_t>(std::min(jobs->count, own->count));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::Start(Settings settings) {
@@ -71,6 +80,7 @@ Status Agent::PrepareFolders() {
     return Fail(ErrorCode::kConflict, "another worker runs in this directory", dir.string(),
                 "stop it, or give this one a --dir of its own");
   }
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(settings_.jobs_dir));
   for (const char* name : {"run", "logs", "pmix", "cache/tokens"}) {
     TUTTI_RETURN_IF_ERROR(MakeDirectories(dir / name, 0700));
   }
@@ -139,6 +149,8 @@ Status Agent::Describe() {
   resources_.set_cores(machine_.cores);
   resources_.set_memory_bytes(machine_.memory_bytes);
   resources_.set_cpu_model(machine_.cpu_model);
+  TUTTI_ASSIGN_OR_RETURN(const Bytes disk, TotalSpace(settings_.jobs_dir));
+  resources_.set_disk_bytes(static_cast<std::uint64_t>(disk.count));
   for (const Gpu& gpu : ProbeGpus()) {
     wire::Gpu& told = *resources_.add_gpus();
     told.set_name(gpu.name);
@@ -305,9 +317,7 @@ wire::Register Agent::RegisterMessage() {
   message.set_protocol(wire::kProtocol);
   message.set_version(std::string(Version()));
   message.set_name(settings_.name);
-  if (const auto free = FreeSpace(settings_.dir)) {
-    resources_.set_disk_free_bytes(static_cast<std::uint64_t>(free->count));
-  }
+  resources_.set_disk_free_bytes(DiskFree(settings_));
   *message.mutable_resources() = resources_;
   for (const auto& [key, value] : settings_.labels) (*message.mutable_labels())[key] = value;
   for (wire::GangStatus& status : gangs_->Statuses()) *message.add_gangs() = std::move(status);
@@ -322,9 +332,7 @@ wire::Heartbeat Agent::HeartbeatMessage() {
   const Usage usage = ProbeUsage();
   message.set_memory_used_bytes(usage.memory_used_bytes);
   message.set_cpu_seconds(usage.cpu_seconds);
-  if (const auto free = FreeSpace(settings_.dir)) {
-    message.set_disk_free_bytes(static_cast<std::uint64_t>(free->count));
-  }
+  message.set_disk_free_bytes(DiskFree(settings_));
   message.set_zygote_pid(static_cast<std::uint32_t>(children_->zygote_pid()));
   return message;
 }

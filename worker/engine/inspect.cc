@@ -47,6 +47,8 @@ json HistogramOf(const data::LengthStatistics& lengths) {
   return histogram;
 }
 
+constexpr std::int64_t kCheckpointBytes = 12, kWeightBytes = 4;  // a parameter
+
 // Checkpoints that lie on disk at once, the one being written included, and the exported model.
 std::int64_t DiskBytes(const finetune::Job& job) {
   const spec::TrainingSpec& t = job.spec.training;
@@ -57,7 +59,6 @@ std::int64_t DiskBytes(const finetune::Job& job) {
     const std::int64_t best = t.load_best_model_at_end ? 1 : 0;
     kept = std::min(written, std::max<std::int64_t>(*t.save_total_limit, 2) + 1 + best);
   }
-  constexpr std::int64_t kCheckpointBytes = 12, kWeightBytes = 4;  // a parameter
   return job.model->layout().elements() * (kept * kCheckpointBytes + kWeightBytes);
 }
 
@@ -82,6 +83,7 @@ Result<json> Inspect(const json& request) {
                    {"total_steps", job.counts.total_steps},
                    {"memory_bytes_per_rank", memory.count},
                    {"disk_bytes", DiskBytes(job)},
+                   {"export_bytes", job.model->layout().elements() * kWeightBytes},
                    {"parameters", job.model->layout().elements()}};
   return json{{"estimate", std::move(estimate)},
               {"labels", job.labels()},

@@ -9,12 +9,12 @@ class FitTest : public testing::Test {
   World world;
 
   NoFit Refused(JobId id) {
-    const auto fit = Fit(world.At(id), Plan(world.ledger));
+    const auto fit = Fit(world.At(id), Plan(world.ledger, world.liveness));
     EXPECT_TRUE(std::holds_alternative<NoFit>(fit));
     return std::get<NoFit>(fit);
   }
   Placement Placed(JobId id) {
-    const auto fit = Fit(world.At(id), Plan(world.ledger));
+    const auto fit = Fit(world.At(id), Plan(world.ledger, world.liveness));
     EXPECT_TRUE(std::holds_alternative<Placement>(fit));
     return std::get<Placement>(fit);
   }
@@ -133,8 +133,8 @@ TEST_F(FitTest, IrreproducibleJobsSayThatBitsChanged) {
 TEST_F(FitTest, APlanSeesItsOwnBookings) {
   const NodeId node = world.AddNode(1, 4);
   const JobId job = world.AddQueued(1, World::Request(4, 4));
-  Plan plan(world.ledger);
-  plan.Book({{node, 0, 1}}, 1, 0);
+  Plan plan(world.ledger, world.liveness);
+  plan.Book({{node, 0, 1}}, world.At(job));
   EXPECT_TRUE(std::holds_alternative<NoFit>(Fit(world.At(job), plan)));
 }
 

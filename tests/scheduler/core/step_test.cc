@@ -477,21 +477,5 @@ TEST_F(StepTest, JobsAreFoundByIdPrefixAndNewestName) {
   EXPECT_EQ(FindJobByText(world.ledger, "nobody"), nullptr);
 }
 
-TEST_F(StepTest, DiskThatWillNotHoldTheCheckpointsIsSaidBeforeTheStart) {
-  Observe(world.liveness,
-          Sighting{WorkerSeen{
-              .node = node, .at = {}, .session = 7, .gangs = {}, .disk_free_bytes = 1 << 20}},
-          world.now);
-  const JobId job = world.AddJob(5, World::Request(1, 1));
-  InspectFinished admitted{
-      .job = job, .outcome = InspectOutcome::kAdmitted, .estimate = {}, .message = "", .where = ""};
-  admitted.estimate.disk_bytes = 2 << 20;
-  ASSERT_TRUE(world.Send(admitted));
-  ASSERT_EQ(world.At(job).estimate->warnings.size(), 1U);
-  EXPECT_NE(world.At(job).estimate->warnings[0].find("will take 2.0 MiB of disk"),
-            std::string::npos)
-      << world.At(job).estimate->warnings[0];
-}
-
 }  // namespace
 }  // namespace tutti::core

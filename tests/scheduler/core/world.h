@@ -51,7 +51,8 @@ class World {
   void Tick() { EXPECT_TRUE(Send(core::Tick{})); }
   void Pass(Duration time) { now = now + time; }
 
-  NodeId AddNode(std::uint64_t bits, std::uint32_t slots, std::string fingerprint = "cpu") {
+  NodeId AddNode(std::uint64_t bits, std::uint32_t slots, std::string fingerprint = "cpu",
+                 std::uint64_t disk_bytes = 0) {
     const NodeId id{bits};
     EXPECT_TRUE(Send(RegisterNode{.node = id,
                                   .name = "worker-" + std::to_string(bits),
@@ -60,6 +61,7 @@ class World {
                                   .slots = slots,
                                   .cores = slots,
                                   .memory_bytes = std::uint64_t{64} << 30,
+                                  .disk_bytes = disk_bytes,
                                   .cpu_model = "",
                                   .numerics_fingerprint = std::move(fingerprint),
                                   .gangs = {}}));

@@ -35,6 +35,7 @@ inline core::NodeRegistered ExampleNode() {
           .slots = 8,
           .cores = 2,
           .memory_bytes = 1 << 30,
+          .disk_bytes = 1 << 20,
           .cpu_model = "a cpu",
           .numerics_fingerprint = "fp",
           .at = WallTime{900}};
@@ -54,8 +55,11 @@ inline core::GangPlaced ExamplePlaced(JobId job, std::uint32_t attempt) {
 inline std::vector<core::Fact> ExampleStory() {
   const JobId one(1);
   const JobId two(2);
-  const core::Estimate estimate{
-      .memory_bytes_per_rank = 1 << 20, .total_steps = 10, .warnings = {"w"}};
+  const core::Estimate estimate{.memory_bytes_per_rank = 1 << 20,
+                                .disk_bytes = 900,
+                                .export_bytes = 100,
+                                .total_steps = 10,
+                                .warnings = {"w"}};
   return {
       core::CoordinatorStarted{.generation = 1, .at = WallTime{800}},
       ExampleNode(),
