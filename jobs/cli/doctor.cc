@@ -37,15 +37,26 @@ Paint PaintOf(Health health) {
 
 std::vector<Check> AllChecks(Context& context) {
   std::vector<Check> checks = {CheckPrograms(context.bin_dir)};
-  if (checks[0].health == Health::kGood) checks.push_back(CheckBlas(context.bin_dir));
-  checks.push_back(CheckMemory());
+  if (checks[0].health == Health::kGood) {
+    checks.push_back(CheckLibraries(context.bin_dir));
+    checks.push_back(CheckBlas(context.bin_dir));
+    checks.push_back(CheckMpi(context.bin_dir));
+  }
+  for (const auto check : {CheckSharedMemory, CheckMemory, CheckLimits, CheckControlGroups}) {
+    checks.push_back(check());
+  }
+  checks.push_back(CheckCpu());
   if (const auto data_dir = client::DataDirOf(context.endpoint, context.env)) {
     checks.push_back(CheckDataDir(*data_dir));
     checks.push_back(CheckDisk(*data_dir));
     checks.push_back(CheckToken(*data_dir));
+    checks.push_back(CheckLeftovers(*data_dir));
   } else {
     checks.push_back(
         {"data directory", Health::kProblem, data_dir.error().message, data_dir.error().hint});
+  }
+  if (const auto at = context.client.endpoint()) {
+    checks.push_back(CheckReach(at->url.host, at->url.port));
   }
   checks.push_back(CheckCoordinator(context));
   std::string date;

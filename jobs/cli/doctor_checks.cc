@@ -1,25 +1,16 @@
 #include "jobs/cli/doctor_checks.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
-#include <csignal>
 #include <ctime>
 
 #include "common/file/file.h"
-#include "jobs/cli/json_fields.h"
+#include "jobs/cli/child_output.h"
 #include "jobs/cli/text.h"
 #include "jobs/supervisor/programs.h"
-
-extern char** environ;
 
 namespace tutti::cli {
 namespace {
@@ -28,47 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr Bytes kMemoryLeast{std::int64_t{1} << 30};
 constexpr Bytes kDiskLeast{std::int64_t{2} << 30};
-constexpr Duration kLoaderTimeout = std::chrono::seconds(20);
 constexpr std::string_view kBlasFix =
     "sudo apt-get install libopenblas0-openmp, then build again: ./check --build-only";
-
-// What the loader would load for a program: it lists that instead of starting it.
-Result<std::string> LoaderList(const fs::path& program) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return Fail(ErrnoError("cannot make a pipe", "", errno));
-  const UniqueFd reading(ends[0]);
-  UniqueFd writing(ends[1]);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, writing.get(), STDOUT_FILENO);
-  std::string trace = "LD_TRACE_LOADED_OBJECTS=1";
-  std::vector<char*> env = {trace.data()};
-  for (char** at = environ; *at != nullptr; ++at) env.push_back(*at);
-  env.push_back(nullptr);
-  std::string path = program.string();
-  std::array<char*, 2> argv = {path.data(), nullptr};
-  pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, path.c_str(), &actions, nullptr, argv.data(), env.data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return Fail(ErrnoError("cannot run", path, error));
-  writing.Reset();
-  std::string out;
-  const Instant deadline = MonotonicNow() + kLoaderTimeout;
-  for (;;) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - MonotonicNow());
-    pollfd fd{reading.get(), POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&fd, 1, static_cast<int>(left.count())) <= 0) {
-      ::kill(pid, SIGKILL);
-      break;
-    }
-    std::array<char, 4096> block{};
-    const ssize_t count = ::read(reading.get(), block.data(), block.size());
-    if (count <= 0) break;
-    out.append(block.data(), static_cast<std::size_t>(count));
-  }
-  ::waitpid(pid, nullptr, 0);
-  return out;
-}
 
 // The nearest folder above (or at) `path` that exists.
 fs::path Existing(fs::path path) {
@@ -117,12 +69,14 @@ std::string BlasIn(std::string_view list) {
 
 Check CheckBlas(const fs::path& bin_dir) {
   Check check{.name = "BLAS"};
-  const auto list = LoaderList(bin_dir / "tutti-engine");
+  // The loader lists what it would load instead of starting the program.
+  const auto list =
+      RunChild(bin_dir / "tutti-engine", {.environment = {"LD_TRACE_LOADED_OBJECTS=1"}});
   if (!list) {
     return {"BLAS", Health::kProblem, "cannot look: " + list.error().message,
             "build everything: ./check --build-only"};
   }
-  const std::string path = BlasIn(*list);
+  const std::string path = BlasIn(list->out);
   if (path.find("openblas-openmp") != std::string::npos) {
     check.message = path;
   } else {
@@ -175,12 +129,24 @@ Check CheckDisk(const fs::path& data_dir) {
 
 Check CheckDataDir(const fs::path& data_dir) {
   const fs::path there = Existing(data_dir);
-  if (::access(there.c_str(), W_OK | X_OK) == 0) {
-    return {"data directory", Health::kGood,
-            data_dir.string() + (there == data_dir ? "" : " (made when needed)"), ""};
+  if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    return {"data directory", Health::kProblem, there.string() + " cannot be written by this user",
+            "give another: --data-dir DIR, or: sudo chown -R $USER " + there.string()};
   }
-  return {"data directory", Health::kProblem, there.string() + " cannot be written by this user",
-          "give another: --data-dir DIR, or: sudo chown -R $USER " + there.string()};
+  // What lies below has the cluster's keys: nobody else may put files there.
+  struct stat stat {};
+  const fs::path own = data_dir / "coordinator";
+  for (const fs::path& folder : {data_dir, own}) {
+    if (::stat(folder.c_str(), &stat) != 0) continue;
+    const unsigned forbidden = folder == own ? 077 : 022;
+    if ((stat.st_mode & forbidden) != 0) {
+      return {"data directory", Health::kProblem,
+              folder.string() + (folder == own ? " is open to others" : " is writable by others"),
+              (folder == own ? "chmod 700 " : "chmod go-w ") + folder.string()};
+    }
+  }
+  return {"data directory", Health::kGood,
+          data_dir.string() + (there == data_dir ? "" : " (made when needed)"), ""};
 }
 
 Check CheckToken(const fs::path& data_dir) {
@@ -207,48 +173,6 @@ Check CheckPort(int port) {
             ""};
   }
   return {name, Health::kGood, "free", ""};
-}
-
-Check CheckCoordinator(Context& context) {
-  const auto at = context.client.endpoint();
-  if (!at) {
-    const bool away = at.error().code == ErrorCode::kUnavailable && !context.client.MayReturn();
-    return {"coordinator", away ? Health::kNote : Health::kProblem, at.error().message,
-            at.error().hint};
-  }
-  const auto cluster = context.client.Get("/api/v1/cluster", {.timeout = std::chrono::seconds(5)});
-  if (!cluster) {
-    const Error& error = cluster.error().front();
-    return {"coordinator", Health::kProblem, error.ToString(), error.hint};
-  }
-  Check check{.name = "coordinator",
-              .message = at->url.ToString() + ", version " + TextAt(*cluster, "/version")};
-  if (At(*cluster, "/read_only") == nlohmann::json(true)) {
-    check.health = Health::kProblem;
-    check.message += ", read-only: its store cannot be written";
-    check.fix = "make room on its disk; it recovers by itself";
-  }
-  return check;
-}
-
-Check CheckWorkers(Context& context) {
-  const auto workers = context.client.Get("/api/v1/workers", {.timeout = std::chrono::seconds(5)});
-  if (!workers) return {"workers", Health::kProblem, workers.error().front().ToString(), ""};
-  int up = 0;
-  std::string lost;
-  for (const nlohmann::json& worker : ListAt(*workers, "/data")) {
-    const std::string state = TextAt(worker, "/state");
-    if (state == "up") ++up;
-    if (state == "lost") lost += (lost.empty() ? "" : ", ") + TextAt(worker, "/name");
-  }
-  Check check{.name = "workers", .message = std::to_string(up) + " up"};
-  if (!lost.empty()) check.message += ", lost: " + lost;
-  if (up == 0 || !lost.empty()) {
-    check.health = Health::kProblem;
-    check.fix =
-        "their logs lie in the data directory's logs/; `tutti down` and `tutti up` start anew";
-  }
-  return check;
 }
 
 Check CheckClock(std::string_view date, WallTime now) {

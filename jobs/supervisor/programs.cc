@@ -50,6 +50,7 @@ Result<UniqueFd> LockDataDir(const fs::path& data_dir) {
 
 Status MakeFolders(const UpOptions& options, const std::vector<std::string>& workers) {
   const fs::path& dir = options.data_dir;
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(dir / "coordinator", 0700));
   for (const char* name : {"logs", "coordinator/allowed", "models", "jobs"}) {
     TUTTI_RETURN_IF_ERROR(MakeDirectories(dir / name));
   }
