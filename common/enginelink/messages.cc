@@ -114,6 +114,8 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Checkpoint>
   v("state_digest", m.state_digest);
   v("size_bytes", m.size_bytes);
   v("write_seconds", m.write_seconds);
+  v("best_step", m.best_step);
+  v("keep", m.keep);
 }
 
 template <typename V, typename M>

@@ -108,6 +108,8 @@ struct Checkpoint {  // rank 0, after the manifest is durable
   std::string state_digest{};
   std::uint64_t size_bytes = 0;
   double write_seconds = 0;
+  std::uint64_t best_step = 0;  // whose checkpoint stays whatever its age; 0 = none
+  std::uint32_t keep = 0;       // the newest that stay; 0 = all
 };
 
 struct Warning {

@@ -71,7 +71,7 @@ bool IsSibling(const std::vector<std::string>& args) {
   if (args[0] != "worker" || args.size() == 1) return false;
   return std::none_of(args.begin() + 1, args.end(), [](const std::string& word) {
     return word == "list" || word == "token" || word == "drain" || word == "undrain" ||
-           word == "-h" || word == "--help";
+           word == "remove" || word == "-h" || word == "--help";
   });
 }
 

@@ -132,6 +132,12 @@ struct DrainOptions {
   std::string timeout{};  // "60s"; "" = none
 };
 int WorkerDrain(Context& context, const DrainOptions& options);
+struct WorkerTokenOptions {
+  std::string expires = "24h";
+  std::string name{};  // the worker has to have; "" = any
+};
+int WorkerToken(Context& context, const WorkerTokenOptions& options);
+int WorkerRemove(Context& context, const std::vector<std::string>& workers);
 int WorkerUndrain(Context& context, const std::vector<std::string>& workers);
 
 int Doctor(Context& context);

@@ -189,10 +189,26 @@ namespace {
 
 // Without one of these words, ParseCommandLine runs the sibling program.
 void DefineWorkers(Definitions& d) {
-  auto* worker = d.Add(&d.app, "worker",
-                       "Workers: list drain undrain; with other words: run tutti-worker", kCluster);
+  auto* worker =
+      d.Add(&d.app, "worker",
+            "Workers: list token remove drain undrain; with options: run tutti-worker", kCluster);
   worker->require_subcommand(1);
   d.On(d.Add(worker, "list", "List workers"), WorkerList);
+
+  auto* token = d.Add(worker, "token",
+                      "Print a string that lets one worker of another machine in: tutti worker "
+                      "--join STRING");
+  auto wanted = std::make_shared<WorkerTokenOptions>();
+  token->add_option("--expires", wanted->expires, "How long it can be used: 30m, 24h, 7d")
+      ->capture_default_str()
+      ->type_name("TIME");
+  token->add_option("--name", wanted->name, "The worker has to have this name");
+  d.On(token, [wanted](Context& c) { return WorkerToken(c, *wanted); });
+
+  auto* remove = d.Add(worker, "remove", "Take workers' keys back: they stop and stay out");
+  auto removed = std::make_shared<std::vector<std::string>>();
+  remove->add_option("NAME", *removed, "Their names")->required()->type_name("...");
+  d.On(remove, [removed](Context& c) { return WorkerRemove(c, *removed); });
 
   auto* drain =
       d.Add(worker, "drain",

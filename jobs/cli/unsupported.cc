@@ -14,8 +14,6 @@ constexpr std::array kCommands = {
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"ui", "open the dashboard", "`tutti ps` and `tutti show JOB`"},
     Unsupported{"queue set", "weights, limits and policy of a queue", ""},
-    Unsupported{"worker token", "a join string for a worker elsewhere",
-                "workers run on this machine only: tutti up --workers N"},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
     Unsupported{"model merge", "merge an adapter into its base model", ""},

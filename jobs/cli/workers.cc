@@ -167,4 +167,51 @@ int WorkerUndrain(Context& context, const std::vector<std::string>& workers) {
   return exit;
 }
 
+// The string alone goes to stdout: tutti worker --join "$(tutti worker token)".
+int WorkerToken(Context& context, const WorkerTokenOptions& options) {
+  Console& console = context.console;
+  const auto lifetime = ParseDuration(options.expires);
+  if (!lifetime) {
+    console.Complain(Error{ErrorCode::kInvalid, "'" + options.expires + "' is no time", "--expires",
+                           "write it like 30m, 24h or 7d"});
+    return kUsage;
+  }
+  json body = {
+      {"lifetime_ms", std::chrono::duration_cast<std::chrono::milliseconds>(*lifetime).count()}};
+  if (!options.name.empty()) body["name"] = options.name;
+  const auto made = context.client.Post("/api/v1/worker-tokens", body);
+  if (!made) return console.Complain(made.error());
+  if (console.json()) {
+    console.OutJson(*made);
+    return kOk;
+  }
+  console.Out(TextAt(*made, "/join"));
+  const std::string http = TextAt(*made, "/http");
+  console.Note("on the other machine: tutti worker --join STRING; it works once, until " +
+               TextAt(*made, "/expires_at"));
+  const std::string host = http.substr(http.find("//") + 2);
+  if (host.starts_with("127.") || host.starts_with("[::1]") || host.starts_with("localhost")) {
+    console.Note("but " + http +
+                 " is this machine's loopback: other machines cannot reach it. "
+                 "Start the cluster with: tutti up --http 0.0.0.0:7717");
+  }
+  return kOk;
+}
+
+int WorkerRemove(Context& context, const std::vector<std::string>& workers) {
+  Console& console = context.console;
+  int exit = kOk;
+  for (const std::string& name : workers) {
+    const auto removed = context.client.Post(WorkerTarget(name, "/remove"), json::object());
+    if (!removed) {
+      if (const int failed = console.Complain(removed.error()); exit == kOk) exit = failed;
+    } else if (console.json()) {
+      console.OutJson(*removed);
+    } else {
+      console.Note(OneLine(name) + " is removed: it stops, and joins again only with a new string");
+    }
+  }
+  return exit;
+}
+
 }  // namespace tutti::cli

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "scheduler/coordinator/enrollments.h"
 #include "scheduler/coordinator/job_view.h"
 #include "scheduler/coordinator/loop.h"
 #include "scheduler/coordinator/measures.h"
@@ -17,6 +18,7 @@
 #include "scheduler/coordinator/workers.h"
 #include "scheduler/http/events.h"
 #include "scheduler/http/router.h"
+#include "scheduler/registry/checkpoint_store.h"
 
 namespace tutti::history {
 class History;
@@ -37,8 +39,10 @@ struct Api {
   http::EventHub& events;
   const registry::BlobStore& blobs;
   const registry::ModelStore& model_store;
+  const registry::CheckpointStore& checkpoints;
   metrics::Metrics& metrics;
   boost::asio::thread_pool& render;
+  Enrollments& enrollments;  // of the loop's thread
   std::filesystem::path data_dir;
   history::History* history = nullptr;  // none: curves are not to be had
 
@@ -53,9 +57,11 @@ void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
 void RegisterLogLineRoutes(http::Router& router, Api& api);
 void RegisterCurveRoutes(http::Router& router, Api& api);
-void RegisterClusterRoutes(http::Router& router, Api& api);
+void RegisterCheckpointFileRoutes(http::Router& router, Api& api);
 void RegisterCheckpointRoutes(http::Router& router, Api& api);
+void RegisterClusterRoutes(http::Router& router, Api& api);
 void RegisterWorkerRoutes(http::Router& router, Api& api);
+void RegisterJoinRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
 void RegisterTokenRoutes(http::Router& router, Api& api);
 void AddSchemas(http::Router& router);

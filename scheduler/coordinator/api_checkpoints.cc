@@ -37,9 +37,10 @@ ToolCall CallOn(const core::Job& job, const std::string& action, json request) {
           .deadline = action == "list" ? kListDeadline : kBytesDeadline};
 }
 
-// The connected worker that wrote the job's newest checkpoints; nullopt: any will do, as workers of
-// one host share the folder.
+// A connected worker that sees the coordinator's own folder, where all of them come to; else the
+// one that wrote the newest, which has a copy. nullopt: any will do.
 std::optional<NodeId> WriterOf(const Api& api, const core::Job& job) {
+  if (const auto sharing = api.workers.SharingJobsFolder()) return sharing;
   if (job.attempts.empty() || job.attempts.back().nodes.empty()) return std::nullopt;
   const NodeId node = job.attempts.back().nodes.front();
   return api.workers.Of(node) == nullptr ? std::nullopt : std::optional(node);

@@ -136,6 +136,7 @@ constexpr const char* kWorker = R"json({
     "pid": {"type": ["integer", "null"]},
     "zygote_pid": {"type": ["integer", "null"]},
     "last_seen_at": {"type": ["string", "null"], "format": "date-time"},
+    "address": {"type": ["string", "null"]},
     "draining": {"type": "boolean"},
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "gangs": {"type": "array", "items": {"type": "object", "properties": {
@@ -176,8 +177,10 @@ void AddSchemas(http::Router& router) {
 void RegisterRoutes(http::Router& router, Api& api) {
   AddSchemas(router);
   RegisterClusterRoutes(router, api);
+  RegisterCheckpointFileRoutes(router, api);
   RegisterWorkerRoutes(router, api);
   RegisterCheckpointRoutes(router, api);
+  RegisterJoinRoutes(router, api);
   RegisterJobRoutes(router, api);
   RegisterActionRoutes(router, api);
   RegisterReadRoutes(router, api);

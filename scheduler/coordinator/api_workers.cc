@@ -15,18 +15,22 @@ struct WorkerRow {
   core::Node node;
   std::optional<core::NodeSeen> seen;
   std::map<std::string, std::string> labels;
+  std::string address;
   std::map<JobId, std::uint32_t> ranks;  // of gangs in the ledger, on this node
   bool draining = false;
 };
 
 WorkerRow ReadWorker(Api& api, const View& view, const core::Node& node) {
   const core::State& state = *view.state;
-  WorkerRow row{.node = node, .seen = {}, .labels = {}, .ranks = {}};
+  WorkerRow row{.node = node, .seen = {}, .labels = {}, .address = {}, .ranks = {}};
   row.draining = state.liveness.draining || node.draining;
   if (const auto seen = state.liveness.nodes.find(node.id); seen != state.liveness.nodes.end()) {
     row.seen = seen->second;
   }
-  if (const Session* session = api.workers.Of(node.id)) row.labels = session->labels;
+  if (const Session* session = api.workers.Of(node.id)) {
+    row.labels = session->labels;
+    row.address = session->address;
+  }
   for (const JobId job : node.gangs) {
     for (const core::GangMember& member : core::ActiveGang(state.ledger.jobs.at(job))->members) {
       if (member.node == node.id) row.ranks[job] += member.ranks;
@@ -82,6 +86,7 @@ json WorkerJson(const WorkerRow& row) {
           {"pid", seen ? CountOrNull(row.seen->pid) : json()},
           {"zygote_pid", seen ? CountOrNull(row.seen->zygote_pid) : json()},
           {"last_seen_at", seen ? json(row.seen->last_seen_at.ToRfc3339()) : json()},
+          {"address", TextOrNull(row.address)},
           {"draining", row.draining},
           {"labels", row.labels},
           {"gangs", std::move(gangs)}};

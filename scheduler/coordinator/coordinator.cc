@@ -103,7 +103,8 @@ std::string ForThisMachine(std::string endpoint) {
 
 // In the order of construction.
 struct Coordinator::Parts {
-  Parts(Options given, Opened opened, registry::BlobStore blob_store)
+  Parts(Options given, Opened opened, registry::BlobStore blob_store,
+        registry::CheckpointStore checkpoint_store)
       : options(std::move(given)),
         keys(std::move(opened.keys)),
         reach(std::move(opened.reach)),
@@ -114,6 +115,7 @@ struct Coordinator::Parts {
         tokens(auth.tokens()),
         metrics(Version(), Revision()),
         blobs(std::move(blob_store)),
+        checkpoints(std::move(checkpoint_store)),
         loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
         events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
         history(history::History::Open({.path = options.data_dir / "coordinator" / "history.db"})),
@@ -135,6 +137,8 @@ struct Coordinator::Parts {
   metrics::Metrics metrics;
   ByteBudget wire_bytes{kWireBytesMax};
   registry::BlobStore blobs;
+  registry::CheckpointStore checkpoints;
+  Enrollments enrollments{options.data_dir / "coordinator"};
   std::optional<registry::ModelStore> model_store;
   std::optional<Models> models;
   Loop loop;
@@ -148,7 +152,7 @@ struct Coordinator::Parts {
   Measures measures{metrics};
   DiskWatch disk{options.data_dir / "coordinator"};
   JobReader jobs{progress, gangs};
-  Workers workers{{progress, gangs, logs, blobs, metrics}};
+  Workers workers{{progress, gangs, logs, blobs, checkpoints, metrics}};
   std::optional<Effects> effects;
   boost::asio::thread_pool render{kRenderThreads};
   std::optional<Api> api;
@@ -159,6 +163,7 @@ struct Coordinator::Parts {
   Instant next_token_uses;
 
   std::string UrlForOthers() const;
+  std::string ZmqForOthers() const;
   void KeepTokenUses(Instant now);
   Status StartLoop(std::function<void(const Error&)> failed);
   Status StartServer();
@@ -230,6 +235,11 @@ std::string Coordinator::Parts::UrlForOthers() const {
          std::to_string(server->Port());
 }
 
+std::string Coordinator::Parts::ZmqForOthers() const {
+  const std::string& endpoint = link->endpoint();
+  return "tcp://" + Bracketed(reach.advertise) + endpoint.substr(endpoint.rfind(':'));
+}
+
 Status Coordinator::Parts::StartServer() {
   api.emplace(Api{.loop = loop,
                   .jobs = jobs,
@@ -242,8 +252,10 @@ Status Coordinator::Parts::StartServer() {
                   .events = events,
                   .blobs = blobs,
                   .model_store = *model_store,
+                  .checkpoints = checkpoints,
                   .metrics = metrics,
                   .render = render,
+                  .enrollments = enrollments,
                   .data_dir = options.data_dir,
                   .history = history.get()});
   RegisterRoutes(router, *api);
@@ -286,7 +298,12 @@ Status Coordinator::Parts::StartLink() {
          .http_url = server->Url(),
          .http_url_remote = UrlForOthers(),
          .http_pin = identity ? identity->pin : "",
-         .http_token = [this](const std::string& worker) { return worker_tokens.For(worker); }});
+         .http_token = [this](const std::string& worker) { return worker_tokens.For(worker); },
+         .jobs_folder_id = checkpoints.folder_id(),
+         .join = {.http = UrlForOthers(),
+                  .pin = identity ? identity->pin : "",
+                  .zmq = ZmqForOthers(),
+                  .key = keys.public_key}});
   });
   return {};
 }
@@ -309,7 +326,10 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
   TUTTI_ASSIGN_OR_RETURN(Opened opened, OpenDirectory(options));
   TUTTI_ASSIGN_OR_RETURN(registry::BlobStore blobs,
                          registry::BlobStore::Open(options.data_dir / "coordinator"));
-  auto parts = std::make_unique<Parts>(options, std::move(opened), std::move(blobs));
+  TUTTI_ASSIGN_OR_RETURN(registry::CheckpointStore checkpoints,
+                         registry::CheckpointStore::Open(options.data_dir / "jobs"));
+  auto parts =
+      std::make_unique<Parts>(options, std::move(opened), std::move(blobs), std::move(checkpoints));
   TUTTI_ASSIGN_OR_RETURN(auto model_store,
                          registry::ModelStore::Open(options.data_dir / "models", parts->blobs));
   parts->model_store.emplace(std::move(model_store));

@@ -19,7 +19,10 @@ void Effects::Perform(const core::Effect& effect, const View& view) {
 // A message to a worker that is not connected is dropped: the scheduler repeats it.
 
 void Effects::Do(const core::LaunchGang& effect, const View& view) {
-  auto launch = WriteLaunch(view.state->ledger, effect);
+  auto launch = WriteLaunch(view.state->ledger, effect, [this](NodeId node) {
+    const Session* session = workers_.Of(node);
+    return session == nullptr ? std::string() : session->address;
+  });
   if (!launch) return;
   Log(kInfo, "gang_launched",
       {{"job", effect.job.ToString()},

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/check.h"
+#include "common/digest/sha256.h"
 #include "common/version/version.h"
 #include "common/wire/protocol.h"
 #include "jobs/spec/states.h"
@@ -20,6 +21,7 @@ constexpr std::size_t kTextMax = 8192;  // of a message for people
 constexpr std::size_t kWorkerNameMax = 63;
 constexpr int kFilesMax = 10'000;  // of a model
 constexpr int kStallsMax = 16;     // of a gang, told by one worker
+constexpr std::string_view kReserved = "enroll";  // a route
 
 // At most kTextMax bytes, cut at a character of UTF-8.
 std::string Bounded(const std::string& text) {
@@ -27,15 +29,6 @@ std::string Bounded(const std::string& text) {
   std::size_t end = kTextMax;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, end) + "…";
-}
-
-bool IsName(const std::string& name) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= kWorkerNameMax &&
-         std::isalnum(static_cast<unsigned char>(name[0])) != 0 &&
-         std::all_of(name.begin(), name.end(), plain);
 }
 
 // {"accuracy": 0.7, …}: numbers only, else "{}".
@@ -53,13 +46,15 @@ core::StallSeen ReadStall(const wire::Stall& stall) {
   const double silent = stall.silent_seconds();
   return {.rank = stall.rank(),
           .stopped = stall.stopped(),
-          .phase = stall.phase().substr(0, kNameMax),
-          .collective = stall.collective().substr(0, kNameMax),
+          .phase = stall.phase().substr(0, kWorkerNameMax),
+          .collective = stall.collective().substr(0, kWorkerNameMax),
           .sequence = stall.sequence(),
           .step = stall.step(),
           .silent_seconds = std::isfinite(silent) && silent >= 0 ? silent : 0,
           .message = Bounded(stall.message())};
 }
+
+std::string DigestOrNone(const std::string& text) { return Digest::Parse(text) ? text : ""; }
 
 core::GangOutcome OutcomeOf(wire::GangEnded::Outcome outcome) {
   if (outcome == wire::GangEnded::SUCCEEDED) return core::GangOutcome::kSucceeded;
@@ -70,6 +65,21 @@ core::GangOutcome OutcomeOf(wire::GangEnded::Outcome outcome) {
 
 }  // namespace
 
+bool IsWorkerName(const std::string& name) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name != kReserved && name.size() <= kWorkerNameMax &&
+         std::isalnum(static_cast<unsigned char>(name[0])) != 0 &&
+         std::all_of(name.begin(), name.end(), plain);
+}
+
+Error NoWorkerName() {
+  return {ErrorCode::kInvalid,
+          "a worker's name is 1 to 63 of A-Z a-z 0-9 . _ -, starting with a letter or digit",
+          "name"};
+}
+
 Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint64_t session,
                                         NodeId fresh) {
   if (message.protocol() != wire::kProtocol) {
@@ -79,10 +89,7 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
                        " and speaks protocol ", wire::kProtocol),
                 {}, "install the same version on both machines");
   }
-  if (!IsName(message.name())) {
-    return Fail(ErrorCode::kInvalid,
-                "a worker's name is 1 to 63 of A-Z a-z 0-9 . _ -, starting with a letter or digit");
-  }
+  if (!IsWorkerName(message.name())) return Fail(NoWorkerName());
   core::RegisterNode input;
   input.node = fresh;
   input.name = message.name();
@@ -135,7 +142,12 @@ core::ReportCheckpoint ReadCheckpoint(const wire::GangReport& report, NodeId nod
           checkpoint.step(),
           Bounded(checkpoint.path()),
           Bounded(checkpoint.state_digest()),
-          checkpoint.size_bytes()};
+          checkpoint.size_bytes(),
+          {.data_digest = DigestOrNone(checkpoint.data_digest()),
+           .manifest_digest = DigestOrNone(checkpoint.manifest_digest()),
+           .manifest_size_bytes = checkpoint.manifest_size_bytes()},
+          checkpoint.best_step(),
+          checkpoint.keep()};
 }
 
 core::ReportEnded ReadEnded(const wire::GangReport& report, NodeId node, JobId job) {
@@ -161,7 +173,8 @@ core::ReportEnded ReadEnded(const wire::GangReport& report, NodeId node, JobId j
 }
 
 std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
-                                            const core::LaunchGang& effect) {
+                                            const core::LaunchGang& effect,
+                                            const AddressOf& address_of) {
   const core::Job* job = core::FindJob(ledger, effect.job);
   const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
   if (gang == nullptr || gang->attempt != effect.attempt) return std::nullopt;
@@ -182,6 +195,7 @@ std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
     out->set_first_rank(member.first_rank);
     out->set_ranks(member.ranks);
     out->set_name(ledger.nodes.at(member.node).name);
+    out->set_address(address_of(member.node));
   }
   if (!member_of_it) return std::nullopt;
   for (auto it = job->checkpoints.rbegin(); it != job->checkpoints.rend(); ++it) {
@@ -189,6 +203,10 @@ std::optional<wire::LaunchGang> WriteLaunch(const core::Ledger& ledger,
     out->set_step(it->step);
     out->set_path(it->path);
     out->set_state_digest(it->state_digest);
+    out->set_size_bytes(it->size_bytes);
+    out->set_data_digest(it->files.data_digest);
+    out->set_manifest_digest(it->files.manifest_digest);
+    out->set_manifest_size_bytes(it->files.manifest_size_bytes);
   }
   launch.set_resume(!job->checkpoints.empty());
   return launch;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kNodeIdTries = 4;  // fresh node ids, should one be taken
 constexpr std::size_t kLabelsMax = 64;
+constexpr std::size_t kAddressMax = 64;
 
 bool IsMember(const core::Job& job, Attempt attempt, NodeId node) {
   const core::Gang* gang = core::ActiveGang(job);
@@ -23,6 +24,13 @@ bool IsMember(const core::Job& job, Attempt attempt, NodeId node) {
     if (member.node == node) return true;
   }
   return false;
+}
+
+Error Removed(const std::string& name) {
+  return {ErrorCode::kAuth,
+          "worker '" + name + "' was removed from the cluster",
+          {},
+          "join it again with a new string of `tutti worker token`"};
 }
 
 }  // namespace
@@ -63,6 +71,13 @@ const Session* Workers::Of(NodeId node) const {
   return found == by_node_.end() ? nullptr : &sessions_.at(found->second);
 }
 
+std::optional<NodeId> Workers::SharingJobsFolder() const {
+  for (const auto& [node, session] : by_node_) {
+    if (sessions_.at(session).shares_jobs_folder) return node;
+  }
+  return std::nullopt;
+}
+
 // The session a message belongs to: known by its number, and by the key it authenticated with.
 Session* Workers::Known(const Peer& peer, std::uint64_t session) {
   const auto found = sessions_.find(session);
@@ -97,6 +112,9 @@ void Workers::Tick(Round& round) {
 }
 
 void Workers::Handle(Round& round, const Peer& peer, const wire::ToCoordinator& message) {
+  if (revoked_.contains(peer.user) && (message.has_register_() || message.has_heartbeat())) {
+    return Refuse(peer, message.session(), Removed(peer.user));
+  }
   if (message.has_register_()) {
     return Register(round, peer, message.session(), message.register_());
   }
@@ -133,6 +151,13 @@ void Workers::Handle(Round& round, const Peer& peer, const wire::ToCoordinator& 
 }
 
 // ---- registration ----------------------------------------------------------------------------
+
+void Workers::Revoke(const std::string& name) {
+  revoked_.insert(name);
+  for (const auto& [id, session] : sessions_) {
+    if (session.peer.user == name) Refuse(session.peer, id, Removed(name));
+  }
+}
 
 void Workers::Refuse(const Peer& peer, std::uint64_t session, const Error& error) {
   Log(kWarning, "worker_refused", {{"worker", peer.user}, {"error", error.ToString()}});
@@ -184,6 +209,8 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
   }
   Session& known = sessions_[session];
   known = {.id = session, .node = node, .peer = peer, .labels = {}};
+  known.address = message.address().substr(0, kAddressMax);
+  known.shares_jobs_folder = message.jobs_folder_id() == offer_.jobs_folder_id;
   for (const auto& [name, value] : message.labels()) {
     if (known.labels.size() < kLabelsMax) known.labels.emplace(name, value);
   }
@@ -201,6 +228,7 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
     registered->set_http_token(offer_.http_token(peer.user));
     registered->set_http_pin(offer_.http_pin);
     registered->set_log_window_bytes(wire::kLogWindowBytes);
+    registered->set_jobs_folder_id(offer_.jobs_folder_id);
     Answer(peer, session, std::move(answer));
   });
 }
@@ -254,6 +282,41 @@ std::string Workers::MissingOf(const core::ReportEnded& report) const {
   return "";
 }
 
+// A checkpoint that came from another machine counts once both of its files are here.
+bool Workers::Count(Round& round, const Session& session, const wire::GangReport& message,
+                    JobId job) {
+  core::ReportCheckpoint report = ReadCheckpoint(message, session.node, job);
+  parts_.metrics.checkpoints.Stage(metrics::CheckpointStage::kWrite,
+                                   FromSeconds(message.checkpoint().write_seconds()));
+  const registry::CheckpointStore& store = parts_.checkpoints;
+  const registry::CheckpointName name{.step = report.step, .attempt = report.attempt};
+  const auto size = store.Size(job, name);
+  const bool here = size && store.Size(job, {name.step, name.attempt, /*manifest=*/true});
+  if (here) report.path = store.PathOf(job, name).string();
+  const core::Job* known = core::FindJob(round.state().ledger, job);
+  const bool current = known != nullptr && IsMember(*known, report.attempt, session.node);
+  const bool uploaded = current && message.checkpoint().uploaded();
+  if (uploaded && (!here || static_cast<std::uint64_t>(size->count) != report.size_bytes)) {
+    Log(kError, "checkpoint_not_counted",
+        {{"job", job.ToString()}, {"file", name.ToString()}, {"problem", "it did not arrive"}});
+    return true;
+  }
+  if (!round.Step(std::move(report))) return false;
+  if (!uploaded) return true;
+  std::set<std::pair<std::uint64_t, Attempt>> kept;
+  for (const core::CheckpointRecord& each : known->checkpoints) {
+    kept.emplace(each.step, each.attempt);
+  }
+  round.After([&store, job, name, kept = std::move(kept)](const Status& stored) {
+    if (!stored) return;
+    if (const Status collected = store.Collect(job, name, kept); !collected) {
+      Log(kError, "checkpoints_left",
+          {{"job", job.ToString()}, {"error", collected.error().ToString()}});
+    }
+  });
+  return true;
+}
+
 void Workers::Hear(Round& round, const Session& session, const wire::GangReport& message) {
   const auto job = JobId::Parse(message.job());
   Result<core::Reply> decided;
@@ -262,12 +325,9 @@ void Workers::Hear(Round& round, const Session& session, const wire::GangReport&
       case wire::GangReport::kStarted:
         decided = round.Step(ReadStarted(message, session.node, *job));
         break;
-      case wire::GangReport::kCheckpoint: {
-        decided = round.Step(ReadCheckpoint(message, session.node, *job));
-        parts_.metrics.checkpoints.Stage(metrics::CheckpointStage::kWrite,
-                                         FromSeconds(message.checkpoint().write_seconds()));
+      case wire::GangReport::kCheckpoint:
+        if (!Count(round, session, message, *job)) return;
         break;
-      }
       case wire::GangReport::kEnded: {
         core::ReportEnded ended = ReadEnded(message, session.node, *job);
         if (ended.outcome == core::GangOutcome::kSucceeded) {

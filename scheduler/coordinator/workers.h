@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "common/join/join_string.h"
 #include "common/wire/messages.pb.h"
 #include "scheduler/coordinator/fences.h"
 #include "scheduler/coordinator/gang_watch.h"
@@ -19,6 +22,7 @@
 #include "scheduler/coordinator/tools.h"
 #include "scheduler/coordinator/worker_link.h"
 #include "scheduler/registry/blob_store.h"
+#include "scheduler/registry/checkpoint_store.h"
 
 namespace tutti::coordinator {
 
@@ -28,6 +32,8 @@ struct Session {
   Peer peer;
   std::map<std::string, std::string> labels;
   bool draining = false;
+  std::string address = {};  // as the worker says; "" = it does not
+  bool shares_jobs_folder = false;
 };
 
 // How workers reach the coordinator, and what they are told about it.
@@ -38,6 +44,8 @@ struct Offer {
   std::string http_url_remote;  // as others do
   std::string http_pin;         // of its certificate; "" = it serves plain HTTP
   std::function<std::string(const std::string& worker)> http_token;
+  std::string jobs_folder_id;
+  JoinString join;  // without a secret
 };
 
 class Workers {
@@ -48,6 +56,7 @@ class Workers {
     GangWatch& gangs;
     RankLogs& logs;
     const registry::BlobStore& blobs;
+    const registry::CheckpointStore& checkpoints;
     metrics::Metrics& metrics;
   };
   explicit Workers(Parts parts);
@@ -62,7 +71,17 @@ class Workers {
   // False when the node is not connected.
   bool Send(NodeId node, wire::ToWorker message);
   const Session* Of(NodeId node) const;
+  // One that is connected and has the coordinator's own jobs folder.
+  std::optional<NodeId> SharingJobsFolder() const;
   Tools& tools() { return tools_; }
+
+  // Where workers of other machines find the coordinator, without a secret; http is "" while it
+  // starts.
+  const JoinString& JoinTarget() const { return offer_.join; }
+  // A worker whose key was taken back is told to stop, whatever it still sends: what it reports and
+  // its goodbye count, nothing else keeps it alive. Until its name is allowed again.
+  void Revoke(const std::string& name);
+  void Allow(const std::string& name) { revoked_.erase(name); }
 
  private:
   void Answer(const Peer& peer, std::uint64_t session, wire::ToWorker message) const;
@@ -76,6 +95,8 @@ class Workers {
   void Hear(Round& round, const Session& session, const wire::GangReport& message);
   void Hear(Round& round, const Session& session, const wire::GangProgress& message);
   void Hear(Round& round, const Session& session, const wire::LogChunk& message);
+  // False: nothing can be stored now.
+  bool Count(Round& round, const Session& session, const wire::GangReport& message, JobId job);
   // What is wrong with the model of a gang that says it succeeded; "" = nothing.
   std::string MissingOf(const core::ReportEnded& report) const;
 
@@ -85,6 +106,7 @@ class Workers {
   Fences fences_;
   std::map<std::uint64_t, Session> sessions_;
   std::map<NodeId, std::uint64_t> by_node_;
+  std::set<std::string> revoked_;  // names
 };
 
 }  // namespace tutti::coordinator

@@ -98,7 +98,10 @@ void Zap::Refused(const std::string& key, const std::string& address) {
 // Strangers cost a look at the folder's time, not all its files.
 std::string Zap::NameOf(const std::string& public_key) {
   auto found = names_.find(public_key);
-  if (found == names_.end()) {
+  // One that was taken away is known only by its file.
+  const auto still = found == names_.end() ? std::nullopt : KeyOf(found->second);
+  if (still != public_key) {
+    if (found != names_.end()) names_.erase(std::exchange(found, names_.end()));
     const Instant now = MonotonicNow();
     std::error_code error;
     const auto changed = fs::last_write_time(allowed_dir_, error);
@@ -112,8 +115,11 @@ std::string Zap::NameOf(const std::string& public_key) {
   return found == names_.end() ? std::string() : found->second;
 }
 
-// A key that was taken away stays allowed until another unknown one comes: connections that exist
-// are not cut by this anyway.
+std::optional<std::string> Zap::KeyOf(const std::string& name) const {
+  const auto key = curve::LoadKey(allowed_dir_ / (name + ".pub"));
+  return key ? std::optional(*key) : std::nullopt;
+}
+
 void Zap::ReadFolder() {
   names_.clear();
   std::error_code error;

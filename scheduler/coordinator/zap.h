@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <zmq.hpp>
@@ -33,6 +34,8 @@ class Zap {
   std::string NameOf(const std::string& public_key);
   void ReadFolder();
   void Refused(const std::string& key, const std::string& address);
+  // What its file says now.
+  std::optional<std::string> KeyOf(const std::string& name) const;
 
   const std::filesystem::path allowed_dir_;
   zmq::socket_t socket_;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "common/base/check.h"
@@ -72,6 +73,15 @@ void EndAttempt(Job& job, AttemptEnd end, std::uint64_t step, std::uint64_t ran_
   job.ran_ms += ran_ms;
 }
 
+// The newest `keep`, and the one of `best_step`: without it the best weights could not be restored.
+void KeepNewest(std::vector<CheckpointRecord>& list, std::size_t keep, std::uint64_t best_step) {
+  const std::size_t older = list.size() - std::min(list.size(), keep);
+  const auto end = list.begin() + static_cast<std::ptrdiff_t>(older);
+  list.erase(std::remove_if(list.begin(), end,
+                            [&](const CheckpointRecord& each) { return each.step != best_step; }),
+             end);
+}
+
 struct Applier {
   Ledger& ledger;
 
@@ -133,8 +143,9 @@ struct Applier {
     if (list.empty() || f.step > list.back().step) job.attempt_progressed = true;
     // An attempt that went on from an older checkpoint writes later steps anew.
     while (!list.empty() && list.back().step >= f.step) list.pop_back();
-    if (list.size() == kCheckpointRecordsMax) list.erase(list.begin());
-    list.push_back({f.attempt, f.step, f.path, f.state_digest, f.size_bytes, f.at});
+    list.push_back({f.attempt, f.step, f.path, f.state_digest, f.size_bytes, f.at, f.files});
+    const std::size_t keep = f.keep == 0 ? kCheckpointRecordsMax : f.keep;
+    KeepNewest(list, std::min(keep, kCheckpointRecordsMax), f.best_step);
   }
   void operator()(const GangReleased& f) {
     Job& job = At(f.job);

@@ -78,7 +78,7 @@ struct StopRequested {
   bool operator==(const StopRequested&) const = default;
 };
 
-// Changes no state; the file's manifest is durable on its machine.
+// Both files are durable. All older ones but the newest `keep` and that of `best_step` are gone.
 struct CheckpointCommitted {
   JobId job;
   Attempt attempt{};
@@ -87,6 +87,9 @@ struct CheckpointCommitted {
   std::string state_digest;
   std::uint64_t size_bytes = 0;
   WallTime at;
+  CheckpointFiles files = {};
+  std::uint64_t best_step = 0;  // 0 = none
+  std::uint32_t keep = 0;       // 0 = all
   bool operator==(const CheckpointCommitted&) const = default;
 };
 
@@ -223,8 +226,7 @@ struct NodeLeft {
   bool operator==(const NodeLeft&) const = default;
 };
 
-// While draining nothing is placed on the node, also after its worker restarted. Its gangs'
-// StopRequested follow.
+// While draining nothing is placed on it, over restarts too. Its gangs' StopRequested follow.
 struct NodeDrained {
   NodeId node;
   bool draining = false;  // false: it takes gangs again

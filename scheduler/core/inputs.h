@@ -96,6 +96,9 @@ struct ReportCheckpoint {
   std::string path;
   std::string state_digest;
   std::uint64_t size_bytes = 0;
+  CheckpointFiles files = {};
+  std::uint64_t best_step = 0;
+  std::uint32_t keep = 0;
 };
 enum class GangOutcome { kSucceeded, kReleased, kFailed, kKilled };
 struct ReportEnded {

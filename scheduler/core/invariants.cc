@@ -42,7 +42,8 @@ std::string CheckAttempts(const Job& job) {
     }
     step = checkpoint.step;
   }
-  if (job.attempts.size() > kAttemptRecordsMax || job.checkpoints.size() > kCheckpointRecordsMax) {
+  if (job.attempts.size() > kAttemptRecordsMax ||
+      job.checkpoints.size() > kCheckpointRecordsMax + 1) {
     return "its history is too long";
   }
   return "";

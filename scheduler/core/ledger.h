@@ -20,7 +20,7 @@ inline constexpr std::size_t kFinishedJobsMax = 10'000;
 inline constexpr std::size_t kLiveJobsMax = 100'000;
 inline constexpr std::size_t kNodesMax = 10'000;
 inline constexpr std::size_t kAttemptRecordsMax = 100;    // newest kept, a job
-inline constexpr std::size_t kCheckpointRecordsMax = 16;  // newest kept, a job
+inline constexpr std::size_t kCheckpointRecordsMax = 16;  // newest kept, a job, and the best
 
 // The slots of one attempt's ranks, from GangPlaced until the attempt ends.
 struct Gang {
@@ -102,6 +102,7 @@ struct CheckpointRecord {
   std::string state_digest;
   std::uint64_t size_bytes = 0;
   WallTime committed_at;
+  CheckpointFiles files = {};
   bool operator==(const CheckpointRecord&) const = default;
 };
 

@@ -66,6 +66,15 @@ struct ModelFile {
   bool operator==(const ModelFile&) const = default;
 };
 
+// By what a checkpoint's files are fetched and verified; digests are "sha256:…", "" = by nobody.
+struct CheckpointFiles {
+  std::string data_digest;
+  std::string manifest_digest;
+  std::uint64_t manifest_size_bytes = 0;
+
+  bool operator==(const CheckpointFiles&) const = default;
+};
+
 // Why a gang was asked to stop.
 enum class StopWhy { kPause, kCancel, kResize, kPreempt, kDrain, kTimeout };
 std::string_view ToString(StopWhy why);  // "pause"

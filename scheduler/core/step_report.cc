@@ -137,7 +137,8 @@ Status Decide(Decision& decision, const ReportCheckpoint& input) {
     if (known.attempt == input.attempt && known.step == input.step) return {};
   }
   decision.Say(CheckpointCommitted{job->id, job->attempt, input.step, input.path,
-                                   input.state_digest, input.size_bytes, decision.at});
+                                   input.state_digest, input.size_bytes, decision.at, input.files,
+                                   input.best_step, input.keep});
   return {};
 }
 

@@ -70,6 +70,18 @@ core::Estimate FromProto(const journal::Estimate& from) {
           .warnings = {from.warnings().begin(), from.warnings().end()}};
 }
 
+void ToProto(const core::CheckpointFiles& from, journal::CheckpointFiles* to) {
+  to->set_data_digest(from.data_digest);
+  to->set_manifest_digest(from.manifest_digest);
+  to->set_manifest_size_bytes(from.manifest_size_bytes);
+}
+
+core::CheckpointFiles FromProto(const journal::CheckpointFiles& from) {
+  return {.data_digest = from.data_digest(),
+          .manifest_digest = from.manifest_digest(),
+          .manifest_size_bytes = from.manifest_size_bytes()};
+}
+
 Result<spec::FailureReason> FailureFromText(const std::string& text) {
   if (const auto reason = spec::ParseFailureReason(text)) return *reason;
   return Fail(ErrorCode::kInvalid, "unknown failure reason '" + text + "'");

@@ -17,6 +17,9 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from);
 void ToProto(const core::Estimate& from, journal::Estimate* to);
 core::Estimate FromProto(const journal::Estimate& from);
 
+void ToProto(const core::CheckpointFiles& from, journal::CheckpointFiles* to);
+core::CheckpointFiles FromProto(const journal::CheckpointFiles& from);
+
 template <typename Repeated>
 void MembersToProto(const std::vector<core::GangMember>& from, Repeated* to) {
   for (const core::GangMember& member : from) {

@@ -60,6 +60,9 @@ struct Encoder {
     out.set_path(f.path);
     out.set_digest(f.state_digest);
     out.set_size_bytes(f.size_bytes);
+    ToProto(f.files, out.mutable_checkpoint_files());
+    out.set_best_step(f.best_step);
+    out.set_keep(f.keep);
   }
   void operator()(const core::GangReleased& f) {
     Try(Fact::GANG_RELEASED, f.job, f.attempt);
@@ -180,7 +183,10 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                        .path = in.path(),
                                        .state_digest = in.digest(),
                                        .size_bytes = in.size_bytes(),
-                                       .at = at};
+                                       .at = at,
+                                       .files = FromProto(in.checkpoint_files()),
+                                       .best_step = in.best_step(),
+                                       .keep = in.keep()};
     case Fact::GANG_RELEASED: {
       TUTTI_ASSIGN_OR_RETURN(const auto why, StopWhyFromText(in.reason()));
       return core::GangReleased{.job = job,

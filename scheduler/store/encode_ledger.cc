@@ -162,6 +162,7 @@ std::string EncodeJob(const StoredJob& stored) {
     to->set_state_digest(from.state_digest);
     to->set_size_bytes(from.size_bytes);
     to->set_committed_at_unix_ms(from.committed_at.unix_ms);
+    ToProto(from.files, to->mutable_files());
   }
   std::visit(PhaseEncoder{out}, job.phase);
   return out.SerializeAsString();
@@ -202,7 +203,8 @@ Result<StoredJob> DecodeJob(std::string_view bytes) {
                                .path = from.path(),
                                .state_digest = from.state_digest(),
                                .size_bytes = from.size_bytes(),
-                               .committed_at = WallTime{from.committed_at_unix_ms()}});
+                               .committed_at = WallTime{from.committed_at_unix_ms()},
+                               .files = FromProto(from.files())});
   }
   TUTTI_ASSIGN_OR_RETURN(job.phase, PhaseFromProto(in));
   return stored;

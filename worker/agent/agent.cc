@@ -17,8 +17,10 @@
 #include "common/version/version.h"
 #include "common/wire/protocol.h"
 #include "worker/agent/admission.h"
+#include "worker/agent/checkpoint_files.h"
 #include "worker/agent/fingerprint.h"
 #include "worker/agent/gpus.h"
+#include "worker/agent/join.h"
 
 namespace tutti::agent {
 namespace {
@@ -27,6 +29,9 @@ namespace fs = std::filesystem;
 
 constexpr Duration kServerKeyPatience = std::chrono::seconds(60);
 constexpr Duration kStopPatience = std::chrono::seconds(5);
+constexpr Duration kSilence = std::chrono::seconds(10);
+constexpr Duration kComplainEvery = std::chrono::minutes(1);
+constexpr Duration kPruneEvery = std::chrono::hours(1);
 constexpr Duration kGangTick = std::chrono::milliseconds(100);
 constexpr std::uintmax_t kZygoteLogMax = 10 << 20;  // then it starts anew, at a start
 constexpr int kExitRefused = 2;
@@ -61,6 +66,7 @@ std::uint64_t DiskFree(const Settings& settings) {
 Result<std::unique_ptr<Agent>> Agent::Start(Settings settings) {
   std::unique_ptr<Agent> agent(new Agent(std::move(settings)));
   TUTTI_RETURN_IF_ERROR(agent->PrepareFolders());
+  if (agent->settings_.join) TUTTI_RETURN_IF_ERROR(tutti::agent::Join(agent->settings_));
   TUTTI_ASSIGN_OR_RETURN(agent->loop_, Loop::Create());
   TUTTI_RETURN_IF_ERROR(agent->WatchSignals());
   TUTTI_RETURN_IF_ERROR(agent->StartProcesses());
@@ -158,6 +164,13 @@ Status Agent::Describe() {
   }
   TUTTI_ASSIGN_OR_RETURN(*resources_.mutable_numerics_fingerprint(),
                          NumericsFingerprint(machine_, settings_.engine));
+  if (!settings_.address.empty()) {
+    auto given = AddressHere(settings_.address);
+    if (!given) given.error().where = "--address";
+    TUTTI_ASSIGN_OR_RETURN(address_, std::move(given));
+  } else if (auto found = AddressTowards(settings_.coordinator)) {
+    address_ = std::move(*found);
+  }
   return {};
 }
 
@@ -174,7 +187,8 @@ Status Agent::Connect() {
                   .address = settings_.coordinator,
                   .server_key = std::move(server_key),
                   .keys = std::move(keys),
-                  .on_message = [this](const wire::ToWorker& message) { OnMessage(message); }}));
+                  .on_message = [this](const wire::ToWorker& message) { OnMessage(message); },
+                  .on_key_refused = [this] { OnKeyRefused(); }}));
   loop_->AfterEachRound([this] {
     link_->Pump();
     if (stop_by_) StopIfDone();
@@ -198,7 +212,11 @@ void Agent::MakeParts() {
           .describe = [this] { return RegisterMessage(); },
           .beat = [this] { return HeartbeatMessage(); },
           .on_registered = [this](const wire::Registered& registered) { OnRegistered(registered); },
-          .on_lease_lost = [this] { gangs_->KillAll("the coordinator was silent for too long"); },
+          .on_lease_lost =
+              [this] {
+                gangs_->KillAll("the coordinator was silent for too long");
+                LookForAddress();
+              },
           .on_refused = [this](const wire::Refused& refused) { OnRefused(refused); }},
       MonotonicNow());
   reports_.emplace([this](const wire::GangReport& report) {
@@ -218,6 +236,8 @@ void Agent::MakeParts() {
       .logs = *logs_,
       .reports = *reports_,
       .settings = settings_,
+      .shares_jobs_dir = shares_jobs_dir_,
+      .address = address_,
       .send_progress =
           [this](const wire::GangProgress& progress) {
             Send(
@@ -261,6 +281,7 @@ Agent::~Agent() {
 // ---- running ------------------------------------------------------------------------------------
 
 int Agent::Run() {
+  next_complaint_ = MonotonicNow() + kSilence;
   Log(kInfo, "worker_started",
       {{"name", settings_.name}, {"slots", settings_.slots}, {"pid", getpid()}});
   Tick();
@@ -275,9 +296,27 @@ void Agent::Tick() {
   reports_->Tick(now);
   logs_->Tick(now);
   tools_->Tick(now);
+  if (membership_->registered()) {
+    next_complaint_ = now + kSilence;
+  } else if (now >= next_complaint_ && !stop_by_) {
+    next_complaint_ = now + kComplainEvery;
+    Log(kWarning, "no_answer",
+        {{"coordinator", settings_.coordinator},
+         {"hint",
+          "is it up, does a firewall let this machine reach it, is its key still this one?"}});
+  }
   if (now >= next_gang_tick_) {
     gangs_->Tick();
     next_gang_tick_ = now + kGangTick;
+  }
+  if (now >= next_prune_ && membership_->registered() && !shares_jobs_dir_) {
+    next_prune_ = now + kPruneEvery;
+    background_->Run<bool>(
+        [dir = settings_.jobs_dir, running = gangs_->Jobs()](std::stop_token) {
+          PruneJobFolders(dir, running);
+          return true;
+        },
+        [](bool) {});
   }
   loop_->After(Membership::kTickInterval, [this] { Tick(); });
 }
@@ -323,7 +362,24 @@ wire::Register Agent::RegisterMessage() {
   for (wire::GangStatus& status : gangs_->Statuses()) *message.add_gangs() = std::move(status);
   message.set_pid(static_cast<std::uint32_t>(getpid()));
   message.set_zygote_pid(static_cast<std::uint32_t>(children_->zygote_pid()));
+  message.set_address(address_.ip);
+  message.set_jobs_folder_id(FolderIdOf(settings_.jobs_dir));
+  if (address_.ip.empty()) LookForAddress();
   return message;
+}
+
+// It may be another one after a time without a line.
+void Agent::LookForAddress() {
+  if (!settings_.address.empty() || looking_for_address_) return;
+  looking_for_address_ = true;
+  background_->Run<Result<LocalAddress>>(
+      [coordinator = settings_.coordinator](std::stop_token) {
+        return AddressTowards(coordinator);
+      },
+      [this](Result<LocalAddress> found) {
+        looking_for_address_ = false;
+        if (found) address_ = std::move(*found);
+      });
 }
 
 wire::Heartbeat Agent::HeartbeatMessage() {
@@ -367,10 +423,22 @@ void Agent::OnMessage(const wire::ToWorker& message) {
 
 void Agent::OnRegistered(const wire::Registered& registered) {
   remote_.SetTarget(registered.http_url(), registered.http_token(), registered.http_pin());
+  const bool shared = registered.jobs_folder_id().empty() ||
+                      registered.jobs_folder_id() == FolderIdOf(settings_.jobs_dir);
+  shares_jobs_dir_ = shared;
+  Log(kInfo, "checkpoints", {{"folder", settings_.jobs_dir.string()}, {"sent", !shared}});
   const Instant now = MonotonicNow();
   reports_->SendAll(now);
   gangs_->OnRegistered();
   logs_->Restart(registered.log_window_bytes(), now);
+}
+
+void Agent::OnKeyRefused() {
+  if (stop_by_) return;
+  wire::Refused refused;
+  refused.set_message("the coordinator does not know this worker's key: it was removed there");
+  refused.set_hint("join again with a new string of `tutti worker token`: tutti worker --join");
+  OnRefused(refused);
 }
 
 void Agent::OnRefused(const wire::Refused& refused) {

@@ -11,6 +11,7 @@
 
 #include "common/base/result.h"
 #include "common/wire/messages.pb.h"
+#include "worker/agent/address.h"
 #include "worker/agent/background.h"
 #include "worker/agent/blob_cache.h"
 #include "worker/agent/children.h"
@@ -53,6 +54,9 @@ class Agent {
   void OnMessage(const wire::ToWorker& message);
   void OnRegistered(const wire::Registered& registered);
   void OnRefused(const wire::Refused& refused);
+  void OnKeyRefused();
+  // Off the loop: it may ask a name server.
+  void LookForAddress();
   void Tick();
   void BeginStop();
   void StopIfDone();
@@ -69,6 +73,9 @@ class Agent {
   UniqueFd signals_;
   wire::Resources resources_;
   Machine machine_;
+  LocalAddress address_;
+  bool looking_for_address_ = false;
+  bool shares_jobs_dir_ = true;
 
   // In the order they are made; the later ones use the earlier ones.
   RemoteBlobs remote_;
@@ -84,6 +91,8 @@ class Agent {
   std::optional<Tools> tools_;
 
   Instant next_gang_tick_;
+  Instant next_prune_;
+  Instant next_complaint_;          // about a coordinator that does not answer
   std::optional<Instant> stop_by_;  // while stopping
   int exit_status_ = 0;
 };

@@ -16,6 +16,7 @@ constexpr int kLingerMs = 300;
 constexpr int kReconnectMs = 50;
 constexpr int kReconnectMaxMs = 500;
 constexpr int kQueueMessages = 1000;
+constexpr const char* kMonitor = "inproc://monitor";
 
 Error ZmqError(std::string_view what, std::string where) {
   const int number = zmq_errno();
@@ -60,6 +61,7 @@ Status CoordinatorLink::Open() {
   TUTTI_RETURN_IF_ERROR(SetNumber(ZMQ_RECONNECT_IVL_MAX, kReconnectMaxMs, "RECONNECT_IVL_MAX"));
   TUTTI_RETURN_IF_ERROR(SetNumber(ZMQ_SNDHWM, kQueueMessages, "SNDHWM"));
   TUTTI_RETURN_IF_ERROR(SetNumber(ZMQ_RCVHWM, kQueueMessages, "RCVHWM"));
+  TUTTI_RETURN_IF_ERROR(OpenMonitor());
   if (zmq_connect(socket_, options_.address.c_str()) != 0) {
     return Fail(ZmqError("cannot connect", options_.address));
   }
@@ -71,8 +73,46 @@ Status CoordinatorLink::Open() {
   return {};
 }
 
+// A second socket on which ZeroMQ says how the first one's handshakes end.
+Status CoordinatorLink::OpenMonitor() {
+  if (zmq_socket_monitor(socket_, kMonitor, ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0) {
+    return Fail(ZmqError("ZeroMQ cannot be watched", ""));
+  }
+  monitor_ = zmq_socket(context_, ZMQ_PAIR);
+  if (monitor_ == nullptr || zmq_connect(monitor_, kMonitor) != 0) {
+    return Fail(ZmqError("ZeroMQ cannot be watched", ""));
+  }
+  std::size_t size = sizeof monitor_fd_;
+  if (zmq_getsockopt(monitor_, ZMQ_FD, &monitor_fd_, &size) != 0) {
+    return Fail(ZmqError("ZeroMQ has no descriptor", ""));
+  }
+  options_.loop.Watch(monitor_fd_, EPOLLIN, [](std::uint32_t) {});
+  return {};
+}
+
+void CoordinatorLink::PumpMonitor() {
+  bool refused = false;
+  while (true) {
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    const bool received = zmq_msg_recv(&frame, monitor_, ZMQ_DONTWAIT) >= 0;
+    // An event's number, its value, and in a second frame where.
+    if (received && zmq_msg_more(&frame) != 0) refused = true;
+    zmq_msg_close(&frame);
+    if (!received) break;
+  }
+  if (refused) options_.on_key_refused();
+}
+
 CoordinatorLink::~CoordinatorLink() {
   if (fd_ >= 0) options_.loop.Forget(fd_);
+  if (monitor_fd_ >= 0) options_.loop.Forget(monitor_fd_);
+  if (monitor_ != nullptr) {
+    zmq_socket_monitor(socket_, nullptr, 0);
+    const int none = 0;
+    zmq_setsockopt(monitor_, ZMQ_LINGER, &none, sizeof none);
+    zmq_close(monitor_);
+  }
   if (socket_ != nullptr) zmq_close(socket_);
   if (context_ != nullptr) zmq_ctx_term(context_);
 }
@@ -108,6 +148,7 @@ void CoordinatorLink::Pump() {
       Log(kWarning, "frame_dropped", {{"from", "coordinator"}});
     }
   }
+  PumpMonitor();
   pumping_ = false;
 }
 

@@ -24,6 +24,8 @@ class CoordinatorLink {
     std::string server_key;
     curve::KeyPair keys;
     std::function<void(const wire::ToWorker&)> on_message;
+    // The coordinator does not know our key. It is not asked again.
+    std::function<void()> on_key_refused;
   };
 
   static Result<std::unique_ptr<CoordinatorLink>> Connect(Options options);
@@ -41,13 +43,17 @@ class CoordinatorLink {
  private:
   explicit CoordinatorLink(Options options) : options_(std::move(options)) {}
   Status Open();
+  Status OpenMonitor();
+  void PumpMonitor();
   Status Set(int option, const void* value, std::size_t size, const char* name);
   Status SetNumber(int option, int value, const char* name);
 
   Options options_;
   void* context_ = nullptr;
   void* socket_ = nullptr;
+  void* monitor_ = nullptr;
   int fd_ = -1;  // ZeroMQ's own
+  int monitor_fd_ = -1;
   bool pumping_ = false;
 };
 

@@ -12,6 +12,7 @@
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "jobs/attempt/stall.h"
+#include "worker/agent/checkpoint_files.h"
 #include "worker/agent/gang_export.h"
 #include "worker/agent/machine.h"
 
@@ -20,7 +21,8 @@ namespace {
 
 using spec::FailureReason;
 
-constexpr Duration kLogPatience = std::chrono::seconds(3);  // for the last output to arrive
+constexpr Duration kLogPatience = std::chrono::seconds(3);          // for the last output to arrive
+constexpr Duration kCheckpointPatience = std::chrono::minutes(10);  // for the last one to arrive
 
 FailureReason ReasonOf(const Error& error) {
   switch (error.code) {
@@ -84,7 +86,19 @@ Gang::Gang(const GangServices& services, wire::LaunchGang launch, OnOver on_over
     : services_(services),
       launch_(std::move(launch)),
       on_over_(std::move(on_over)),
-      fences_(launch_.job(), launch_.attempt(), services.send_fence) {
+      fences_(launch_.job(), launch_.attempt(), services.send_fence),
+      checkpoints_({.loop = services.loop,
+                    .background = services.background,
+                    .remote = services.remote,
+                    .job = launch_.job(),
+                    .shares_folder = [&services] { return services.shares_jobs_dir; },
+                    .report =
+                        [this](wire::CheckpointCommitted checkpoint) {
+                          wire::GangReport report = NewReport();
+                          *report.mutable_checkpoint() = std::move(checkpoint);
+                          services_.reports.Add(std::move(report), MonotonicNow());
+                        },
+                    .warn = [this](const std::string& message) { Warn(message); }}) {
   folder_ = services_.settings.dir / "run" / name();
   state_ = attempt::Begin({.local_ranks = launch_.local_ranks(),
                            .first_rank = launch_.first_rank(),
@@ -148,6 +162,9 @@ void Gang::Tick() {
 // ---- events and actions -------------------------------------------------------------------------
 
 void Gang::Do(attempt::Event event, std::string line) {
+  if (const auto* stop = std::get_if<attempt::StopRequested>(&event)) {
+    if (stop->mode == attempt::Stop::kKill) checkpoints_.Abandon();
+  }
   events_.emplace_back(std::move(event), std::move(line));
   if (stepping_) return;  // an action made this event: it is next
   stepping_ = true;
@@ -174,27 +191,37 @@ void Gang::Work(std::function<T(std::stop_token)> work, std::function<void(T)> d
 
 void Gang::FetchInputs(GangInputs inputs) {
   inputs_ = std::move(inputs);
-  const auto checkpoints = services_.settings.jobs_dir / launch_.job() / "checkpoints";
-  Work<Result<LocalInputs>>(
-      [this, checkpoints](std::stop_token stop) -> Result<LocalInputs> {
+  struct Fetched {
+    LocalInputs inputs;
+    std::vector<std::string> warnings;
+  };
+  Work<Result<Fetched>>(
+      [this, shared = services_.shares_jobs_dir](std::stop_token stop) -> Result<Fetched> {
         TUTTI_RETURN_IF_ERROR(RemoveTree(folder_));
         TUTTI_RETURN_IF_ERROR(MakeDirectories(folder_, 0700));
-        TUTTI_RETURN_IF_ERROR(MakeDirectories(checkpoints));
+        TUTTI_RETURN_IF_ERROR(MakeDirectories(CheckpointDir()));
         for (const char* name : {"inputs", "tmp", "export"}) {
           TUTTI_RETURN_IF_ERROR(MakeDirectories(folder_ / name));
         }
-        return PlaceInputs(inputs_,
-                           {.folder = folder_ / "inputs",
-                            .cache = services_.cache,
-                            .remote = services_.remote,
-                            .data_roots = services_.settings.data_roots},
-                           std::move(stop));
+        Fetched fetched;
+        TUTTI_ASSIGN_OR_RETURN(fetched.inputs,
+                               PlaceInputs(inputs_,
+                                           {.folder = folder_ / "inputs",
+                                            .cache = services_.cache,
+                                            .remote = services_.remote,
+                                            .data_roots = services_.settings.data_roots},
+                                           stop));
+        if (shared) return fetched;
+        TUTTI_ASSIGN_OR_RETURN(fetched.warnings,
+                               FetchCheckpoints(launch_, CheckpointDir(), services_.remote, stop));
+        return fetched;
       },
-      [this](Result<LocalInputs> local) {
-        if (!local) {
-          return Do(attempt::InputsFailed{ReasonOf(local.error()), local.error().ToString()});
+      [this](Result<Fetched> fetched) {
+        if (!fetched) {
+          return Do(attempt::InputsFailed{ReasonOf(fetched.error()), fetched.error().ToString()});
         }
-        local_ = std::move(*local);
+        for (const std::string& warning : fetched->warnings) Warn(warning);
+        local_ = std::move(fetched->inputs);
         Do(attempt::InputsReady{});
       });
 }
@@ -251,11 +278,13 @@ void Gang::FinishCleaning() {
 
 void Gang::RemoveFolder() {
   cleaning_ = false;
-  const auto checkpoints = services_.settings.jobs_dir / launch_.job() / "checkpoints";
+  // A copy of what the coordinator has: nobody asks for it again.
+  const bool forget = state_.uploaded && !services_.shares_jobs_dir;
   Work<tutti::Status>(
-      [this, checkpoints](std::stop_token) -> tutti::Status {
+      [this, forget](std::stop_token) -> tutti::Status {
         // Only rank 0 writes there, and it is gone: what it left half-written is of no use.
-        if (launch_.first_rank() == 0) RemoveTemporaries(checkpoints);
+        if (launch_.first_rank() == 0) RemoveTemporaries(CheckpointDir());
+        if (forget) TUTTI_RETURN_IF_ERROR(RemoveTree(CheckpointDir().parent_path()));
         return RemoveTree(folder_);
       },
       [this](tutti::Status removed) {
@@ -285,6 +314,11 @@ void Gang::SendProgress(std::string payload_json) {
 
 void Gang::Perform(const attempt::Forward&, const std::string& line) { SendProgress(line); }
 
+void Gang::Warn(const std::string& message) {
+  Log(kWarning, "gang_warning", {{"gang", name()}, {"message", message}});
+  SendWarning(enginelink::Warning{.message = message});
+}
+
 void Gang::SendWarning(enginelink::Warning warning) {
   std::string text = enginelink::Encode(enginelink::ToWorker(std::move(warning)));
   text.pop_back();  // the line's end
@@ -292,8 +326,7 @@ void Gang::SendWarning(enginelink::Warning warning) {
 }
 
 void Gang::Perform(const attempt::ReportWarning& action, const std::string& /*line*/) {
-  Log(kWarning, "gang_warning", {{"gang", name()}, {"message", action.message}});
-  SendWarning({.message = action.message});
+  Warn(action.message);
 }
 
 void Gang::Perform(const attempt::ReportStall& action, const std::string& /*line*/) {
@@ -322,14 +355,7 @@ void Gang::Perform(const attempt::ReportStarted& action, const std::string& /*li
 }
 
 void Gang::Perform(const attempt::ReportCheckpoint& action, const std::string& /*line*/) {
-  wire::GangReport report = NewReport();
-  wire::CheckpointCommitted& checkpoint = *report.mutable_checkpoint();
-  checkpoint.set_step(action.checkpoint.step);
-  checkpoint.set_path(action.checkpoint.path);
-  checkpoint.set_state_digest(action.checkpoint.state_digest);
-  checkpoint.set_size_bytes(action.checkpoint.size_bytes);
-  checkpoint.set_write_seconds(action.checkpoint.write_seconds);
-  services_.reports.Add(std::move(report), MonotonicNow());
+  checkpoints_.Add(action.checkpoint);
 }
 
 void Gang::Perform(const attempt::ReportEnded& action, const std::string& /*line*/) {
@@ -349,6 +375,18 @@ void Gang::Perform(const attempt::ReportEnded& action, const std::string& /*line
        {"outcome", wire::GangEnded::Outcome_Name(ended.outcome())},
        {"reason", ended.reason()},
        {"message", ended.message()}});
+  // What was not sent yet is of no use when the gang was killed or has its model; else the next
+  // attempt may need it.
+  if (action.outcome == attempt::Outcome::kKilled ||
+      action.outcome == attempt::Outcome::kSucceeded) {
+    checkpoints_.Abandon();
+  }
+  checkpoints_.WhenReported(kCheckpointPatience, [this, report = std::move(report)]() mutable {
+    ReportEnd(std::move(report));
+  });
+}
+
+void Gang::ReportEnd(wire::GangReport report) {
   // Who hears of the end may look at the output: it goes first.
   services_.logs.WhenArrived(launch_.job(), launch_.attempt(), MonotonicNow(), kLogPatience,
                              [this, report = std::move(report)]() mutable {
@@ -359,7 +397,7 @@ void Gang::Perform(const attempt::ReportEnded& action, const std::string& /*line
 }
 
 void Gang::CallIfOver() {
-  if (!ended_ || works_ > 0 || !on_over_) return;
+  if (!ended_ || works_ > 0 || checkpoints_.busy() || !on_over_) return;
   const OnOver on_over = std::exchange(on_over_, nullptr);
   on_over(*ended_);
 }

@@ -16,9 +16,11 @@
 
 #include "common/wire/messages.pb.h"
 #include "jobs/attempt/attempt.h"
+#include "worker/agent/address.h"
 #include "worker/agent/background.h"
 #include "worker/agent/blob_cache.h"
 #include "worker/agent/children.h"
+#include "worker/agent/gang_checkpoints.h"
 #include "worker/agent/gang_fences.h"
 #include "worker/agent/gang_inputs.h"
 #include "worker/agent/log_shipper.h"
@@ -42,6 +44,9 @@ struct GangServices {
   LogShipper& logs;
   ReportOutbox& reports;
   const Settings& settings;
+  // Whether settings.jobs_dir is the coordinator's own folder; what the newest registration says.
+  const bool& shares_jobs_dir;
+  const LocalAddress& address;  // of this machine, for the gang's others
   std::function<void(const wire::GangProgress&)> send_progress;
   std::function<void(const wire::Fence&)> send_fence;
   std::function<void()> beat_now;  // what heartbeats say of gangs has changed
@@ -100,6 +105,11 @@ class Gang {
   void Perform(const attempt::ReportEnded& action, const std::string& line);
 
   void FetchInputs(GangInputs inputs);
+  std::filesystem::path CheckpointDir() const {
+    return services_.settings.jobs_dir / launch_.job() / "checkpoints";
+  }
+  void Warn(const std::string& message);
+  void ReportEnd(wire::GangReport report);
   tutti::Status PrepareLaunch();
   tutti::Status SpawnRank(std::uint32_t local);
   Result<enginelink::Spawn> SpawnOf(std::uint32_t local) const;
@@ -135,6 +145,7 @@ class Gang {
   UniqueFd memory_;
   bool in_pmix_ = false;
   GangFences fences_;
+  GangCheckpoints checkpoints_;
   std::optional<std::uint64_t> memory_kills_;  // of this machine before the ranks started
   Instant next_alive_;
   Instant next_memory_look_;

@@ -38,12 +38,15 @@ tutti::Status Gang::PrepareLaunch() {
                 .uid = getuid(),
                 .gid = getgid()};
   if (launch_.size() > launch_.local_ranks()) {
+    std::vector<std::string> peers;
     for (const wire::GangMember& member : launch_.members()) {
+      peers.push_back(member.address());
       if (member.first_rank() == launch_.first_rank()) {
         gang.this_machine = static_cast<std::uint32_t>(gang.machines.size());
       }
       gang.machines.push_back({.name = member.name(), .ranks = member.ranks()});
     }
+    gang.interface = InterfaceTowards(services_.address, peers);
   }
   TUTTI_RETURN_IF_ERROR(services_.pmix.Register(gang));
   in_pmix_ = true;
@@ -81,7 +84,7 @@ enginelink::Plan Gang::PlanOf(std::uint32_t local) const {
                         .cpus_per_rank = inputs_.cpus_per_rank,
                         .lease_ms = wire::kLeaseMs};
   if (local_.eval_path) plan.eval_path = local_.eval_path->string();
-  plan.checkpoint_dir = services_.settings.jobs_dir / launch_.job() / "checkpoints";
+  plan.checkpoint_dir = CheckpointDir();
   plan.export_dir = folder_ / "export";
   plan.cache_dir = services_.settings.dir / "cache" / "tokens";
   for (const wire::CheckpointRef& checkpoint : launch_.checkpoints()) {

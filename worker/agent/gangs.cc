@@ -176,6 +176,12 @@ void Gangs::OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int s
   }
 }
 
+std::vector<std::string> Gangs::Jobs() const {
+  std::vector<std::string> jobs;
+  for (const auto& [job, gang] : running_) jobs.push_back(job);
+  return jobs;
+}
+
 std::vector<wire::GangStatus> Gangs::Statuses() const {
   std::vector<wire::GangStatus> statuses;
   for (const Gang* gang : All()) statuses.push_back(gang->Status());

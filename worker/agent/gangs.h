@@ -36,6 +36,7 @@ class Gangs {
   void OnMpiAborted(const std::string& gang_name, std::uint32_t rank, int status);
 
   std::vector<wire::GangStatus> Statuses() const;
+  std::vector<std::string> Jobs() const;  // with a gang here
   bool empty() const { return running_.empty(); }
 
  private:

@@ -156,7 +156,13 @@ Result<HttpAnswer> CallUnguarded(const HttpUrl& url, const HttpRequest& request,
                                  const HttpLimits& limits) {
   Call call(url, std::move(stop), limits);
   TUTTI_RETURN_IF_ERROR(call.Connect());
-  if (request.body_file.empty()) {
+  if (!request.body.empty()) {
+    http::request<http::string_body> message;
+    FillHeader(url, request, message);
+    message.body() = request.body;
+    message.prepare_payload();
+    TUTTI_RETURN_IF_ERROR(call.Write(message));
+  } else if (request.body_file.empty()) {
     http::request<http::empty_body> message;
     FillHeader(url, request, message);
     if (request.method != "GET" && request.method != "HEAD") message.content_length(0);

@@ -33,7 +33,8 @@ struct HttpRequest {
   std::string method;
   std::string target;  // "/api/v1/blobs/sha256:…"
   std::map<std::string, std::string> headers;
-  std::filesystem::path body_file;  // empty: no body
+  std::filesystem::path body_file;  // empty: `body`
+  std::string body = {};            // JSON; empty: none
   int sink_status = 200;            // the answer whose body goes to the sink
 };
 

@@ -14,8 +14,10 @@ constexpr int kExitUsage = 2;
 
 int Report(const tutti::Error& error) {
   std::fprintf(stderr, "tutti-worker: %s\n", error.ToString().c_str());
-  const bool usage =
-      error.code == tutti::ErrorCode::kInvalid || error.code == tutti::ErrorCode::kConflict;
+  // What starting again would not mend.
+  const bool usage = error.code == tutti::ErrorCode::kInvalid ||
+                     error.code == tutti::ErrorCode::kConflict ||
+                     error.code == tutti::ErrorCode::kAuth;
   return usage ? kExitUsage : kExitFailed;
 }
 

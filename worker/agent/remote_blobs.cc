@@ -38,6 +38,7 @@ Error ErrorOf(const HttpAnswer& answer, const std::string& where) {
               .where = where};
   if (answer.status == 401 || answer.status == 403) error.code = ErrorCode::kAuth;
   if (answer.status == 404) error.code = ErrorCode::kNotFound;
+  if (answer.status == 409) error.code = ErrorCode::kConflict;
   if (answer.status == 422) error.code = ErrorCode::kInvalid;
   if (answer.status == 503 || answer.status == 429) error.code = ErrorCode::kUnavailable;
   if (answer.status == 507) error.code = ErrorCode::kDiskFull;
@@ -108,6 +109,11 @@ Result<HttpAnswer> RemoteBlobs::Ask(HttpRequest request, const HttpSink& sink,
 
 Status RemoteBlobs::Fetch(const Digest& digest, Bytes size, const fs::path& path,
                           std::stop_token stop) const {
+  return FetchFrom(TargetOf(digest), digest, size, path, std::move(stop));
+}
+
+Status RemoteBlobs::FetchFrom(const std::string& target, const Digest& digest, Bytes size,
+                              const fs::path& path, std::stop_token stop) const {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!file) return Fail(ErrnoError("cannot create", path.string(), errno));
   Sha256 sha;
@@ -123,8 +129,7 @@ Status RemoteBlobs::Fetch(const Digest& digest, Bytes size, const fs::path& path
     return {};
   };
   TUTTI_RETURN_IF_ERROR(Retry(stop, received, [&]() -> Status {
-    HttpRequest request{
-        .method = "GET", .target = TargetOf(digest), .headers = {}, .body_file = {}};
+    HttpRequest request{.method = "GET", .target = target, .headers = {}, .body_file = {}};
     // Goes on where the line broke.
     if (received > 0) {
       request.headers["Range"] = "bytes=" + std::to_string(received) + "-";
@@ -137,8 +142,8 @@ Status RemoteBlobs::Fetch(const Digest& digest, Bytes size, const fs::path& path
     return {};
   }));
   if (received != wanted || sha.Finish() != digest) {
-    return Fail(ErrorCode::kInvalid, "the coordinator sent other bytes than the blob's",
-                digest.ToString(), "its blob is damaged: submit the inputs again");
+    return Fail(ErrorCode::kInvalid, "the coordinator sent other bytes than the file's",
+                digest.ToString(), "it is damaged there: if it is a job's input, submit it again");
   }
   if (fdatasync(file.get()) != 0) return Fail(ErrnoError("cannot sync", path.string(), errno));
   return {};
@@ -170,6 +175,20 @@ Status RemoteBlobs::StoreOnce(const fs::path& file, const Digest& digest,
 Status RemoteBlobs::Store(const fs::path& file, const Digest& digest, std::stop_token stop) const {
   const std::uint64_t no_progress = 0;
   return Retry(stop, no_progress, [&] { return StoreOnce(file, digest, stop); });
+}
+
+Status RemoteBlobs::Send(const fs::path& file, const Digest& digest, const std::string& target,
+                         std::stop_token stop) const {
+  const std::uint64_t no_progress = 0;
+  return Retry(stop, no_progress, [&]() -> Status {
+    const HttpRequest put{.method = "PUT",
+                          .target = target,
+                          .headers = {{"X-Tutti-Digest", digest.ToString()}},
+                          .body_file = file};
+    TUTTI_ASSIGN_OR_RETURN(const HttpAnswer sent, Ask(put, {}, stop));
+    if (sent.status / 100 != 2) return Fail(ErrorOf(sent, file.string()));
+    return {};
+  });
 }
 
 }  // namespace tutti::agent

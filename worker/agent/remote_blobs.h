@@ -25,10 +25,18 @@ class RemoteBlobs {
   // coordinator has none; kInvalid when the bytes are not what `digest` says; kDiskFull.
   Status Fetch(const Digest& digest, Bytes size, const std::filesystem::path& path,
                std::stop_token stop) const;
+  // The same of what another route answers with: "/api/v1/jobs/…".
+  Status FetchFrom(const std::string& target, const Digest& digest, Bytes size,
+                   const std::filesystem::path& path, std::stop_token stop) const;
 
   // Makes sure the coordinator has the file, whose digest the caller has computed. To a
   // coordinator on this machine only the path is sent. kDiskFull when it has no room.
   Status Store(const std::filesystem::path& file, const Digest& digest, std::stop_token stop) const;
+
+  // PUTs the file, whose digest the caller knows, to another route. kConflict: the coordinator does
+  // not want it any more; kNotFound: it is not there any more; kDiskFull.
+  Status Send(const std::filesystem::path& file, const Digest& digest, const std::string& target,
+              std::stop_token stop) const;
 
   // An operation that makes no progress for so long is given up.
   static constexpr Duration kRetryFor = std::chrono::seconds(60);

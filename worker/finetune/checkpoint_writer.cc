@@ -96,10 +96,13 @@ Status CheckpointWriter::Write(const Request& request) {
                          .second_moments = snapshot.subspan(2 * elements, elements),
                          .metrics = request.metrics}));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  options_.on_committed({.checkpoint = committed, .write_seconds = seconds.count()});
+  const std::size_t limit = options_.keep == 0 ? 0 : std::max<std::size_t>(options_.keep, 2);
+  options_.on_committed({.checkpoint = committed,
+                         .write_seconds = seconds.count(),
+                         .best_step = request.cursor.best_step,
+                         .keep = limit});
   // Also of what writers of older attempts left half-written.
-  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
-  const std::size_t keep = options_.keep == 0 ? kAll : std::max<std::size_t>(options_.keep, 2);
+  const std::size_t keep = limit == 0 ? std::numeric_limits<std::size_t>::max() : limit;
   return checkpoint::Collect(options_.directory, keep, request.cursor.best_step, options_.attempt);
 }
 

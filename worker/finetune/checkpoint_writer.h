@@ -24,6 +24,8 @@ class CheckpointWriter {
   struct Committed {
     checkpoint::Committed checkpoint;
     double write_seconds = 0;
+    std::int64_t best_step = -1;  // -1: none
+    std::size_t keep = 0;         // the newest that stay; 0 = all
   };
   struct Options {
     std::filesystem::path directory;

@@ -65,9 +65,10 @@ class Trainer {
   // ---- trainer_state.cc: base weights, checkpoints, the best weights ----
   Status Start();
   Status ShareState();
-  Status LoadState();
-  Result<bool> Restore();
+  Status LoadState(std::int64_t newest);
+  Result<bool> Restore(std::int64_t newest);
   Result<bool> RestoreBest();
+  Status SpreadWeights();
   Status ReadBest();
 
   // ---- trainer.cc: the loop ----

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "common/base/check.h"
 #include "worker/finetune/trainer.h"
 #include "worker/model/load.h"
 
@@ -22,8 +24,19 @@ std::vector<checkpoint::TensorPlace> PlacesOf(const model::ParameterLayout& layo
   return places;
 }
 
-std::uint32_t FirstOfMachine(const train::Gang& gang) {
-  return gang.rank - gang.memory.local_rank();
+// Of a gather where each machine's first rank said '+' and its cursor, and the others nothing.
+Result<std::vector<checkpoint::Cursor>> CursorsIn(const std::vector<std::string>& all) {
+  std::vector<checkpoint::Cursor> found;
+  for (const std::string& text : all) {
+    if (text.starts_with('-')) {
+      return Fail(ErrorCode::kUnavailable, "a peer could not load its state: " + text.substr(1));
+    }
+    if (text.empty()) continue;
+    TUTTI_CHECK(text.size() == 1 + sizeof(checkpoint::Cursor), text.size(), " bytes");
+    std::memcpy(&found.emplace_back(), text.data() + 1, sizeof(checkpoint::Cursor));
+  }
+  TUTTI_CHECK(!found.empty(), "nobody loaded");
+  return found;
 }
 
 }  // namespace
@@ -64,44 +77,45 @@ Status Trainer::Start() {
               .path = done.checkpoint.path.string(),
               .state_digest = done.checkpoint.state_digest,
               .size_bytes = static_cast<std::uint64_t>(done.checkpoint.size.count),
-              .write_seconds = done.write_seconds}));
+              .write_seconds = done.write_seconds,
+              .best_step = static_cast<std::uint64_t>(std::max<std::int64_t>(done.best_step, 0)),
+              .keep = static_cast<std::uint32_t>(done.keep)}));
         }});
   }
   return o_.link.Send(enginelink::Ready{.rank = o_.gang.rank,
                                         .from_step = static_cast<std::uint64_t>(cursor_.step)});
 }
 
-// A machine's first rank loads; what it found goes to all, and all of them start from it.
+// Each machine's first rank loads the newest state it has. Where machines found different ones (a
+// file that is damaged, or missing, on one of them), all go back to the oldest of these.
 Status Trainer::ShareState() {
-  Status loaded;
-  std::string mine;  // '+' and the cursor, or '-' and what is wrong
-  if (o_.gang.memory.local_rank() == 0) {
-    loaded = LoadState();
-    mine = loaded ? "+" + std::string(reinterpret_cast<const char*>(&cursor_), sizeof cursor_)
-                  : "-" + loaded.error().ToString();
-  }
-  TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> all, o_.gang.gather(mine));
-  TUTTI_RETURN_IF_ERROR(loaded);
-  const std::string& ours = all[FirstOfMachine(o_.gang)];
-  for (const std::string& theirs : all) {
-    if (theirs.starts_with('-')) {
-      return Fail(ErrorCode::kUnavailable, "a peer could not load its state: " + theirs.substr(1));
+  std::int64_t newest = std::numeric_limits<std::int64_t>::max();
+  while (true) {
+    Status loaded;
+    std::string mine;  // '+' and the cursor, or '-' and what is wrong
+    if (o_.gang.memory.local_rank() == 0) {
+      loaded = LoadState(newest);
+      mine = loaded ? "+" + std::string(reinterpret_cast<const char*>(&cursor_), sizeof cursor_)
+                    : "-" + loaded.error().ToString();
     }
-    if (!theirs.empty() && theirs != ours) {
-      return Fail(ErrorCode::kInternal, "the gang's machines found different checkpoints");
-    }
+    TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> all, o_.gang.gather(mine));
+    TUTTI_RETURN_IF_ERROR(loaded);
+    TUTTI_ASSIGN_OR_RETURN(const std::vector<checkpoint::Cursor> found, CursorsIn(all));
+    const auto [oldest, latest] = std::ranges::minmax(found, {}, &checkpoint::Cursor::step);
+    cursor_ = oldest;
+    if (oldest.step == latest.step) return {};
+    newest = oldest.step;
   }
-  std::memcpy(&cursor_, ours.data() + 1, sizeof cursor_);
-  return {};
 }
 
-Status Trainer::LoadState() {
+Status Trainer::LoadState(std::int64_t newest) {
   if (o_.resume) {
-    TUTTI_ASSIGN_OR_RETURN(const bool restored, Restore());
+    TUTTI_ASSIGN_OR_RETURN(const bool restored, Restore(newest));
     if (restored) return {};
   }
   exchange::NodeMemory& memory = o_.gang.memory;
   cursor_ = {};
+  metrics_.clear();
   std::ranges::fill(memory.first_moments(), 0.0F);
   std::ranges::fill(memory.second_moments(), 0.0F);
   TUTTI_ASSIGN_OR_RETURN(
@@ -112,12 +126,13 @@ Status Trainer::LoadState() {
   return warning.empty() ? Status() : Warn(warning);
 }
 
-// The newest checkpoint that verifies, else the one before it, and so on.
-Result<bool> Trainer::Restore() {
+// The newest checkpoint up to step `newest` that verifies, else the one before it, and so on.
+Result<bool> Trainer::Restore(std::int64_t newest) {
   exchange::NodeMemory& memory = o_.gang.memory;
   TUTTI_ASSIGN_OR_RETURN(const std::vector<checkpoint::Found> found,
                          checkpoint::List(o_.checkpoint_dir));
   for (const checkpoint::Found& one : found) {
+    if (one.step > newest) continue;
     const Status read = checkpoint::Read(one, {.tensors = places_,
                                                .parameters = memory.parameters(),
                                                .first_moments = memory.first_moments(),
@@ -135,19 +150,41 @@ Result<bool> Trainer::Restore() {
 }
 
 // Into the gang's memory; false with a warning when its checkpoint is gone or damaged: the last
-// weights stay.
+// weights stay. Rank 0 reads, whose machine wrote the checkpoints; other machines get the weights
+// from it.
 Result<bool> Trainer::RestoreBest() {
   std::string mine;
-  if (o_.gang.memory.local_rank() == 0) {
+  if (IsFirst()) {
     const Status restored = ReadBest();
     mine = restored ? "+" : restored.error().ToString();
   }
   TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> all, o_.gang.gather(mine));
-  const std::string& answer = all[FirstOfMachine(o_.gang)];
-  if (answer == "+") return true;
-  TUTTI_RETURN_IF_ERROR(Warn("the best weights, of step " + std::to_string(cursor_.best_step) +
-                             ", cannot be loaded; the last ones are kept: " + answer));
-  return false;
+  if (all[0] != "+") {
+    TUTTI_RETURN_IF_ERROR(Warn("the best weights, of step " + std::to_string(cursor_.best_step) +
+                               ", cannot be loaded; the last ones are kept: " + all[0]));
+    return false;
+  }
+  if (o_.gang.size > o_.gang.memory.layout().local_size) TUTTI_RETURN_IF_ERROR(SpreadWeights());
+  return true;
+}
+
+// Rank 0's parameters into the memory of every machine, piece by piece.
+Status Trainer::SpreadWeights() {
+  constexpr std::size_t kPieceBytes = 512 << 10;  // a gather takes less than 1 MiB a rank
+  const std::span<std::byte> weights = std::as_writable_bytes(o_.gang.memory.parameters());
+  for (std::size_t at = 0; at < weights.size(); at += kPieceBytes) {
+    const std::span<std::byte> piece =
+        weights.subspan(at, std::min(kPieceBytes, weights.size() - at));
+    const std::string_view text(reinterpret_cast<const char*>(piece.data()), piece.size());
+    TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> all,
+                           o_.gang.gather(IsFirst() ? text : std::string_view()));
+    TUTTI_CHECK(all[0].size() == piece.size(), all[0].size(), " bytes");
+    if (!IsFirst() && o_.gang.memory.local_rank() == 0) {
+      std::memcpy(piece.data(), all[0].data(), piece.size());
+    }
+  }
+  TUTTI_RETURN_IF_ERROR(o_.gang.gather(""));  // nobody reads them before they are whole
+  return {};
 }
 
 Status Trainer::ReadBest() {

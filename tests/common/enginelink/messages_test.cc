@@ -68,7 +68,9 @@ TEST(Messages, EveryMessageSurvivesTheLink) {
                                  .path = "/a",
                                  .state_digest = "sha256:00",
                                  .size_bytes = 12,
-                                 .write_seconds = 0.25}));
+                                 .write_seconds = 0.25,
+                                 .best_step = 3,
+                                 .keep = 2}));
   ExpectSame(ToWorker(Warning{"careful"}));
   ExpectSame(ToWorker(Done{.outcome = Done::Outcome::kReleased,
                            .step = 9,

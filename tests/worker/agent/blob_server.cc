@@ -51,7 +51,11 @@ struct BlobServer::Request {
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
 
-  std::string digest() const { return target.substr(target.rfind('/') + 1); }
+  // Under which its content is kept: a blob's digest, or the target of another route.
+  std::string digest() const {
+    const bool blob = target.starts_with("/api/v1/blobs/");
+    return blob ? target.substr(target.rfind('/') + 1) : target;
+  }
   std::string header(const std::string& name) const {
     const auto found = headers.find(name);
     return found == headers.end() ? "" : found->second;
@@ -78,14 +82,29 @@ BlobServer::~BlobServer() {
 
 std::string BlobServer::Add(const std::string& content) {
   const std::string digest = Sha256Of(content).ToString();
-  const std::lock_guard lock(mutex_);
-  blobs_[digest] = content;
+  AddAt(digest, content);
   return digest;
+}
+
+void BlobServer::AddAt(const std::string& key, const std::string& content) {
+  const std::lock_guard lock(mutex_);
+  blobs_[key] = content;
 }
 
 bool BlobServer::Has(const std::string& digest) const {
   const std::lock_guard lock(mutex_);
   return blobs_.count(digest) > 0;
+}
+
+void BlobServer::AnswerPosts(int status, const std::string& body) {
+  const std::lock_guard lock(mutex_);
+  post_status_ = status;
+  post_answer_ = body;
+}
+
+std::vector<std::string> BlobServer::posts() const {
+  const std::lock_guard lock(mutex_);
+  return posts_;
 }
 
 void BlobServer::Damage(const std::string& digest) {
@@ -144,6 +163,15 @@ void BlobServer::Handle(int connection) {
     const std::lock_guard lock(mutex_);
     requests_.push_back(request.method + " " + request.target);
   }
+  if (request.method == "POST") {
+    std::string answer;
+    {
+      const std::lock_guard lock(mutex_);
+      posts_.push_back(request.body);
+      answer = post_answer_;
+    }
+    return Answer(connection, post_status_, answer);
+  }
   if (request.header("authorization") != std::string("Bearer ") + kToken) {
     return Answer(connection, 401, R"({"error": {"code": "auth", "message": "no token"}})");
   }
@@ -182,8 +210,10 @@ void BlobServer::Put(int connection, const Request& request) {
     if (refuse_links_ || !linked) return Answer(connection, 422);
     content = *linked;
   }
-  if (Sha256Of(content).ToString() != request.digest()) return Answer(connection, 422);
-  Add(content);
+  const std::string named = request.header("x-tutti-digest");
+  const std::string digest = Sha256Of(content).ToString();
+  if (digest != (named.empty() ? request.digest() : named)) return Answer(connection, 422);
+  AddAt(request.digest(), content);
   Answer(connection, 201);
 }
 

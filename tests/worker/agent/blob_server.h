@@ -25,16 +25,20 @@ class BlobServer {
 
   // Returns its digest, "sha256:…".
   std::string Add(const std::string& content);
-  bool Has(const std::string& digest) const;
+  // What another route has, by its target: "/api/v1/jobs/…". PUT with X-Tutti-Digest fills it too.
+  void AddAt(const std::string& target, const std::string& content);
+  bool Has(const std::string& digest) const;  // or target
 
   // From now on:
   void BreakAfter(std::size_t bytes) { break_after_ = bytes; }  // the next GET's body
   void AnswerPuts(int status) { put_status_ = status; }         // instead of taking them
-  void RefuseLinks(bool refuse) { refuse_links_ = refuse; }     // 422 to X-Tutti-Link
-  void Damage(const std::string& digest);                       // other bytes, same length
-  void Stall(bool stall) { stall_ = stall; }                    // never answers
+  void AnswerPosts(int status, const std::string& body);
+  void RefuseLinks(bool refuse) { refuse_links_ = refuse; }  // 422 to X-Tutti-Link
+  void Damage(const std::string& digest);                    // other bytes, same length
+  void Stall(bool stall) { stall_ = stall; }                 // never answers
 
   std::vector<std::string> requests() const;  // "GET /api/v1/blobs/sha256:…"
+  std::vector<std::string> posts() const;     // bodies
 
  private:
   struct Request;
@@ -49,10 +53,13 @@ class BlobServer {
   std::atomic<bool> stall_ = false;
   std::atomic<bool> refuse_links_ = false;
   std::atomic<int> put_status_ = 0;
+  std::atomic<int> post_status_ = 404;
   std::atomic<std::size_t> break_after_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> blobs_;  // guarded by mutex_
   std::vector<std::string> requests_;         // guarded by mutex_
+  std::string post_answer_;                   // guarded by mutex_
+  std::vector<std::string> posts_;            // guarded by mutex_
   std::thread thread_;
 };
 
