@@ -1,21 +1,18 @@
 #include "worker/exchange/gradient_exchange.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "common/base/check.h"
+#include "worker/exchange/machine_sum.h"
 #include "worker/exchange/sum.h"
 
 namespace tutti::exchange {
 namespace {
-
-// What goes between machines at once: 1 MiB. Two are under way, so that one is summed while the
-// next travels.
-constexpr std::size_t kBucketElements = 4 * kBlockElements;
 
 class NodeExchange final : public GradientExchange {
  public:
@@ -31,6 +28,12 @@ class NodeExchange final : public GradientExchange {
     const std::uint64_t blocks = BlocksOf(l.elements);
     first_block_ = blocks * memory.local_rank() / l.local_size;
     end_block_ = blocks * (memory.local_rank() + 1) / l.local_size;
+    begin_ = std::min(first_block_ * kBlockElements, l.elements);
+    end_ = std::min(end_block_ * kBlockElements, l.elements);
+    if (machines.count > 1) {
+      machine_sum_.emplace(machines, memory.gradients(0, 0).subspan(begin_, end_ - begin_));
+    }
+    StartStep();
   }
 
   std::uint32_t first_shard() const override {
@@ -46,24 +49,38 @@ class NodeExchange final : public GradientExchange {
   void FinishShard(std::uint32_t own_shard, const ShardSums& sums) override {
     TUTTI_CHECK(own_shard < shards_);
     memory_.shard_sums()[first_shard() + own_shard] = sums;
-    if (shards_ == 1) return;
+    if (own_shard + 1 == shards_) return FoldLast(0);
     const auto carries = static_cast<std::uint32_t>(std::countr_one(own_shard));
     std::vector<const float*> stored;
     for (std::uint32_t level = 0; level < carries; ++level) stored.push_back(Level(level + 1));
-    float* out = own_shard + 1 == shards_ ? Level(0) : Level(carries + 1);
-    CarrySum(stored, Level(0), out, memory_.layout().elements);
+    CarrySum(stored, Level(0), Level(carries + 1), memory_.layout().elements);
+  }
+
+  void FinishFrom(std::uint64_t from) override {
+    if (!machine_sum_ || !status_) return;
+    FoldLast(from);
+    memory_.progress(memory_.local_rank()).store(Progress(from), std::memory_order_release);
+    std::uint64_t ready = from;
+    for (std::uint32_t rank = 0; rank < memory_.layout().local_size; ++rank) {
+      ready = std::max(ready, FinalFrom(rank));
+    }
+    ready = std::clamp(ready, begin_, end_);
+    SumOverRanks(ready);
+    status_ = machine_sum_->Advance(ready - begin_);
   }
 
   Result<Reduced> Reduce(std::uint64_t control) override {
+    TUTTI_RETURN_IF_ERROR(status_);
     const bool first = memory_.local_rank() == 0;
     if (first) memory_.control().store(control, std::memory_order_relaxed);
     TUTTI_RETURN_IF_ERROR(memory_.Barrier());
 
-    SumOverRanks();
-    if (machines_.count > 1) {
-      TUTTI_RETURN_IF_ERROR(SumOverMachines());
+    SumOverRanks(begin_);
+    if (machine_sum_) {
+      TUTTI_RETURN_IF_ERROR(machine_sum_->Finish());
       if (first) TUTTI_RETURN_IF_ERROR(ShareBoard());
     }
+    StartStep();
     for (std::uint64_t block = first_block_; block < end_block_; ++block) {
       memory_.block_sums()[block] = BlockSumOfSquares(Block(block));
     }
@@ -85,15 +102,13 @@ class NodeExchange final : public GradientExchange {
   }
 
   Status Update(const std::function<void(const Slice&)>& update) override {
-    const std::uint64_t elements = memory_.layout().elements;
-    const std::uint64_t begin = std::min(first_block_ * kBlockElements, elements);
-    const std::uint64_t count = std::min(end_block_ * kBlockElements, elements) - begin;
+    const std::uint64_t count = end_ - begin_;
     if (count > 0) {
-      update({.begin = begin,
-              .parameters = memory_.parameters().subspan(begin, count),
-              .gradients = memory_.gradients(0, 0).subspan(begin, count),
-              .first_moments = memory_.first_moments().subspan(begin, count),
-              .second_moments = memory_.second_moments().subspan(begin, count)});
+      update({.begin = begin_,
+              .parameters = memory_.parameters().subspan(begin_, count),
+              .gradients = memory_.gradients(0, 0).subspan(begin_, count),
+              .first_moments = memory_.first_moments().subspan(begin_, count),
+              .second_moments = memory_.second_moments().subspan(begin_, count)});
     }
     return memory_.Barrier();
   }
@@ -111,48 +126,47 @@ class NodeExchange final : public GradientExchange {
     return memory_.gradients(0, 0).subspan(begin, end - begin);
   }
 
-  void SumOverRanks() {
-    const NodeLayout& l = memory_.layout();
-    std::vector<const float*> terms(l.local_size);
-    for (std::uint64_t block = first_block_; block < end_block_; ++block) {
-      const std::span<float> out = Block(block);
-      for (std::uint32_t rank = 0; rank < l.local_size; ++rank) {
-        terms[rank] = memory_.gradients(rank, 0).data() + block * kBlockElements;
-      }
-      TreeSum(terms, out.data(), out.size());
-    }
+  // Nothing of the next gradient is final.
+  void StartStep() {
+    folded_from_ = memory_.layout().elements;
+    summed_from_ = end_;
+    ++steps_;
+    if (machine_sum_) machine_sum_->Begin();
   }
 
-  // Recursive doubling over the own slice, bucket by bucket: in round r with the machine whose
-  // index differs in bit r. a + b = b + a in every bit, so both ends hold the same sum.
-  Status SumOverMachines() {
-    const std::uint64_t begin = std::min(first_block_ * kBlockElements, memory_.layout().elements);
-    const std::uint64_t end = std::min(end_block_ * kBlockElements, memory_.layout().elements);
-    const std::span<float> slice = memory_.gradients(0, 0).subspan(begin, end - begin);
-    const std::size_t buckets = (slice.size() + kBucketElements - 1) / kBucketElements;
-    const auto bucket = [&](std::size_t i) {
-      const std::size_t from = i * kBucketElements;
-      return slice.subspan(from, std::min(kBucketElements, slice.size() - from));
-    };
-    for (std::vector<float>& buffer : received_) buffer.resize(kBucketElements);
-    for (std::uint32_t bit = 1; bit < machines_.count; bit <<= 1) {
-      const std::uint32_t peer = machines_.index ^ bit;
-      const auto start = [&](std::size_t i) {
-        const std::span<float> mine = bucket(i);
-        return machines_.link->Start(
-            peer, std::as_bytes(mine),
-            std::as_writable_bytes(std::span(received_[i % 2]).first(mine.size())));
-      };
-      if (buckets > 0) TUTTI_RETURN_IF_ERROR(start(0));
-      for (std::size_t i = 0; i < buckets; ++i) {
-        if (i + 1 < buckets) TUTTI_RETURN_IF_ERROR(start(i + 1));
-        TUTTI_RETURN_IF_ERROR(machines_.link->Finish());
-        const std::span<float> mine = bucket(i);
-        const float* const terms[] = {mine.data(), received_[i % 2].data()};
-        TreeSum(terms, mine.data(), mine.size());
-      }
+  // What a rank says of its gradient: grows within a step and from step to step.
+  std::uint64_t Progress(std::uint64_t final_from) const {
+    const std::uint64_t elements = memory_.layout().elements;
+    return steps_ * (elements + 1) + (elements - final_from);
+  }
+  std::uint64_t FinalFrom(std::uint32_t rank) const {
+    const std::uint64_t elements = memory_.layout().elements;
+    const std::uint64_t said = memory_.progress(rank).load(std::memory_order_acquire);
+    return said < Progress(elements) ? elements : elements - (said - Progress(elements));
+  }
+
+  // The carry of the last own shard, of elements from `from` on.
+  void FoldLast(std::uint64_t from) {
+    TUTTI_CHECK(from <= folded_from_, from);
+    const std::uint64_t count = std::exchange(folded_from_, from) - from;
+    if (shards_ == 1 || count == 0) return;
+    std::vector<const float*> stored;
+    for (std::uint32_t level = 1; (1U << level) <= shards_; ++level) {
+      stored.push_back(Level(level) + from);
     }
-    return {};
+    CarrySum(stored, Level(0) + from, Level(0) + from, count);
+  }
+
+  // The own slice's elements from `from` on, those that are not summed yet.
+  void SumOverRanks(std::uint64_t from) {
+    const NodeLayout& l = memory_.layout();
+    const std::uint64_t count = std::exchange(summed_from_, from) - from;
+    if (l.local_size == 1 || count == 0) return;
+    std::vector<const float*> terms(l.local_size);
+    for (std::uint32_t rank = 0; rank < l.local_size; ++rank) {
+      terms[rank] = memory_.gradients(rank, 0).data() + from;
+    }
+    TreeSum(terms, memory_.gradients(0, 0).data() + from, count);
   }
 
   // Every machine gets every shard's sums, and the control word of the first machine. Round r swaps
@@ -171,8 +185,8 @@ class NodeExchange final : public GradientExchange {
       std::uint64_t theirs = 0;
       TUTTI_RETURN_IF_ERROR(machines_.link->Start(peer, std::as_bytes(std::span(&mine, 1)),
                                                   std::as_writable_bytes(std::span(&theirs, 1))));
-      TUTTI_RETURN_IF_ERROR(machines_.link->Finish());
-      TUTTI_RETURN_IF_ERROR(machines_.link->Finish());
+      TUTTI_RETURN_IF_ERROR(machines_.link->Finish(peer));
+      TUTTI_RETURN_IF_ERROR(machines_.link->Finish(peer));
       // The lower side's word is, or becomes, the first machine's.
       if (peer < machines_.index) {
         memory_.control().store(theirs, std::memory_order_relaxed);
@@ -183,10 +197,14 @@ class NodeExchange final : public GradientExchange {
 
   NodeMemory& memory_;
   Machines machines_;
-  std::array<std::vector<float>, 2> received_;
   std::uint32_t shards_ = 1;
-  std::uint64_t first_block_ = 0;
-  std::uint64_t end_block_ = 0;
+  std::uint64_t first_block_ = 0, end_block_ = 0;  // of the own slice
+  std::uint64_t begin_ = 0, end_ = 0;              // the same in elements
+  std::optional<MachineSum> machine_sum_;          // with other machines only
+  std::uint64_t steps_ = 0;                        // begun
+  std::uint64_t folded_from_ = 0;                  // own shards are summed from here on
+  std::uint64_t summed_from_ = 0;                  // and the machine's ranks' from here on
+  Status status_;                                  // of what FinishFrom began
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 // A step, on every rank alike:
 //
 //   for each own shard i:  fill gradient();  FinishShard(i, sums)
+//                          in the last one, while it is filled: FinishFrom(element) …
 //   Reduce(control)  → the whole batch's norm and sums, the same on all ranks
 //   Update(callback) → each rank updates its own slice; then all see all weights
 //
@@ -51,6 +52,10 @@ class GradientExchange {
   virtual std::span<float> gradient() const = 0;
   // Folds gradient() into the rank's sum. Called for own shards 0, 1, … in order, each step.
   virtual void FinishShard(std::uint32_t own_shard, const ShardSums& sums) = 0;
+  // In the last own shard: gradient() is final from element `from` on, which falls from call to
+  // call. Sums with other machines begin, and go on in each call, without waiting; Reduce tells of
+  // errors. Not calling it changes no bit.
+  virtual void FinishFrom(std::uint64_t from) = 0;
   // Collective, in turn with Update. `control` counts on the gang's rank 0 only. kUnavailable when
   // a peer is gone, kTimeout.
   virtual Result<Reduced> Reduce(std::uint64_t control) = 0;

@@ -21,7 +21,7 @@ namespace tutti::exchange {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x54555454'494D454Du;  // "TUTTIMEM"
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::size_t kMailboxBytes = 64 << 10;
 constexpr std::size_t kReasonBytes = 512;
@@ -69,6 +69,7 @@ struct NodeMemory::Header {
   char reason[kReasonBytes];
   alignas(64) std::atomic<std::uint64_t> control;
   std::atomic<std::int32_t> pids[kMaxLocalRanks];
+  alignas(64) std::atomic<std::uint64_t> progress[kMaxLocalRanks];
 };
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
@@ -341,5 +342,9 @@ std::span<ShardSums> NodeMemory::shard_sums() const {
           options_.layout.shards};
 }
 std::atomic<std::uint64_t>& NodeMemory::control() const { return header().control; }
+std::atomic<std::uint64_t>& NodeMemory::progress(std::uint32_t rank) const {
+  TUTTI_CHECK(rank < options_.layout.local_size, rank);
+  return header().progress[rank];
+}
 
 }  // namespace tutti::exchange

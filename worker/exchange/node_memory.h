@@ -80,6 +80,9 @@ class NodeMemory {
   // Written by rank 0 before a barrier, read by all after it.
   std::atomic<std::uint64_t>& control() const;
 
+  // A number that `rank` alone writes and all may read at any time; 0 at first.
+  std::atomic<std::uint64_t>& progress(std::uint32_t rank) const;
+
   // Returns when all ranks have called it. kUnavailable when a peer has died or aborted ("rank 1
   // died"), kTimeout after the deadline. After an error the memory is of no more use.
   Status Barrier();

@@ -25,7 +25,8 @@ class Bert final : public Model {
   Bert(ModelConfig config, const BertConfig& bert);
 
   Result<at::Tensor> Forward(const Batch& batch, const ForwardOptions& options) override;
-  void Backward(const at::Tensor& grad_logits) override;
+  using Model::Backward;
+  void Backward(const at::Tensor& grad_logits, const GradientsFinal& on_final) override;
   at::Tensor Hidden() const override;
   std::int64_t WorkingFloats() const override { return arena_.capacity(); }
 
@@ -81,7 +82,7 @@ class Bert final : public Model {
                         const float* residual, const Dropout& dropout);
 
   float* HeadBackward(const float* grad_logits);
-  float* LayerBackward(std::int64_t index, const float* grad_out);
+  float* LayerBackward(std::int64_t index, const float* grad_out, const GradientsFinal& on_final);
   float* AttentionBackwardRows(std::int64_t index, LayerState& state, float* grad_context,
                                float* grad_queries_input);
   // Gradient of `in` (before dropout) as `in`, of the residual as `sum`; bias_offset -1: none.

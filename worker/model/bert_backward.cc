@@ -95,7 +95,10 @@ float* Bert::AttentionBackwardRows(std::int64_t index, LayerState& state, float*
   return grad_input;
 }
 
-float* Bert::LayerBackward(std::int64_t index, const float* grad_out) {
+// Parameters lie in the order that the forward pass uses them in, so what is final grows from the
+// end of the buffer.
+float* Bert::LayerBackward(std::int64_t index, const float* grad_out,
+                           const GradientsFinal& on_final) {
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   LayerState& state = states_[static_cast<std::size_t>(index)];
   const std::int64_t M = state.M, H = bert_.hidden, I = bert_.intermediate;
@@ -103,21 +106,26 @@ float* Bert::LayerBackward(std::int64_t index, const float* grad_out) {
                                          DropoutOf(index, 2, bert_.hidden_dropout));
   const LinearShape down{M, I, H};
   LinearWeightGradient(down, out.in, H, state.active, I, Gradient(p.down.weight));
+  on_final(p.down.weight);
   float* grad_active = arena_.Take(M * I);
   LinearInputGradient(down, out.in, H, Weight(p.down.weight), grad_active, I, /*add=*/false);
   kernels_.activation_backward(M, I, state.slope, grad_active, Gradient(p.up.bias));
   const LinearShape up{M, H, I};
   LinearWeightGradient(up, grad_active, I, state.middle.out, H, Gradient(p.up.weight));
+  on_final(p.up.weight);
   LinearInputGradient(up, grad_active, I, Weight(p.up.weight), out.sum, H, /*add=*/true);
   const NormGradients middle =
       NormBackward(p.attention_norm, M, state.middle, out.sum, p.attention_out.bias,
                    DropoutOf(index, 1, bert_.hidden_dropout));
   const LinearShape square{M, H, H};
   LinearWeightGradient(square, middle.in, H, state.context, H, Gradient(p.attention_out.weight));
+  on_final(p.attention_out.weight);
   float* grad_context = arena_.Take(M * H);
   LinearInputGradient(square, middle.in, H, Weight(p.attention_out.weight), grad_context, H,
                       /*add=*/false);
-  return AttentionBackwardRows(index, state, grad_context, middle.sum);
+  float* const grad_input = AttentionBackwardRows(index, state, grad_context, middle.sum);
+  on_final(p.qkv[0].weight);
+  return grad_input;
 }
 
 float* Bert::HeadBackward(const float* grad_logits) {
@@ -159,15 +167,18 @@ void Bert::EmbedBackward(float* grad) {
   }
 }
 
-void Bert::Backward(const at::Tensor& grad_logits) {
+void Bert::Backward(const at::Tensor& grad_logits, const GradientsFinal& on_final) {
   TUTTI_CHECK(grads_ != nullptr, "BindGradients comes before Backward");
   TUTTI_CHECK(options_.training && !states_.empty(), "Backward needs a training Forward");
   TUTTI_CHECK(grad_logits.is_contiguous() && grad_logits.scalar_type() == at::kFloat &&
                   grad_logits.numel() == packed_.B * bert_.labels,
               "grad_logits are not [B, L] f32");
+  const GradientsFinal tell = on_final ? on_final : [](std::int64_t) {};
   float* grad = HeadBackward(grad_logits.data_ptr<float>());
-  for (std::int64_t i = bert_.layers - 1; i >= 0; --i) grad = LayerBackward(i, grad);
+  tell(pooler_.weight);
+  for (std::int64_t i = bert_.layers - 1; i >= 0; --i) grad = LayerBackward(i, grad, tell);
   EmbedBackward(grad);
+  tell(0);
 }
 
 }  // namespace tutti::model

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,6 +44,10 @@ struct CheckpointNames {
   std::vector<std::string> ignored{};  // prefixes, without `base`: other heads, buffers
 };
 
+// Told during a backward pass: the gradients at offset `from` and beyond are final. It falls from
+// call to call and is 0 in the last one.
+using GradientsFinal = std::function<void(std::int64_t from)>;
+
 class Model {
  public:
   explicit Model(ModelConfig config) : config_(std::move(config)) {}
@@ -63,8 +68,9 @@ class Model {
   // REQUIRES: Bind was called.
   virtual Result<at::Tensor> Forward(const Batch& batch, const ForwardOptions& options) = 0;
   // Adds the gradients of the last Forward, given those of its logits ([B, L] f32, contiguous).
-  // REQUIRES: BindGradients was called; the last Forward had `training`.
-  virtual void Backward(const at::Tensor& grad_logits) = 0;
+  // `on_final` may be empty. REQUIRES: BindGradients was called; the last Forward had `training`.
+  virtual void Backward(const at::Tensor& grad_logits, const GradientsFinal& on_final) = 0;
+  void Backward(const at::Tensor& grad_logits) { Backward(grad_logits, {}); }
   // [B, T, H] f32: the last layer's output of the last Forward, which had want_hidden; zeros at
   // padding.
   virtual at::Tensor Hidden() const = 0;

@@ -32,16 +32,18 @@ Status GradientStep::Compute(std::int64_t step, std::span<const std::int64_t> ro
     p_.clock.Enter(Phase::kData);
     std::ranges::fill(exchange.gradient(), 0.0F);
     exchange::ShardSums sums;
-    const std::int64_t shard = exchange.first_shard() + own;
-    TUTTI_RETURN_IF_ERROR(ComputeShard(step, shard, deal_.OfShard(rows, shard), scale, sums));
+    const Shard shard{.step = step,
+                      .index = exchange.first_shard() + own,
+                      .last = own + 1 == exchange.shards(),
+                      .scale = scale};
+    TUTTI_RETURN_IF_ERROR(ComputeShard(shard, deal_.OfShard(rows, shard.index), sums));
     p_.clock.Enter(Phase::kReduce);
     exchange.FinishShard(own, sums);
   }
   return {};
 }
 
-Status GradientStep::ComputeShard(std::int64_t step, std::int64_t shard,
-                                  std::span<const std::int64_t> rows, double scale,
+Status GradientStep::ComputeShard(const Shard& shard, std::span<const std::int64_t> rows,
                                   exchange::ShardSums& sums) {
   const auto seed = static_cast<std::uint64_t>(p_.training.seed);
   const auto size = static_cast<std::size_t>(deal_.micro_batch);
@@ -52,7 +54,9 @@ Status GradientStep::ComputeShard(std::int64_t step, std::int64_t shard,
     const model::Batch batch = MakeBatch(p_.samples, part);
     p_.clock.Enter(Phase::kForward);
     const model::ForwardOptions options{
-        .training = true, .seed = MicroBatchSeed(seed, {step, shard, micro}), .want_hidden = false};
+        .training = true,
+        .seed = MicroBatchSeed(seed, {shard.step, shard.index, micro}),
+        .want_hidden = false};
     TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, p_.model.Forward(batch, options));
     at::Tensor grad = at::empty_like(logits);
     const auto count = static_cast<std::size_t>(logits.numel());
@@ -60,15 +64,26 @@ Status GradientStep::ComputeShard(std::int64_t step, std::int64_t shard,
         CrossEntropySum({.values = {logits.data_ptr<float>(), count},
                          .columns = logits.size(1),
                          .grad = {grad.data_ptr<float>(), count},
-                         .scale = scale},
+                         .scale = shard.scale},
                         batch.labels, {.label_smoothing = p_.training.label_smoothing_factor});
-    p_.clock.Enter(Phase::kBackward);
-    p_.model.Backward(grad);
+    Backward(grad, shard.last && at + size >= rows.size());
     sums.items += static_cast<double>(CountItems(batch.labels));
     sums.tokens += static_cast<double>(CountTokens(p_.samples, part));
     sums.rows += static_cast<double>(part.size());
   }
   return {};
+}
+
+// What the rank's last micro-batch has made final is summed with other machines while the rest of
+// it is computed.
+void GradientStep::Backward(const at::Tensor& grad, bool last) {
+  p_.clock.Enter(Phase::kBackward);
+  if (!last) return p_.model.Backward(grad);
+  p_.model.Backward(grad, [this](std::int64_t from) {
+    p_.clock.Enter(Phase::kReduce);
+    p_.gang.exchange.FinishFrom(static_cast<std::uint64_t>(from));
+    p_.clock.Enter(Phase::kBackward);
+  });
 }
 
 Result<exchange::Reduced> GradientStep::Reduce(std::uint64_t control) {

@@ -50,8 +50,15 @@ class GradientStep {
   std::string FirstNotFinite() const;
 
  private:
-  Status ComputeShard(std::int64_t step, std::int64_t shard, std::span<const std::int64_t> rows,
-                      double scale, exchange::ShardSums& sums);
+  struct Shard {
+    std::int64_t step = 0;
+    std::int64_t index = 0;
+    bool last = false;  // of this rank
+    double scale = 0;   // of the loss
+  };
+  Status ComputeShard(const Shard& shard, std::span<const std::int64_t> rows,
+                      exchange::ShardSums& sums);
+  void Backward(const at::Tensor& grad, bool last);
 
   Parts p_;
   Deal deal_;

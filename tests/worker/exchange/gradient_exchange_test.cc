@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -38,6 +39,23 @@ void FillGradient(std::span<float> gradient, int step, std::uint32_t shard) {
   }
 }
 
+// The last own shard as backward makes it: from the end, and what is not final yet is nonsense.
+void FillFromTheEnd(GradientExchange& exchange, int step, std::uint32_t shard) {
+  const std::span<float> gradient = exchange.gradient();
+  std::vector<float> final(gradient.size());
+  FillGradient(final, step, shard);
+  std::ranges::fill(gradient, std::nanf(""));
+  const std::size_t pieces = 3 + shard;
+  for (std::size_t piece = pieces; piece-- > 0;) {
+    const std::size_t from = gradient.size() * piece / pieces;
+    const std::size_t to = gradient.size() * (piece + 1) / pieces;
+    std::copy(final.begin() + static_cast<std::ptrdiff_t>(from),
+              final.begin() + static_cast<std::ptrdiff_t>(to),
+              gradient.begin() + static_cast<std::ptrdiff_t>(from));
+    exchange.FinishFrom(from);
+  }
+}
+
 // What a test's ranks write and its parent reads; by rank of the gang.
 struct Board {
   double norms[8][kSteps];
@@ -61,7 +79,12 @@ int TrainRank(Board& board, UniqueFd fd, std::uint32_t local_rank, std::uint32_t
   for (int step = 0; step < kSteps; ++step) {
     for (std::uint32_t own = 0; own < exchange->shards(); ++own) {
       const std::uint32_t shard = exchange->first_shard() + own;
-      FillGradient(exchange->gradient(), step, shard);
+      // A shard without rows is never told to be final.
+      if (own + 1 == exchange->shards() && (shard + static_cast<unsigned>(step)) % 3 > 0) {
+        FillFromTheEnd(*exchange, step, shard);
+      } else {
+        FillGradient(exchange->gradient(), step, shard);
+      }
       exchange->FinishShard(own, {.loss = 0.1 * (shard + 1), .items = 10, .tokens = 5, .rows = 2});
     }
     const auto reduced = exchange->Reduce(rank == 0 ? 40u + static_cast<unsigned>(step) : 7);
@@ -127,6 +150,40 @@ TEST(GradientExchange, AnyNumberOfMachinesGivesTheSameBits) {
   EXPECT_EQ(Train(1, 8), one);
 }
 
+TEST(GradientExchange, WhatIsFinalTravelsBeforeTheRestIsThere) {
+  constexpr std::uint64_t kBig = 12 * kBlockElements;
+  const SocketMesh mesh(2, 1);
+  int told[2];
+  ASSERT_EQ(pipe(told), 0);
+  const auto rank = [&](std::uint32_t machine, UniqueFd fd) {
+    auto memory = NodeMemory::Attach(std::move(fd), {.layout = {.elements = kBig, .shards = 2}});
+    if (!memory) return 1;
+    SocketLink link(mesh.Sockets(machine, 0));
+    const auto exchange = MakeNodeExchange(*memory, {.count = 2, .index = machine, .link = &link});
+    std::ranges::fill(exchange->gradient(), 1.5F);
+    const std::span<const float> last = exchange->gradient().last(kBlockElements);
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    // Both ends look without waiting until the upper half has been summed.
+    while (last.front() != 3 && std::chrono::steady_clock::now() < give_up) {
+      exchange->FinishFrom(kBig / 2);
+    }
+    if (last.front() != 3 || exchange->gradient().front() != 1.5F) return 2;
+    // Nobody goes on to the rest, which waits, before both have seen it.
+    char byte = 0;
+    if (write(told[1], &byte, 1) != 1) return 3;
+    if (machine == 0 && (read(told[0], &byte, 1) != 1 || read(told[0], &byte, 1) != 1)) return 4;
+    exchange->FinishShard(0, {.loss = 1});
+    const auto reduced = exchange->Reduce(0);
+    return reduced && exchange->reduced_gradient().front() == 3 ? 0 : 5;
+  };
+  Gang first(1, [&](std::uint32_t, UniqueFd fd) { return rank(0, std::move(fd)); });
+  Gang second(1, [&](std::uint32_t, UniqueFd fd) { return rank(1, std::move(fd)); });
+  EXPECT_THAT(first.Wait(), testing::ElementsAre(0));
+  EXPECT_THAT(second.Wait(), testing::ElementsAre(0));
+  close(told[0]);
+  close(told[1]);
+}
+
 TEST(GradientExchange, AMachineThatIsGoneEndsTheStep) {
   const SocketMesh mesh(2, 1);
   Gang gang(1, [&](std::uint32_t, UniqueFd fd) {
@@ -135,6 +192,7 @@ TEST(GradientExchange, AMachineThatIsGoneEndsTheStep) {
     SocketLink link(mesh.Sockets(0, 0));
     mesh.Close(1, 0);
     const auto exchange = MakeNodeExchange(*memory, {.count = 2, .index = 0, .link = &link});
+    exchange->FinishFrom(0);
     exchange->FinishShard(0, {});
     const auto reduced = exchange->Reduce(0);
     return !reduced && reduced.error().code == ErrorCode::kUnavailable ? 0 : 2;

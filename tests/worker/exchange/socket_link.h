@@ -60,31 +60,38 @@ class SocketLink final : public PeerLink {
 
   Status Start(std::uint32_t machine, std::span<const std::byte> send,
                std::span<std::byte> receive) override {
-    EXPECT_LT(swaps_.size(), kSwapsMax);
-    swaps_.push_back({sockets_.at(machine), send, receive});
+    EXPECT_LT(swaps_[machine].size(), kSwapsMax);
+    swaps_[machine].push_back({sockets_.at(machine), send, receive});
     return {};
   }
 
-  Status Finish() override {
-    Swap swap = swaps_.front();
-    swaps_.pop_front();
-    while (!swap.send.empty() || !swap.receive.empty()) {
+  Result<bool> Poll(std::uint32_t machine) override {
+    Swap& swap = swaps_[machine].front();
+    if (!swap.receive.empty()) {
+      const ssize_t got = read(swap.fd, swap.receive.data(), swap.receive.size());
+      if (got == 0 || (got < 0 && errno != EAGAIN)) return Gone();
+      if (got > 0) swap.receive = swap.receive.subspan(static_cast<std::size_t>(got));
+    }
+    if (!swap.send.empty()) {
+      const ssize_t put = send(swap.fd, swap.send.data(), swap.send.size(), MSG_NOSIGNAL);
+      if (put < 0 && errno != EAGAIN) return Gone();
+      if (put > 0) swap.send = swap.send.subspan(static_cast<std::size_t>(put));
+    }
+    if (!swap.send.empty() || !swap.receive.empty()) return false;
+    swaps_[machine].pop_front();
+    return true;
+  }
+
+  Status Finish(std::uint32_t machine) override {
+    while (true) {
+      TUTTI_ASSIGN_OR_RETURN(const bool over, Poll(machine));
+      if (over) return {};
+      const Swap& swap = swaps_[machine].front();
       const short wanted = static_cast<short>((swap.send.empty() ? 0 : POLLOUT) |
                                               (swap.receive.empty() ? 0 : POLLIN));
       pollfd ready{swap.fd, wanted, 0};
       if (poll(&ready, 1, 20'000) == 0) return Fail(ErrorCode::kTimeout, "no answer");
-      if (!swap.receive.empty()) {
-        const ssize_t got = read(swap.fd, swap.receive.data(), swap.receive.size());
-        if (got == 0 || (got < 0 && errno != EAGAIN)) return Gone();
-        if (got > 0) swap.receive = swap.receive.subspan(static_cast<std::size_t>(got));
-      }
-      if (!swap.send.empty()) {
-        const ssize_t put = send(swap.fd, swap.send.data(), swap.send.size(), MSG_NOSIGNAL);
-        if (put < 0 && errno != EAGAIN) return Gone();
-        if (put > 0) swap.send = swap.send.subspan(static_cast<std::size_t>(put));
-      }
     }
-    return {};
   }
 
  private:
@@ -96,7 +103,7 @@ class SocketLink final : public PeerLink {
   static Unexpected Gone() { return Fail(ErrorCode::kUnavailable, "the other machine is gone"); }
 
   SocketsByMachine sockets_;
-  std::deque<Swap> swaps_;
+  std::map<std::uint32_t, std::deque<Swap>> swaps_;
 };
 
 }  // namespace tutti::exchange

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/model/random.h"
@@ -97,6 +98,31 @@ Batch MakeBatch(const std::vector<std::int64_t>& lengths, std::int64_t columns,
     }
   }
   return batch;
+}
+
+TEST(Bert, WhatBackwardCallsFinalIsFinal) {
+  for (const bool want_hidden : {false, true}) {
+    TinyBert bert({});
+    const Batch batch = MakeBatch({7, 3, 1, 9}, 9);
+    std::vector<std::pair<std::int64_t, Floats>> told;
+    for (int micro = 0; micro < 2; ++micro) {  // gradients are added to those of the first
+      const auto logits =
+          bert.model().Forward(batch, {.training = true, .seed = 5, .want_hidden = want_hidden});
+      ASSERT_TRUE(logits.has_value());
+      told.clear();
+      bert.model().Backward(logits->clone(), [&](std::int64_t from) {
+        told.emplace_back(from, Floats(bert.grads.begin() + from, bert.grads.end()));
+      });
+    }
+    ASSERT_GE(told.size(), 10u);  // head, four times a layer, embeddings
+    EXPECT_EQ(told.back().first, 0);
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      EXPECT_LT(told[i].first, i > 0 ? told[i - 1].first : bert.model().layout().total());
+      EXPECT_TRUE(std::equal(told[i].second.begin(), told[i].second.end(),
+                             bert.grads.begin() + told[i].first))
+          << "from " << told[i].first;
+    }
+  }
 }
 
 // The gradient along a random direction of each parameter beside central differences.

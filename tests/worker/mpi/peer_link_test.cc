@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
 
+#include <chrono>
 #include <numeric>
 #include <vector>
 
@@ -45,10 +46,30 @@ TEST_F(PeerLink, SwapsEndInTheOrderTheyStarted) {
                           std::as_writable_bytes(std::span(large_in))));
   ASSERT_TRUE(link->Start(peer, std::as_bytes(std::span(small)),
                           std::as_writable_bytes(std::span(small_in))));
-  ASSERT_TRUE(link->Finish());
+  ASSERT_TRUE(link->Finish(peer));
   EXPECT_EQ(large_in, Ramp(large.size(), static_cast<float>(peer) * 100));
-  ASSERT_TRUE(link->Finish());
+  ASSERT_TRUE(link->Finish(peer));
   EXPECT_EQ(small_in, Ramp(small.size(), static_cast<float>(peer)));
+}
+
+TEST_F(PeerLink, PollDoesNotWait) {
+  const auto link = MakePeerLink({});
+  const std::uint32_t peer = 1 - Rank();
+  const std::vector<float> mine = Ramp(1 << 20, static_cast<float>(Rank()));
+  std::vector<float> theirs(mine.size());
+  if (Rank() == 1) MPI_Barrier(MPI_COMM_WORLD);  // starts only when rank 0 has looked
+  ASSERT_TRUE(
+      link->Start(peer, std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(theirs))));
+  auto over = link->Poll(peer);
+  if (Rank() == 0) {
+    ASSERT_TRUE(over);
+    EXPECT_FALSE(*over);
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (over && !*over && std::chrono::steady_clock::now() < give_up) over = link->Poll(peer);
+  ASSERT_TRUE(over && *over);
+  EXPECT_EQ(theirs, Ramp(mine.size(), static_cast<float>(peer)));
 }
 
 TEST_F(PeerLink, ACounterpartThatDoesNotAnswerIsATimeout) {
@@ -59,7 +80,7 @@ TEST_F(PeerLink, ACounterpartThatDoesNotAnswerIsATimeout) {
   // Rank 1 sends nothing in this test: the receive can't end.
   ASSERT_TRUE(link->Start(1, std::as_bytes(std::span(mine).first(0)),
                           std::as_writable_bytes(std::span(theirs))));
-  const Status finished = link->Finish();
+  const Status finished = link->Finish(1);
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().code, ErrorCode::kTimeout);
   EXPECT_NE(finished.error().message.find("rank 1"), std::string::npos);
