@@ -1,6 +1,7 @@
 #include "jobs/attempt/attempt.h"
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "common/base/check.h"

@@ -42,8 +42,8 @@ struct Limits {
 
 // Values that were told together. `subject`: whose they are ("j-0k3v9x2m", "cluster").
 struct Sample {
-  std::string subject;
-  WallTime at;
+  std::string subject = {};
+  WallTime at = {};
   std::optional<std::int64_t> step = {};
   std::vector<std::pair<std::string, double>> values = {};  // not finite ones are left out
 };

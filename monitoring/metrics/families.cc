@@ -116,6 +116,8 @@ Families::Families()
       auth_failures(Counter(registry, "tutti_auth_failures_total",
                             "Requests refused for their token, host or origin")),
       wire_dropped_frames(Counter(registry, "tutti_wire_dropped_frames_total",
-                                  "Frames from workers that could not be read, by reason")) {}
+                                  "Frames from workers that could not be read, by reason")),
+      wire_refused_peers(Counter(registry, "tutti_wire_refused_peers_total",
+                                 "Connections to the workers' port refused at the handshake")) {}
 
 }  // namespace tutti::metrics

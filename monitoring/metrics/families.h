@@ -94,6 +94,7 @@ struct Families {
   Counters& auth_failures;
 
   Counters& wire_dropped_frames;
+  Counters& wire_refused_peers;
 
   // What nodes have: remembered so that Forget can remove it.
   std::mutex nodes_mutex;

@@ -235,6 +235,9 @@ void HttpMetrics::AuthFailure(std::string_view reason) {
 void WireMetrics::FrameDropped(std::string_view reason) {
   f_.wire_dropped_frames.Add({{"reason", Label(reason)}}).Increment();
 }
+void WireMetrics::PeerRefused(std::string_view reason) {
+  f_.wire_refused_peers.Add({{"reason", Label(reason)}}).Increment();
+}
 
 Metrics::Metrics(std::string_view version, std::string_view revision)
     : families_(std::make_unique<Families>()),

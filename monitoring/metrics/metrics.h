@@ -146,6 +146,7 @@ class WireMetrics {
  public:
   explicit WireMetrics(Families& families) : f_(families) {}
   void FrameDropped(std::string_view reason);  // malformed, parts, overload
+  void PeerRefused(std::string_view reason);   // key (not on the list), protocol (no CURVE, …)
 
  private:
   Families& f_;

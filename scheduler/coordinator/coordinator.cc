@@ -289,6 +289,7 @@ Status Coordinator::Parts::StartLink() {
     loop.Do([this, peer, shared](Round& round) { workers.Handle(round, peer, *shared); });
   };
   link_options.on_dropped = [this](std::string_view reason) { metrics.wire.FrameDropped(reason); };
+  link_options.on_refused = [this](std::string_view reason) { metrics.wire.PeerRefused(reason); };
   TUTTI_ASSIGN_OR_RETURN(link, WorkerLink::Open(std::move(link_options)));
   loop.Do([this](Round&) {
     workers.Open(
@@ -320,6 +321,8 @@ Status Coordinator::Parts::SayWhere() const {
 Coordinator::Coordinator(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Coordinator::~Coordinator() { Stop(); }
+
+const http::Router& Coordinator::routes() const { return parts_->router; }
 
 Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
                                                         std::function<void(const Error&)> failed) {

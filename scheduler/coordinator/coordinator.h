@@ -9,6 +9,10 @@
 #include "common/base/result.h"
 #include "scheduler/coordinator/options.h"
 
+namespace tutti::http {
+class Router;
+}
+
 namespace tutti::coordinator {
 
 class Coordinator {
@@ -23,6 +27,9 @@ class Coordinator {
 
   // Answers what is under way (for 2 s at most), then ends. Workers keep their ranks running.
   void Stop();
+
+  // What it answers; as long as it lives.
+  const http::Router& routes() const;
 
  private:
   struct Parts;

@@ -170,8 +170,8 @@ class RankScanner {
 // The next line of a rank, waiting for its turn.
 struct Waiting {
   std::unique_ptr<RankScanner> scanner;
-  std::optional<RankScanner::Found> line;
-  std::optional<std::int64_t> unix_ms;
+  std::optional<RankScanner::Found> line = {};
+  std::optional<std::int64_t> unix_ms = {};
 
   Status Advance() {
     TUTTI_ASSIGN_OR_RETURN(line, scanner->Next());

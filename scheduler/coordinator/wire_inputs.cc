@@ -19,8 +19,8 @@ using nlohmann::json;
 
 constexpr std::size_t kTextMax = 8192;  // of a message for people
 constexpr std::size_t kWorkerNameMax = 63;
-constexpr int kFilesMax = 10'000;  // of a model
-constexpr int kStallsMax = 16;     // of a gang, told by one worker
+constexpr int kFilesMax = 10'000;                 // of a model
+constexpr int kStallsMax = 16;                    // of a gang, told by one worker
 constexpr std::string_view kReserved = "enroll";  // a route
 
 // At most kTextMax bytes, cut at a character of UTF-8.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -18,7 +19,11 @@ namespace {
 constexpr int kReceiveQueue = 16;            // messages of a peer; each may be large
 constexpr int kSendQueue = 1000;             // messages to a peer
 constexpr std::size_t kOutgoingMax = 65536;  // all peers
-constexpr int kReceivedAtOnce = 256;         // before what waits is sent
+constexpr const char* kHandshakes = "inproc://handshakes";
+constexpr int kHandshakeFailures = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                                   ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                                   ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+constexpr int kReceivedAtOnce = 256;  // before what waits is sent
 // Handshakes are cut after so long; a peer that is gone is noticed by TCP keep-alive.
 constexpr int kHandshakeMs = 10'000;
 constexpr Duration kDropsLogEvery = std::chrono::seconds(1);  // of what was dropped
@@ -29,7 +34,8 @@ WorkerLink::WorkerLink(WorkerLinkOptions options)
     : options_(std::move(options)),
       context_(1),
       zap_(std::make_unique<Zap>(context_, options_.allowed_dir)),
-      socket_(context_, zmq::socket_type::router) {}
+      socket_(context_, zmq::socket_type::router),
+      handshakes_(context_, zmq::socket_type::pair) {}
 
 Result<std::unique_ptr<WorkerLink>> WorkerLink::Open(WorkerLinkOptions options) {
   std::unique_ptr<WorkerLink> link(new WorkerLink(std::move(options)));
@@ -55,6 +61,9 @@ Status WorkerLink::Bind() {
     socket_.set(zmq::sockopt::linger, 100);
     const bool v6 = options_.host.find(':') != std::string::npos;
     if (v6) socket_.set(zmq::sockopt::ipv6, true);
+    const int watched = zmq_socket_monitor(socket_.handle(), kHandshakes, kHandshakeFailures);
+    if (watched != 0) throw zmq::error_t();
+    handshakes_.connect(kHandshakes);
     socket_.bind("tcp://" + Bracketed(options_.host) + ":" +
                  (options_.port == 0 ? "*" : std::to_string(options_.port)));
     endpoint_ = socket_.get(zmq::sockopt::last_endpoint);
@@ -72,6 +81,8 @@ WorkerLink::~WorkerLink() {
   const std::uint64_t one = 1;
   if (wake_) (void)!::write(wake_.get(), &one, sizeof one);
   if (thread_.joinable()) thread_.join();
+  zmq_socket_monitor(socket_.handle(), nullptr, 0);
+  handshakes_.close();
   socket_.close();
   context_.shutdown();
   zap_.reset();
@@ -93,17 +104,32 @@ void WorkerLink::Send(const std::string& route, const wire::ToWorker& message) {
 }
 
 void WorkerLink::Run() {
-  std::array<zmq_pollitem_t, 2> items = {
-      {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_.get(), ZMQ_POLLIN, 0}}};
+  std::array<zmq_pollitem_t, 3> items = {{{socket_.handle(), 0, ZMQ_POLLIN, 0},
+                                          {handshakes_.handle(), 0, ZMQ_POLLIN, 0},
+                                          {nullptr, wake_.get(), ZMQ_POLLIN, 0}}};
   while (!stopping_) {
     zmq_poll(items.data(), static_cast<int>(items.size()), 1000);
     std::uint64_t count = 0;
     (void)!::read(wake_.get(), &count, sizeof count);
     for (int i = 0; i < kReceivedAtOnce && !stopping_ && ReceiveOne(); ++i) {
     }
+    CountRefused();
     SendWaiting();
   }
   SendWaiting();
+}
+
+// An event is its number and value in six bytes, and a frame that says where.
+void WorkerLink::CountRefused() {
+  for (int i = 0; i < kReceivedAtOnce; ++i) {
+    zmq::message_t event, where;
+    if (!handshakes_.recv(event, zmq::recv_flags::dontwait)) return;
+    if (event.more()) (void)handshakes_.recv(where, zmq::recv_flags::dontwait);
+    std::uint16_t number = 0;
+    if (event.size() < sizeof number) continue;
+    std::memcpy(&number, event.data(), sizeof number);
+    options_.on_refused(number == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ? "key" : "protocol");
+  }
 }
 
 // Counts every one and logs some: a flood of nonsense is no reason to fill the disk.

@@ -41,6 +41,7 @@ struct WorkerLinkOptions {
   // On the link's thread; may wait, then the peers wait.
   std::function<void(const Peer&, wire::ToCoordinator)> on_message;
   std::function<void(std::string_view reason)> on_dropped;  // is logged already
+  std::function<void(std::string_view reason)> on_refused;  // a peer, at the handshake
 };
 
 class WorkerLink {
@@ -61,6 +62,7 @@ class WorkerLink {
   Status Bind();
   void Run();
   bool ReceiveOne();
+  void CountRefused();
   void SendWaiting();
   void Dropped(std::string_view reason);
 
@@ -73,6 +75,7 @@ class WorkerLink {
   zmq::context_t context_;
   std::unique_ptr<Zap> zap_;
   zmq::socket_t socket_;
+  zmq::socket_t handshakes_;  // tells of those that failed
   std::string endpoint_;
   UniqueFd wake_;  // an eventfd: there is something to send, or to stop
   std::mutex mutex_;

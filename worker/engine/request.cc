@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "common/file/file.h"
-#include "worker/text/json_limits.h"
+#include "common/json/limits.h"
 
 namespace tutti::engine {
 namespace {
@@ -32,7 +32,7 @@ std::string Dump(const json& object) {
 
 Result<json> ReadRequest(const std::string& path) {
   TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kRequestMax));
-  TUTTI_RETURN_IF_ERROR(text::CheckJsonDepth(text, kDepthMax, path));
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, {.depth_max = kDepthMax}, path));
   json request = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!request.is_object()) {
     return Fail(ErrorCode::kInvalid, "the request is not a JSON object", path);

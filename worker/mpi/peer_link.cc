@@ -75,6 +75,13 @@ class WorldLink final : public exchange::PeerLink {
                 "rank " + std::to_string(RankOn(machine)) + " did not answer in time");
   }
 
+ private:
+  struct Swap {
+    std::array<MPI_Request, 2> requests{MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+  };
+  static Unexpected Gone(int peer) {
+    return Fail(ErrorCode::kUnavailable, "rank " + std::to_string(peer) + " cannot be reached");
+  }
   int RankOn(std::uint32_t machine) const {
     return static_cast<int>(machine * options_.local_size + options_.local_rank);
   }

@@ -90,6 +90,7 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_sse_dropped_events_total", "counter"},
       {"tutti_auth_failures_total", "counter"},
       {"tutti_wire_dropped_frames_total", "counter"},
+      {"tutti_wire_refused_peers_total", "counter"},
   };
   Metrics m("0.1.0", "abc");
   Fill(m);

@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::Contains;
+using testing::Not;
 using testing::Pair;
 
 class ClusterCurvesTest : public testing::Test {

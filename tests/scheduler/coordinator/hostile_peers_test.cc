@@ -44,6 +44,9 @@ class HostilePeers : public WithWorker {
   std::int64_t Dropped(const std::string& reason) const {
     return Counted("tutti_wire_dropped_frames_total{reason=\"" + reason + "\"}");
   }
+  std::int64_t Refused(const std::string& reason) const {
+    return Counted("tutti_wire_refused_peers_total{reason=\"" + reason + "\"}");
+  }
   UniqueFd Connect() const {
     const std::string port = coordinator.zmq().substr(coordinator.zmq().rfind(':') + 1);
     UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -79,6 +82,7 @@ TEST_F(HostilePeers, APlainPeerIsNotHeard) {
   plain.set(zmq::sockopt::rcvtimeo, 200);
   zmq::message_t answer;
   EXPECT_FALSE(plain.recv(answer));
+  EXPECT_TRUE(WaitUntil([&] { return Refused("protocol") > 0; }));
   EXPECT_EQ(coordinator.Get("/api/v1/workers").body["data"].size(), 1U);
 }
 
@@ -108,6 +112,7 @@ TEST_F(HostilePeers, StrangersThatKnockFillNoLog) {
     EXPECT_FALSE(stranger.Receive(0.02));
   }
   ASSERT_TRUE(WaitUntil([&] { return LogLines("worker_key_refused") > 0; }));
+  EXPECT_TRUE(WaitUntil([&] { return Refused("key") > 0; }));
   EXPECT_LT(LogLines("worker_key_refused"), 60U);
   ExpectServed();
   EXPECT_EQ(coordinator.Get("/api/v1/workers").body["data"].size(), 1U);

@@ -11,10 +11,10 @@
 #include <set>
 
 #include "common/file/file.h"
-#include "monitoring/metrics/metrics.h"
-#include "scheduler/coordinator/api.h"
+#include "scheduler/coordinator/coordinator.h"
 #include "scheduler/coordinator/worker_tokens.h"
 #include "scheduler/http/auth.h"
+#include "scheduler/http/router.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -129,58 +129,30 @@ TEST_F(WorkerTokensTest, AreOneWorkersAndEndWithItsKey) {
   EXPECT_FALSE(tokens.Check(token));
 }
 
-// The coordinator's own table of routes, as it serves it.
+// The table of routes of a coordinator that serves.
 class RoutesTest : public Scratch {
  protected:
   void SetUp() override {
     Scratch::SetUp();
-    blobs.emplace(registry::BlobStore::Open(directory).value());
-    model_store.emplace(registry::ModelStore::Open(directory / "models", *blobs).value());
-    models.emplace(*model_store);
-    loop.emplace(OpenStore(), LoopOptions{});
-    workers.emplace(Workers::Parts{progress, gangs, logs, *blobs, metrics});
-    api.emplace(Api{.loop = *loop,
-                    .jobs = jobs,
-                    .workers = *workers,
-                    .waiters = waiters,
-                    .measures = measures,
-                    .models = *models,
-                    .logs = logs,
-                    .tokens = tokens,
-                    .events = events,
-                    .blobs = *blobs,
-                    .model_store = *model_store,
-                    .metrics = metrics,
-                    .render = render,
-                    .data_dir = directory});
-    RegisterRoutes(router, *api);
+    auto started = Coordinator::Start(
+        {.data_dir = directory, .http = {"127.0.0.1", 0}, .zmq = {"127.0.0.1", 0}}, [](auto&) {});
+    ASSERT_TRUE(started) << started.error().ToString();
+    coordinator = std::move(*started);
   }
+  void TearDown() override {
+    coordinator.reset();
+    Scratch::TearDown();
+  }
+  const http::Router& router() const { return coordinator->routes(); }
 
-  metrics::Metrics metrics{"0", "0"};
-  http::EventHub events{{.metrics = &metrics.http}};
-  ProgressBoard progress{events, metrics};
-  RankLogs logs{fs::path(testing::TempDir()) / "tokens-logs"};
-  Waiters waiters;
-  Measures measures{metrics};
-  GangWatch gangs{events, metrics.training};
-  JobReader jobs{progress, gangs};
-  TokenTable table;
-  Tokens tokens{table};
-  boost::asio::thread_pool render{1};
-  std::optional<registry::BlobStore> blobs;
-  std::optional<registry::ModelStore> model_store;
-  std::optional<Models> models;
-  std::optional<Loop> loop;
-  std::optional<Workers> workers;
-  std::optional<Api> api;
-  http::Router router;
+  std::unique_ptr<Coordinator> coordinator;
 };
 
 TEST_F(RoutesTest, EachSaysWhoMayCallItAndWritesAreForMoreThanViewers) {
-  ASSERT_FALSE(router.routes().empty());
+  ASSERT_FALSE(router().routes().empty());
   std::set<std::string> open;
   std::set<std::string> for_workers;
-  for (const http::Route& route : router.routes()) {
+  for (const http::Route& route : router().routes()) {
     const std::string name = std::string(ToString(route.method)) + " " + route.path;
     EXPECT_NE(route.access, Access::kUndeclared) << name;
     if (route.access == Access::kOpen) open.insert(name);
@@ -196,15 +168,18 @@ TEST_F(RoutesTest, EachSaysWhoMayCallItAndWritesAreForMoreThanViewers) {
       }
     }
   }
-  EXPECT_EQ(open, (std::set<std::string>{"GET /healthz", "GET /metrics"}));
+  EXPECT_EQ(open,
+            (std::set<std::string>{"GET /healthz", "GET /metrics", "POST /api/v1/workers/enroll"}));
   EXPECT_EQ(for_workers,
             (std::set<std::string>{"GET /api/v1/blobs/{digest}", "HEAD /api/v1/blobs/{digest}",
-                                   "PUT /api/v1/blobs/{digest}"}));
+                                   "PUT /api/v1/blobs/{digest}",
+                                   "GET /api/v1/jobs/{job}/checkpoints/{file}",
+                                   "PUT /api/v1/jobs/{job}/checkpoints/{file}"}));
 }
 
 TEST_F(RoutesTest, AreThoseOfTheDocument) {
   const auto document =
-      nlohmann::json::parse(http::OpenApiDocument(router, "Tutti", "0"), nullptr, false);
+      nlohmann::json::parse(http::OpenApiDocument(router(), "Tutti", "0"), nullptr, false);
   ASSERT_TRUE(document.is_object());
   std::set<std::string> documented;
   for (const auto& [path, operations] : document["paths"].items()) {
@@ -213,7 +188,7 @@ TEST_F(RoutesTest, AreThoseOfTheDocument) {
     }
   }
   std::set<std::string> served;
-  for (const http::Route& route : router.routes()) {
+  for (const http::Route& route : router().routes()) {
     std::string method(ToString(route.method));
     std::transform(method.begin(), method.end(), method.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -222,7 +197,7 @@ TEST_F(RoutesTest, AreThoseOfTheDocument) {
     served.insert(method + " " + path + " " + std::string(ToString(route.access)));
   }
   EXPECT_EQ(served, documented);
-  EXPECT_EQ(served.size(), router.routes().size());
+  EXPECT_EQ(served.size(), router().routes().size());
 }
 
 }  // namespace
