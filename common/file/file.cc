@@ -66,6 +66,13 @@ void UniqueFd::Reset() {
 Result<std::string> ReadFile(const fs::path& path, Bytes max) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Fail(ErrnoError("cannot open", path.string(), errno));
+  const auto too_large = [&] {
+    return Fail(ErrorCode::kTooLarge, "file is larger than " + FormatBytes(max), path.string());
+  };
+  struct stat about = {};
+  if (::fstat(fd.get(), &about) == 0 && S_ISREG(about.st_mode) && about.st_size > max.count) {
+    return too_large();
+  }
   std::string data;
   std::string block(std::size_t{1} << 16, '\0');
   for (;;) {
@@ -74,9 +81,7 @@ Result<std::string> ReadFile(const fs::path& path, Bytes max) {
     if (count < 0) return Fail(ErrnoError("cannot read", path.string(), errno));
     if (count == 0) return data;
     data.append(block, 0, static_cast<std::size_t>(count));
-    if (static_cast<std::int64_t>(data.size()) > max.count) {
-      return Fail(ErrorCode::kTooLarge, "file is larger than " + FormatBytes(max), path.string());
-    }
+    if (static_cast<std::int64_t>(data.size()) > max.count) return too_large();
   }
 }
 

@@ -116,6 +116,8 @@ void RegisterCheckpointFileRoutes(http::Router& router, Api& api) {
       {.path = kPath,
        .summary = "A file of a checkpoint: its HDF5 data or its manifest; ranges are honoured",
        .response_type = kBytesType,
+       .access = http::Access::kViewer,
+       .workers = true,
        .handler = [&api](const http::Request& request, const http::Responder& responder) {
          Send(api, request, responder);
        }});

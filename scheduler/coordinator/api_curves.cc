@@ -107,6 +107,7 @@ void RegisterCurveRoutes(http::Router& router, Api& api) {
                          "?points= of each",
               .response_schema = kCurves,
               .query = {"names", "from_step", "from_ms", "to_ms", "points"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 AnswerCurves(
                     api, request, responder,
@@ -119,6 +120,7 @@ void RegisterCurveRoutes(http::Router& router, Api& api) {
               .summary = "Curves of the cluster: jobs that wait and run, slots",
               .response_schema = kCurves,
               .query = {"names", "from_ms", "to_ms", "points"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 AnswerCurves(api, request, responder, [](const View&) -> Result<std::string> {
                   return std::string(kClusterSubject);
@@ -128,6 +130,7 @@ void RegisterCurveRoutes(http::Router& router, Api& api) {
               .summary = "Curves of a worker, by name or id: processor, memory, disk, slots",
               .response_schema = kCurves,
               .query = {"names", "from_ms", "to_ms", "points"},
+              .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 AnswerCurves(
                     api, request, responder,

@@ -16,8 +16,8 @@ using internal::Concat;
 using nlohmann::json;
 
 constexpr std::int64_t kDayMs = std::int64_t{24} * 3600 * 1000;
-constexpr std::int64_t kLifetimeMaxMs = 365 * kDayMs;
-constexpr std::size_t kTextMax = 256;
+constexpr std::int64_t kJoinLifetimeMaxMs = 365 * kDayMs;
+constexpr std::size_t kJoinTextMax = 256;
 
 constexpr const char* kTokenRequest = R"({"type": "object", "properties": {
   "lifetime_ms": {"type": "integer", "minimum": 1, "description": "default: a day"},
@@ -41,7 +41,7 @@ constexpr const char* kEnrollAnswer = R"({"type": "object", "properties": {
 Result<std::string> TextIn(const json& body, const char* name) {
   const auto found = body.find(name);
   const std::string* text = found == body.end() ? nullptr : found->get_ptr<const std::string*>();
-  if (text != nullptr && !text->empty() && text->size() <= kTextMax) return *text;
+  if (text != nullptr && !text->empty() && text->size() <= kJoinTextMax) return *text;
   return Fail(ErrorCode::kInvalid, "a text is required", name);
 }
 
@@ -57,7 +57,7 @@ void SendError(const http::Responder& responder, const Error& error) {
 void MakeToken(Api& api, const http::Request& request, const http::Responder& responder) {
   const json& body = BodyOf(request);
   Status valid = CheckKeys(body, {"lifetime_ms", "name"});
-  const auto lifetime = NumberIn(body, "lifetime_ms", 1, kLifetimeMaxMs, kDayMs);
+  const auto lifetime = NumberIn(body, "lifetime_ms", 1, kJoinLifetimeMaxMs, kDayMs);
   if (valid && !lifetime) valid = Fail(lifetime.error());
   std::string name;
   if (valid && body.contains("name")) {

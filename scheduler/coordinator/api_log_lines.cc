@@ -113,6 +113,7 @@ void RegisterLogLineRoutes(http::Router& router, Api& api) {
        .summary = "Output of ranks as lines, of all ranks in the order of time; ?q= searches",
        .response_schema = kLines,
        .query = {"rank", "attempt", "q", "since_ms", "tail", "limit", "after"},
+       .access = http::Access::kViewer,
        .handler = [&api](const http::Request& request, const http::Responder& responder) {
          ListLines(api, request, responder);
        }});

@@ -260,7 +260,7 @@ Result<LineCursor> ParseLineCursor(std::string_view text) {
     if (parsed.ec != std::errc{} || place.offset >> 62 != 0) return bad();
     cursor[rank] = place;
     at = parsed.ptr;
-    if (at != end && *at++ != ',') return bad();
+    if (at != end && (*at++ != ',' || at == end)) return bad();
   }
   return cursor;
 }

@@ -17,16 +17,16 @@ namespace {
 using internal::Concat;
 using nlohmann::json;
 
-constexpr std::size_t kTextMax = 8192;  // of a message for people
+constexpr std::size_t kToldMax = 8192;  // of a message for people
 constexpr std::size_t kWorkerNameMax = 63;
 constexpr int kFilesMax = 10'000;                 // of a model
 constexpr int kStallsMax = 16;                    // of a gang, told by one worker
 constexpr std::string_view kReserved = "enroll";  // a route
 
-// At most kTextMax bytes, cut at a character of UTF-8.
+// At most kToldMax bytes, cut at a character of UTF-8.
 std::string Bounded(const std::string& text) {
-  if (text.size() <= kTextMax) return text;
-  std::size_t end = kTextMax;
+  if (text.size() <= kToldMax) return text;
+  std::size_t end = kToldMax;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, end) + "…";
 }
@@ -34,7 +34,7 @@ std::string Bounded(const std::string& text) {
 // {"accuracy": 0.7, …}: numbers only, else "{}".
 std::string MetricsOf(const std::string& text) {
   const json metrics = json::parse(text, nullptr, false);
-  if (!metrics.is_object() || text.size() > kTextMax) return "{}";
+  if (!metrics.is_object() || text.size() > kToldMax) return "{}";
   json out = json::object();
   for (const auto& [name, value] : metrics.items()) {
     if (value.is_number()) out[name] = value;

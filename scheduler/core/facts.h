@@ -164,8 +164,7 @@ struct JobResumed {
   bool operator==(const JobResumed&) const = default;
 };
 
-// The gang's size from now on; changes no state. StopRequested{kResize} follows for a gang of
-// another size.
+// The gang's size from now on. StopRequested{kResize} follows for a gang of another size.
 struct JobResized {
   JobId job;
   std::uint32_t ranks = 0;

@@ -39,7 +39,7 @@ class Fields {
   std::int64_t Number(const char* name) {
     const Json* value = Find(name);
     if (value == nullptr) return 0;
-    if (!value->is_number_integer() ||
+    if (!value->is_number_integer() || value->get<std::int64_t>() < 0 ||
         (value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX})) {
       Refuse(name);
       return 0;

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kLabelsMax = 100'000;
+constexpr std::size_t kLabelsMax = 65'536;
 constexpr Bytes kConfigMax{16 << 20};
 // Names of labels, twice: label2id has them too.
 constexpr JsonLimits kConfigLimits{.values_max = 3 * kLabelsMax};

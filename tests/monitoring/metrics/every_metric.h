@@ -56,6 +56,7 @@ inline void Fill(Metrics& m) {
   m.http.SseDropped(2);
   m.http.AuthFailure("unknown");
   m.wire.FrameDropped("malformed");
+  m.wire.PeerRefused("key");
 }
 
 }  // namespace tutti::metrics

@@ -121,6 +121,7 @@ TEST_F(HostilePeers, StrangersThatKnockFillNoLog) {
 TEST_F(HostilePeers, AFloodOfNonsenseIsCountedAndOthersAreServed) {
   const std::int64_t before = PeakBytes();
   FakeWorker other(coordinator.dir(), coordinator.zmq(), "worker-2");
+  other.session = 22;
   ASSERT_NE(other.Join(), "");
   constexpr int kFrames = 20'000;
   const std::string nonsense(512, '\xff');

@@ -61,8 +61,8 @@ TEST_F(Disk, AJobWaitsForRoomAndSaysSoWhileOthersPass) {
   EXPECT_FALSE(Placed(large));
   EXPECT_TRUE(Placed(small));
   EXPECT_EQ(ShownOf(large).reason, "resources");
-  EXPECT_THAT(ShownOf(large).message, HasSubstr("needs 600 MiB of disk"));
-  EXPECT_THAT(ShownOf(large).message, HasSubstr("400 MiB free"));
+  EXPECT_THAT(ShownOf(large).message, HasSubstr("needs 600.0 MiB of disk"));
+  EXPECT_THAT(ShownOf(large).message, HasSubstr("400.0 MiB free"));
   Free(node, 900);
   world.Tick();
   EXPECT_TRUE(Placed(large));
@@ -95,8 +95,8 @@ TEST_F(Disk, WhatNoRegisteredDiskCouldHoldIsRejectedWithTheNumbers) {
   const JobId huge = Add(1, 1001);
   const auto& failed = std::get<Failed>(world.At(huge).phase);
   EXPECT_EQ(failed.reason, spec::FailureReason::kDiskFull);
-  EXPECT_THAT(failed.message, HasSubstr("1001 MiB"));
-  EXPECT_THAT(failed.message, HasSubstr("1000 MiB"));
+  EXPECT_THAT(failed.message, HasSubstr("1001.0 MiB"));
+  EXPECT_THAT(failed.message, HasSubstr("1000.0 MiB"));
   EXPECT_THAT(failed.message, HasSubstr("save_total_limit"));
 }
 
