@@ -49,6 +49,9 @@ http::Response Inspected(const JobReader& jobs, const core::State& state,
   job.request = request;
   job.estimate = ReadEstimate(answer);
   core::Estimate& estimate = *job.estimate;
+  if (const Status limit = core::LimitHolds(request, estimate); !limit) {
+    return http::ErrorResponse(limit.error());
+  }
   const Status fits =
       core::CouldEverFit(state.ledger, request, request.ranks_min, core::MemoryPerRank(job));
   if (!fits) return http::ErrorResponse(fits.error());

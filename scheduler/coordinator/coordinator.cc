@@ -25,6 +25,7 @@
 #include "scheduler/coordinator/worker_tokens.h"
 #include "scheduler/http/auth.h"
 #include "scheduler/http/server.h"
+#include "scheduler/store/reserve.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -67,7 +68,13 @@ Result<Opened> OpenDirectory(const Options& options) {
   const fs::path own = data_dir / "coordinator";
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own, 0700));
   Opened opened;
-  TUTTI_ASSIGN_OR_RETURN(opened.store, store::Store::Open(own / "state.db"));
+  auto store = store::Store::Open(own / "state.db");
+  if (!store && store.error().code == ErrorCode::kDiskFull && store::ReleaseReserve(own)) {
+    Log(kWarning, "disk_full_at_start", {{"reserve_given_up", FormatBytes(store::kReserve)}});
+    store = store::Store::Open(own / "state.db");
+  }
+  if (!store) return Fail(std::move(store).error());
+  opened.store = std::move(*store);
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own / "allowed"));
   TUTTI_ASSIGN_OR_RETURN(opened.keys, curve::LoadOrMakeKeyPair(own));
   TUTTI_ASSIGN_OR_RETURN(opened.token, http::LoadOrMakeToken(data_dir / "token"));

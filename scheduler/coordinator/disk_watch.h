@@ -1,4 +1,5 @@
-// DiskWatch: tells the scheduler how full the coordinator's own disk is. Of the loop's thread.
+// DiskWatch: tells the scheduler how full the coordinator's own disk is, and keeps room set aside
+// on it (store/reserve.h). Of the loop's thread.
 #pragma once
 
 #include <filesystem>
@@ -6,6 +7,7 @@
 
 #include "common/file/file.h"
 #include "scheduler/coordinator/loop.h"
+#include "scheduler/store/reserve.h"
 
 namespace tutti::coordinator {
 
@@ -16,6 +18,7 @@ class DiskWatch {
   void Tick(Round& round) {
     if (round.now() < next_) return;
     next_ = round.now() + kEvery;
+    store::KeepReserve(directory_);
     const auto total = TotalSpace(directory_);
     const auto free = FreeSpace(directory_);
     if (!total || !free) return;

@@ -225,6 +225,22 @@ std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
   return Why(job, SizesOf(job).min, plan);
 }
 
+Status LimitHolds(const JobRequest& request, const Estimate& estimate) {
+  constexpr double kPredictionError = 0.15;
+  const std::uint64_t limit = request.memory_bytes_per_rank;
+  const std::uint64_t needed = estimate.memory_bytes_per_rank;
+  if (limit == 0 ||
+      static_cast<double>(needed) <= static_cast<double>(limit) * (1 + kPredictionError)) {
+    return {};
+  }
+  return Fail(
+      ErrorCode::kInvalid,
+      Concat("needs about ", FormatBytes({static_cast<std::int64_t>(needed)}),
+             " of memory a rank, its limit is ", FormatBytes({static_cast<std::int64_t>(limit)})),
+      "resources.memory_per_rank",
+      "raise it, or lower training.micro_batch_size or data.max_length");
+}
+
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
                     std::uint64_t memory_bytes_per_rank) {
   std::uint64_t slots_total = 0;

@@ -49,6 +49,10 @@ std::string NoNodeText(const Ledger& ledger);
 // stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan);
 
+// kInvalid with the numbers when the prediction is so far beyond the request's own limit that an
+// error of the prediction does not explain it.
+Status LimitHolds(const JobRequest& request, const Estimate& estimate);
+
 // kInvalid with the numbers when the registered nodes could not hold `size` ranks even when empty.
 // Ok when no node is registered.
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,

@@ -189,8 +189,10 @@ Status Decide(Decision& decision, const InspectFinished& input) {
   const std::uint64_t memory = job->request.memory_bytes_per_rank != 0
                                    ? job->request.memory_bytes_per_rank
                                    : input.estimate.memory_bytes_per_rank;
-  const Status fits =
-      CouldEverFit(decision.state.ledger, job->request, job->request.ranks_min, memory);
+  Status fits = LimitHolds(job->request, input.estimate);
+  if (fits) {
+    fits = CouldEverFit(decision.state.ledger, job->request, job->request.ranks_min, memory);
+  }
   if (!fits) {
     decision.Say(JobRejected{job->id, spec::FailureReason::kOom, fits.error().message,
                              fits.error().where, decision.at});

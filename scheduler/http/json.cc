@@ -4,10 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "common/json/limits.h"
 #include "scheduler/http/uri.h"
 
 namespace tutti::http {
 namespace {
+
+constexpr JsonLimits kJsonLimits{.depth_max = kJsonDepthMax, .values_max = kJsonValuesMax};
 
 // "line:column" of a byte, both from 1.
 std::string PlaceOf(std::string_view text, std::size_t offset) {
@@ -19,37 +22,11 @@ std::string PlaceOf(std::string_view text, std::size_t offset) {
   return std::to_string(lines + 1) + ":" + std::to_string(column + 1);
 }
 
-// The offset where brackets nest deeper than allowed, or npos. Strings are skipped; in text that is
-// no JSON the answer is meaningless, and the parser refuses it anyway.
-std::size_t TooDeep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kJsonDepthMax) return i;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return std::string_view::npos;
-}
-
 }  // namespace
 
 Result<nlohmann::json> ParseJson(std::string_view text) {
   if (!IsUtf8(text)) return Fail(ErrorCode::kInvalid, "the body is no UTF-8");
-  if (const std::size_t offset = TooDeep(text); offset != std::string_view::npos) {
-    return Fail(ErrorCode::kInvalid, "JSON nests deeper than 64 levels", PlaceOf(text, offset));
-  }
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kJsonLimits, ""));
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {

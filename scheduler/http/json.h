@@ -9,9 +9,10 @@
 namespace tutti::http {
 
 inline constexpr int kJsonDepthMax = 64;
+inline constexpr std::size_t kJsonValuesMax = 250'000;
 
 // kInvalid for what is no JSON (where = "line:column"), is no UTF-8, or nests deeper than
-// kJsonDepthMax.
+// kJsonDepthMax; kTooLarge for more than kJsonValuesMax values.
 Result<nlohmann::json> ParseJson(std::string_view text);
 
 }  // namespace tutti::http

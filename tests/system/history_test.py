@@ -81,7 +81,7 @@ class History(unittest.TestCase):
                      lambda: "memory_used_bytes" in curves(cluster, f"workers/{worker}"), 20)
             for bad in ("points=0", "points=x", "from_step=-1", "from_ms=now"):
                 status, body = cluster.http("GET", f"/api/v1/jobs/{job}/metrics?{bad}", raw=True)
-                self.assertEqual(status, 400, body)
+                self.assertEqual(status, 422, body)
             status, _ = cluster.http("GET", "/api/v1/jobs/no-such/metrics", raw=True)
             self.assertEqual(status, 404)
             self.assert_replayed(cluster, job)

@@ -38,7 +38,7 @@ def enter_user_namespace():
 def why_not():
     """Why namespaces cannot be made here; None when they can."""
     made = subprocess.run(["unshare", "--net", "--mount", "--uts", "sh", "-c",
-                           "ip link add test-a type veth peer name test-b && ip link add b type bridge"],
+                           "ip link add test-a type veth peer name test-b && ip link add test-c type bridge"],
                           capture_output=True, text=True)
     return None if made.returncode == 0 else f"no network namespaces here: {made.stderr.strip()}"
 

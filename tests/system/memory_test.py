@@ -40,15 +40,28 @@ class Memory(unittest.TestCase):
 
     def test_a_rank_beyond_its_limit_ends_the_job_with_the_numbers(self):
         with Cluster(slots=1) as cluster:
-            spec = sections_spec("greedy", max_steps=100000)
-            spec["resources"] = {"ranks": 1, "memory_per_rank": "100MiB"}
-            spec["retry"] = {"on": ["crash"]}
+            spec = sections_spec("greedy", max_steps=100000, save_total_limit=2)
+            spec["resources"] = {"ranks": 1}
+            first = cluster.submit(spec)["id"]
+            cluster.wait_state(first, "running")
+            predicted = cluster.show(first)["estimate"]["memory_bytes_per_rank"]
+            cluster.run("cancel", first, check=True)
+
+            limit = predicted // 2**20 * 9 // 10  # within what the prediction may be off
+            spec.update(resources={"ranks": 1, "memory_per_rank": f"{limit}MiB"}, retry={"on": ["crash"]})
             job = cluster.submit(spec)["id"]
             self.assertEqual(cluster.wait(job), 1)
             shown = cluster.show(job)
             self.assertEqual((shown["state"], shown["reason"]), ("failed", "oom"), shown)
-            self.assertRegex(shown["message"], r"rank 0 uses [0-9.]+ MiB of memory, its limit is 100.0 MiB")
+            self.assertRegex(shown["message"], rf"rank 0 uses [0-9.]+ MiB of memory, its limit is {limit}.0 MiB")
             self.assertIn("resources.memory_per_rank", shown["message"])
+
+            spec["resources"]["memory_per_rank"] = "100MiB"
+            job = cluster.submit(spec)["id"]
+            self.assertEqual(cluster.wait(job), 1)
+            shown = cluster.show(job)
+            self.assertEqual((shown["reason"], shown["attempts"]), ("oom", []), shown)
+            self.assertIn("its limit is 100.0 MiB", shown["message"])
 
 
 if __name__ == "__main__":

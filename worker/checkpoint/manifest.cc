@@ -39,7 +39,7 @@ class Fields {
   std::int64_t Number(const char* name) {
     const Json* value = Find(name);
     if (value == nullptr) return 0;
-    if (!value->is_number_integer() || value->get<std::int64_t>() < 0 ||
+    if (!value->is_number_integer() ||
         (value->is_number_unsigned() && value->get<std::uint64_t>() > std::uint64_t{INT64_MAX})) {
       Refuse(name);
       return 0;
@@ -103,6 +103,7 @@ Status ReadFields(const Json& json, const Stem& stem, Found& found) {
   found.attempt = stem.attempt;
   if (fields.Text("file") != found.path.filename().string()) fields.Refuse("file");
   found.size = Bytes{fields.Number("size_bytes")};
+  if (found.size.count < 0) fields.Refuse("size_bytes");
   found.file_sha256 = fields.Sha256Text("file_sha256");
   found.state_digest = fields.Sha256Text("state_digest");
   found.spec_digest = fields.Text("spec_digest");

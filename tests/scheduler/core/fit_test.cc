@@ -152,5 +152,18 @@ TEST_F(FitTest, RefusesAGangLargerThanAllWorkersTogetherWithNumbers) {
   EXPECT_NE(uneven.error().message.find("equal parts"), std::string::npos);
 }
 
+TEST(LimitHolds, AsLongAsThePredictionMayBeOffByThatMuch) {
+  JobRequest request = World::Request(1, 1);
+  Estimate estimate{.memory_bytes_per_rank = 114 << 20};
+  EXPECT_TRUE(LimitHolds(request, estimate)) << "no limit";
+  request.memory_bytes_per_rank = 100 << 20;
+  EXPECT_TRUE(LimitHolds(request, estimate));
+  estimate.memory_bytes_per_rank = 116 << 20;
+  const Status holds = LimitHolds(request, estimate);
+  ASSERT_FALSE(holds);
+  EXPECT_EQ(holds.error().where, "resources.memory_per_rank");
+  EXPECT_NE(holds.error().message.find("116.0 MiB"), std::string::npos) << holds.error().message;
+}
+
 }  // namespace
 }  // namespace tutti::core

@@ -96,7 +96,10 @@ TEST(ParseJson, BoundsTheDepth) {
            std::string(static_cast<std::size_t>(depth), ']');
   };
   EXPECT_TRUE(ParseJson(nested(kJsonDepthMax)));
-  EXPECT_EQ(ParseJson(nested(kJsonDepthMax + 1)).error().where, "1:65");
+  EXPECT_EQ(ParseJson(nested(kJsonDepthMax + 1)).error().code, ErrorCode::kInvalid);
+  std::string many = "[0";
+  for (std::size_t i = 0; i < kJsonValuesMax; ++i) many += ",0";
+  EXPECT_EQ(ParseJson(many + "]").error().code, ErrorCode::kTooLarge);
   EXPECT_FALSE(ParseJson(nested(1'000'000)));
   EXPECT_TRUE(ParseJson('"' + nested(1000) + "\\\"" + nested(1000) + '"'));
 }
