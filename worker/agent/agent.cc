@@ -21,6 +21,7 @@
 #include "worker/agent/fingerprint.h"
 #include "worker/agent/gpus.h"
 #include "worker/agent/join.h"
+#include "worker/agent/token_files.h"
 
 namespace tutti::agent {
 namespace {
@@ -32,6 +33,7 @@ constexpr Duration kStopPatience = std::chrono::seconds(5);
 constexpr Duration kSilence = std::chrono::seconds(10);
 constexpr Duration kComplainEvery = std::chrono::minutes(1);
 constexpr Duration kPruneEvery = std::chrono::hours(1);
+constexpr std::int64_t kTokensShare = 4;  // tokenised data: a quarter of --cache-max
 constexpr Duration kGangTick = std::chrono::milliseconds(100);
 constexpr std::uintmax_t kZygoteLogMax = 10 << 20;  // then it starts anew, at a start
 constexpr int kExitRefused = 2;
@@ -314,6 +316,16 @@ void Agent::Tick() {
     background_->Run<bool>(
         [dir = settings_.jobs_dir, running = gangs_->Jobs()](std::stop_token) {
           PruneJobFolders(dir, running);
+          return true;
+        },
+        [](bool) {});
+  }
+  if (now >= next_token_look_) {
+    next_token_look_ = now + kPruneEvery;
+    background_->Run<bool>(
+        [dir = settings_.dir / "cache/tokens",
+         max = Bytes{settings_.cache_max_bytes / kTokensShare}](std::stop_token) {
+          BoundTokenFiles(dir, max);
           return true;
         },
         [](bool) {});

@@ -92,6 +92,7 @@ class Agent {
 
   Instant next_gang_tick_;
   Instant next_prune_;
+  Instant next_token_look_;
   Instant next_complaint_;          // about a coordinator that does not answer
   std::optional<Instant> stop_by_;  // while stopping
   int exit_status_ = 0;

@@ -127,6 +127,7 @@ std::optional<DatasetParts> ReadTokens(const std::filesystem::path& cache_dir, c
       !SplitTexts({texts.data(), texts.size()}, head.labels, parts.label_texts)) {
     return std::nullopt;
   }
+  ::futimens(fd.get(), nullptr);  // used now: what was used longest ago is evicted first
   return parts;
 }
 
