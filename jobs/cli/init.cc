@@ -1,7 +1,13 @@
 // A spec from answers, flags and a look at the data.
+#include "jobs/spec/init.h"
+
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <fstream>
+#include <initializer_list>
 #include <istream>
-#include <set>
+#include <vector>
 
 #include "common/file/file.h"
 #include "jobs/cli/commands.h"
@@ -18,22 +24,30 @@ using nlohmann::json;
 
 constexpr std::size_t kPeek = std::size_t{1} << 20;
 
-// The column names of the first row of a JSONL, CSV or TSV file; empty when it can't be told.
-std::set<std::string> ColumnsOf(const std::string& path) {
-  const auto text = ReadFile(path, Bytes{std::int64_t{64} << 20});
-  if (!text) return {};
-  const std::string line = text->substr(0, std::min(text->find('\n'), kPeek));
-  std::set<std::string> columns;
+// The first line of a JSONL, CSV or TSV file; empty when it can't be read.
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string line(kPeek, '\0');
+  file.read(line.data(), static_cast<std::streamsize>(line.size()));
+  line.resize(static_cast<std::size_t>(file.gcount()));
+  return line.substr(0, line.find('\n'));
+}
+
+// The names of the first row's columns; empty when they can't be told (a .gz, no file).
+std::vector<std::string> ColumnsOf(const std::string& path) {
+  if (path.ends_with(".gz")) return {};
+  const std::string line = FirstLine(path);
+  std::vector<std::string> columns;
   const json row = json::parse(line, nullptr, false);
   if (row.is_object()) {
-    for (const auto& [name, value] : row.items()) columns.insert(name);
+    for (const auto& [name, value] : row.items()) columns.push_back(name);
     return columns;
   }
   const char separator = path.ends_with(".tsv") ? '\t' : ',';
   std::string name;
   for (const char c : line + separator) {
     if (c == separator) {
-      columns.insert(name);
+      columns.push_back(name);
       name.clear();
     } else if (c != '"' && c != '\r') {
       name.push_back(c);
@@ -42,15 +56,33 @@ std::set<std::string> ColumnsOf(const std::string& path) {
   return columns;
 }
 
-std::string GuessTask(const std::set<std::string>& columns) {
-  const auto any = [&](std::initializer_list<const char*> names) {
-    return std::any_of(names.begin(), names.end(),
-                       [&](const char* name) { return columns.contains(name); });
-  };
-  if (any({"label"})) return "text-classification";
-  if (any({"translation"})) return "translation";
-  if (any({"summary", "highlights"})) return "summarization";
-  if (any({"messages", "conversations", "prompt", "instruction", "text"})) return "text-generation";
+// The first of `names` that is among the columns; "" when none is.
+std::string FirstOf(const std::vector<std::string>& columns,
+                    std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    if (std::find(columns.begin(), columns.end(), name) != columns.end()) return name;
+  }
+  return {};
+}
+
+// As data sets call them. What is left of two columns is the other one.
+std::string LabelColumn(const std::vector<std::string>& columns) {
+  return FirstOf(columns, {"label", "labels", "target", "class", "category", "section"});
+}
+std::string TextColumn(const std::vector<std::string>& columns, const std::string& label) {
+  const std::string known =
+      FirstOf(columns, {"text", "sentence", "content", "document", "review", "title"});
+  if (!known.empty() || columns.size() != 2) return known;
+  return columns[columns[0] == label ? 1 : 0];
+}
+
+std::string GuessTask(const std::vector<std::string>& columns) {
+  if (!FirstOf(columns, {"translation"}).empty()) return "translation";
+  if (!FirstOf(columns, {"summary", "highlights"}).empty()) return "summarization";
+  if (!LabelColumn(columns).empty()) return "text-classification";
+  if (!FirstOf(columns, {"messages", "conversations", "prompt", "instruction", "text"}).empty()) {
+    return "text-generation";
+  }
   return {};
 }
 
@@ -64,54 +96,39 @@ std::string NameFrom(const std::string& path) {
   return name.empty() || std::isalnum(static_cast<unsigned char>(name[0])) == 0 ? "my-job" : name;
 }
 
-// A YAML scalar: JSON's quotes are YAML's.
-std::string Scalar(const std::string& text) {
-  const bool plain =
-      !text.empty() &&
-      std::all_of(text.begin(), text.end(),
-                  [](char c) {
-                    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-                           std::string_view("./-_").find(c) != std::string_view::npos;
-                  }) &&
-      std::isalpha(static_cast<unsigned char>(text[0] == '.' || text[0] == '/' ? 'a' : text[0])) !=
-          0;
-  return plain ? text : json(text).dump();
+// A path of the working directory as the spec in `spec_path`'s folder has to name it. Others
+// (absolute ones, names of models) as they are.
+std::string FromSpec(const std::string& path, const std::string& spec_path, bool is_model) {
+  std::error_code error;
+  const bool there = fs::exists(path, error);
+  const fs::path folder = fs::path(spec_path).parent_path();
+  if (!there || fs::path(path).is_absolute()) return path;
+  const std::string relative = fs::path(path).lexically_proximate(folder).string();
+  const bool says_path = relative.starts_with("./") || relative.starts_with("../");
+  return is_model && !says_path ? "./" + relative : relative;
 }
 
 std::string SpecText(const InitOptions& o) {
-  const bool fraction =
-      !o.eval.empty() && o.eval.find_first_not_of("0123456789.") == std::string::npos;
-  std::string text = "# Run it: tutti submit " + o.path +
-                     " --follow     (every field: tutti init --schema)\n"
-                     "name: " +
-                     Scalar(o.name) +
-                     "\n"
-                     "task: " +
-                     o.task +
-                     "\n"
-                     "model: " +
-                     Scalar(o.model) +
-                     "   # a Hugging Face directory, or a model of this cluster\n"
-                     "data:\n"
-                     "  train: " +
-                     Scalar(o.train) + "\n";
-  if (!o.eval.empty()) {
-    text += "  eval: " + (fraction ? o.eval : Scalar(o.eval)) +
-            "   # a file, or the fraction of train to keep for evaluation\n";
+  const std::vector<std::string> columns = ColumnsOf(o.train);
+  spec::InitAnswers answers{.name = o.name,
+                            .model = FromSpec(o.model, o.path, true),
+                            .train = FromSpec(o.train, o.path, false)};
+  if (const auto task = spec::ParseTask(o.task)) answers.task = *task;
+  double fraction = 0;
+  const char* const end = o.eval.data() + o.eval.size();
+  const auto [rest, error] = std::from_chars(o.eval.data(), end, fraction);
+  if (!o.eval.empty() && error == std::errc() && rest == end) {
+    answers.eval_fraction = fraction;
+  } else if (!o.eval.empty()) {
+    answers.eval = FromSpec(o.eval, o.path, false);
   }
-  text +=
-      "  max_length: 256\n"
-      "training:\n"
-      "  num_train_epochs: 3\n"
-      "  global_batch_size: 32   # rows a step, however many ranks there are\n"
-      "  micro_batch_size: 8\n"
-      "  learning_rate: 5.0e-5\n"
-      "  lr_scheduler_type: linear\n"
-      "  warmup_ratio: 0.1\n"
-      "  weight_decay: 0.01\n"
-      "resources:\n"
-      "  ranks: 1   # or {min: 1, max: 4}: powers of two, as many as there is room for\n";
-  return text;
+  if (const std::string label = LabelColumn(columns); !label.empty()) {
+    answers.label_column = label;
+  }
+  if (const std::string text = TextColumn(columns, answers.label_column); !text.empty()) {
+    answers.text_column = text;
+  }
+  return spec::InitialSpec(answers);
 }
 
 std::string Ask(Context& context, const std::string& what, const std::string& fallback) {
@@ -138,7 +155,7 @@ std::string Complete(Context& context, InitOptions& o) {
   const std::string guess = o.train.empty() ? "" : GuessTask(ColumnsOf(o.train));
   need(o.task, "--task", "Task (text-classification, text-generation, translation, summarization)",
        guess, true);
-  need(o.eval, "--eval", "Evaluation data (a file, or a fraction of the training data)", "0.1",
+  need(o.eval, "--eval", "Evaluation data (a file, or a fraction of the training data)", "0.05",
        false);
   need(o.name, "--name", "Name of the job", NameFrom(o.train), true);
   return missing;

@@ -74,7 +74,8 @@ std::string InitialSpec(const InitAnswers& answers) {
   const std::string eval =
       answers.eval
           ? fmt::format("{}  # or a fraction of train's rows: 0.05", YamlText(*answers.eval))
-          : "0.05               # this share of train's rows is kept aside; or a file";
+          : fmt::format("{}  # this share of train's rows is kept aside; or a file",
+                        answers.eval_fraction);
   std::string columns;
   if (answers.task == Task::kTextClassification) {
     columns = fmt::format("  columns: {{text: {}, label: {}}}\n", YamlText(answers.text_column),

@@ -14,7 +14,8 @@ struct InitAnswers {
   Task task = Task::kTextClassification;
   std::string model;                  // as in a spec
   std::string train;                  // likewise
-  std::optional<std::string> eval{};  // nullopt: a fraction of the training rows
+  std::optional<std::string> eval{};  // a file; nullopt: a fraction of the training rows
+  double eval_fraction = 0.05;        // that one
   std::string text_column = "text";
   std::string label_column = "label";
 };

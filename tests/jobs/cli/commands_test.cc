@@ -464,9 +464,29 @@ TEST_F(CommandsTest, InitWritesASpecThatParses) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
   EXPECT_THAT(text.str(), HasSubstr("task: text-classification"));
+  EXPECT_THAT(text.str(), HasSubstr("columns: {text: text, label: label}"));
   EXPECT_EQ(Run(args).exit, 2);
   EXPECT_EQ(Run({"init", (dir_ / "other.yaml").string()}).exit, 2);
   EXPECT_TRUE(Run({"init", "--schema"}).Json().is_object());
+}
+
+TEST_F(CommandsTest, InitReadsColumnsAndNamesPathsFromTheSpecsFolder) {
+  std::ofstream(dir_ / "reviews.csv") << "stars,target\r\ngood,1\n";
+  std::filesystem::create_directory(dir_ / "bert");
+  std::filesystem::create_directory(dir_ / "specs");
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(dir_);
+  const Ran ran =
+      Run({"init", "specs/job.yaml", "--train", "reviews.csv", "--model", "bert", "--eval", "0.2"});
+  std::filesystem::current_path(here);
+  ASSERT_EQ(ran.exit, 0) << ran.err;
+  std::ostringstream text;
+  text << std::ifstream(dir_ / "specs/job.yaml").rdbuf();
+  EXPECT_THAT(text.str(), HasSubstr("name: reviews\n"));
+  EXPECT_THAT(text.str(), HasSubstr("model: ../bert "));
+  EXPECT_THAT(text.str(), HasSubstr("train: ../reviews.csv "));
+  EXPECT_THAT(text.str(), HasSubstr("eval: 0.2 "));
+  EXPECT_THAT(text.str(), HasSubstr("columns: {text: stars, label: target}"));
 }
 
 TEST_F(CommandsTest, WorkersAndQueuesAreTables) {
