@@ -101,12 +101,14 @@ Definitions::Definitions() {
   app.add_flag("--version", version, "Print version and revision");
   app.footer(
       "Exit codes: 0 ok, 1 job failed, 2 usage, 3 validation, 4 auth, 5 not found, 6 quota,\n"
-      "7 unreachable, 8 timeout, 130 interrupted. `tutti COMMAND --help` says more.");
+      "7 unreachable, 8 timeout, 130 interrupted. `tutti COMMAND --help` says more;\n"
+      "`tutti --help` has the options of all commands: --data-dir, --url, --json, -q.");
   DefineSubmitting(*this);
   DefineJobs(*this);
   DefineCheckpoints(*this);
   DefineModels(*this);
   DefineCluster(*this);
+  DefineUpkeep(*this);
   DefineUnsupported(*this);
 }
 

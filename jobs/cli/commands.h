@@ -142,6 +142,14 @@ int WorkerUndrain(Context& context, const std::vector<std::string>& workers);
 
 int Doctor(Context& context);
 
+// To a folder that the coordinator writes, or to an archive made of it here.
+int Backup(Context& context, const std::string& path);
+struct BlobGcOptions {
+  bool dry_run = false;
+  std::string grace{};  // "24h"; "" = the coordinator's
+};
+int BlobGc(Context& context, const BlobGcOptions& options);
+
 struct TokenOptions {
   std::string scope = "viewer";
   std::string name{};

@@ -35,6 +35,7 @@ void DefineJobs(Definitions& d);
 void DefineCheckpoints(Definitions& d);
 void DefineModels(Definitions& d);
 void DefineCluster(Definitions& d);
+void DefineUpkeep(Definitions& d);
 void DefineUnsupported(Definitions& d);
 
 }  // namespace tutti::cli

@@ -10,7 +10,6 @@ constexpr std::array kCommands = {
     Unsupported{"simulate", "replay traces, faults and what-ifs", ""},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
     Unsupported{"usage", "who used how much", "`tutti ps --all --json` has every job's times"},
-    Unsupported{"backup", "back up the coordinator's store", "stop the cluster and copy its DIR"},
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"ui", "open the dashboard", "`tutti ps` and `tutti show JOB`"},
     Unsupported{"queue set", "weights, limits and policy of a queue", ""},

@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "scheduler/coordinator/backup.h"
+#include "scheduler/coordinator/blob_collector.h"
 #include "scheduler/coordinator/enrollments.h"
 #include "scheduler/coordinator/job_view.h"
 #include "scheduler/coordinator/loop.h"
@@ -43,6 +45,8 @@ struct Api {
   metrics::Metrics& metrics;
   boost::asio::thread_pool& render;
   Enrollments& enrollments;  // of the loop's thread
+  Backups& backups;
+  BlobCollector& collector;
   std::filesystem::path data_dir;
   history::History* history = nullptr;  // none: curves are not to be had
 
@@ -64,6 +68,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api);
 void RegisterJoinRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
 void RegisterTokenRoutes(http::Router& router, Api& api);
+void RegisterUpkeepRoutes(http::Router& router, Api& api);
 void AddSchemas(http::Router& router);
 
 // Durable events from the journal, for clients that ask for more than the hub remembers.

@@ -188,6 +188,7 @@ void RegisterRoutes(http::Router& router, Api& api) {
   RegisterCurveRoutes(router, api);
   RegisterToolRoutes(router, api);
   RegisterTokenRoutes(router, api);
+  RegisterUpkeepRoutes(router, api);
   registry::RegisterBlobRoutes(router, api.blobs);
   registry::RegisterModelRoutes(router, api.model_store, [&api] { return api.models.Records(); });
   const auto document = std::make_shared<std::string>();

@@ -157,7 +157,7 @@ Result<EvalRequest> EvalCall(const Api& api, const http::Request& request) {
   }
   const auto digest = Digest::Parse((*data)["digest"].get<std::string>());
   if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", "#/data/digest");
-  const auto size = api.blobs.Size(*digest);
+  const auto size = api.blobs.Touch(*digest);
   if (!size) {
     return Fail(ErrorCode::kInvalid, "the data was not uploaded", digest->ToString(),
                 "PUT it to /api/v1/blobs/{digest} first");

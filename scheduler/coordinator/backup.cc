@@ -1,11 +1,15 @@
 #include "scheduler/coordinator/backup.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -22,9 +26,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kPagesAtOnce = 256;  // 1 MiB of the state database between two rounds
+constexpr std::size_t kBlock = std::size_t{64} << 20;
 constexpr unsigned kPrivate = 0700;
 
-Unexpected Stopped() {
+Unexpected GivenUp() {
   return Fail(ErrorCode::kUnavailable, "the coordinator stops; the backup was given up", {},
               "back up again once it is up");
 }
@@ -59,7 +64,7 @@ class Copier {
     TUTTI_RETURN_IF_ERROR(MakeDirectories(to, ModeOf(from)));
     for (fs::directory_iterator entry(from, error), end; !error && entry != end;
          entry.increment(error)) {
-      if (stopping_) return Stopped();
+      if (stopping_) return GivenUp();
       std::error_code gone;
       const fs::path name = entry->path().filename();
       if (entry->is_directory(gone) && !entry->is_symlink(gone)) {
@@ -77,12 +82,11 @@ class Copier {
   Status File(const fs::path& from, const fs::path& to, How how) {
     struct stat before {};
     if (::stat(from.c_str(), &before) != 0) return Vanished(from, errno);
-    bool linked = how == How::kLink && ::link(from.c_str(), to.c_str()) == 0;
-    if (how == How::kLink && !linked && errno == EEXIST) return {};
+    const bool linked = how == How::kLink && ::link(from.c_str(), to.c_str()) == 0;
     if (!linked) {
-      std::error_code error;
-      fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
-      if (error) return Vanished(from, error.value());
+      const UniqueFd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+      if (!in) return Vanished(from, errno);
+      TUTTI_RETURN_IF_ERROR(CopyBytes(in.get(), to, before.st_mode & 0777));
     }
     ++report_.files;
     report_.bytes += static_cast<std::uint64_t>(before.st_size);
@@ -91,6 +95,20 @@ class Copier {
   }
 
  private:
+  // Shared blocks where the file system can, else block by block.
+  Status CopyBytes(int in, const fs::path& to, unsigned mode) {
+    const UniqueFd out(::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!out) return Fail(ErrnoError("cannot create", to.string(), errno));
+    for (bool more = ::ioctl(out.get(), FICLONE, in) != 0; more;) {
+      if (stopping_) return GivenUp();
+      const ssize_t count = ::sendfile(out.get(), in, nullptr, kBlock);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return Fail(ErrnoError("cannot write", to.string(), errno));
+      more = count > 0;
+    }
+    if (::fchmod(out.get(), mode) == 0) return {};
+    return Fail(ErrnoError("cannot protect", to.string(), errno));
+  }
   static unsigned ModeOf(const fs::path& folder) {
     struct stat info {};
     return ::stat(folder.c_str(), &info) == 0 ? info.st_mode & 0777 : kPrivate;
@@ -119,8 +137,11 @@ Status CopyOwn(Copier& copier, const fs::path& from, const fs::path& to) {
       TUTTI_RETURN_IF_ERROR(copier.Tree(entry.path(), to / name, How::kCopy));
     } else if (!IsDatabase(name)) {
       TUTTI_RETURN_IF_ERROR(copier.File(entry.path(), to / name, How::kCopy));
-    } else if (name != "state.db" && name.ends_with(".db")) {
-      TUTTI_RETURN_IF_ERROR(store::CopyDatabase(entry.path(), to / name));
+    } else if (name == "history.db") {
+      // Curves: a backup without them is better than none.
+      if (const Status copied = store::CopyDatabase(entry.path(), to / name); !copied) {
+        Log(kWarning, "history_not_backed_up", {{"error", copied.error().ToString()}});
+      }
     }
   }
   if (error) return Fail(Wrong("cannot read the folder", from, error));
@@ -171,9 +192,11 @@ Status CheckTarget(const fs::path& to, const fs::path& data_dir) {
 
 }  // namespace
 
-Status Backups::Start(const fs::path& to, Done done) {
+Status Backups::Start(const fs::path& where, Done done) {
+  fs::path to = where.lexically_normal();
+  if (!to.has_filename()) to = to.parent_path();
   const std::lock_guard lock(mutex_);
-  if (stopping_) return Stopped();
+  if (stopping_) return GivenUp();
   TUTTI_RETURN_IF_ERROR(CheckTarget(to, data_dir_));
   if (running_.exchange(true)) {
     return Fail(ErrorCode::kConflict, "another backup is being made", {}, "wait for it");
@@ -219,14 +242,18 @@ Result<BackupReport> Backups::Make(const fs::path& to) {
 }
 
 // Between rounds, piece by piece: the loop goes on deciding, and what it stores is in the copy too.
-Status Backups::CopyState(const fs::path& to) {
+Result<std::uint64_t> Backups::CopyState(const fs::path& to) {
+  using Jobs = std::optional<std::uint64_t>;  // none: there is more to copy
+  TUTTI_RETURN_IF_ERROR(
+      OnLoop(loop_, [to](const View& view) -> Status { return view.store->BeginCopy(to); }));
   for (;;) {
-    if (stopping_) return Stopped();
-    const auto done = OnLoop(loop_, [to](const View& view) -> Result<bool> {
-      return view.store->CopyTo(to, kPagesAtOnce);
-    });
-    if (!done) return Fail(done.error());
-    if (*done) return {};
+    if (stopping_) return GivenUp();
+    TUTTI_ASSIGN_OR_RETURN(const Jobs jobs, OnLoop(loop_, [](const View& view) -> Result<Jobs> {
+                             TUTTI_ASSIGN_OR_RETURN(const bool done,
+                                                    view.store->CopyMore(kPagesAtOnce));
+                             return done ? Jobs(view.state->ledger.last_sequence) : std::nullopt;
+                           }));
+    if (jobs) return *jobs;
   }
 }
 
@@ -237,20 +264,15 @@ Result<BackupReport> Backups::Fill(const fs::path& folder) {
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own, kPrivate));
   // From before the database is copied until the last blob is there.
   const std::lock_guard nothing_goes(collecting_);
-  TUTTI_RETURN_IF_ERROR(CopyState(own / "state.db"));
-  TUTTI_ASSIGN_OR_RETURN(report.jobs, OnLoop(loop_, [](const View& view) -> Result<std::uint64_t> {
-                           return view.state->ledger.last_sequence;
-                         }));
+  TUTTI_ASSIGN_OR_RETURN(report.jobs, CopyState(own / "state.db"));
   TUTTI_RETURN_IF_ERROR(copier.Tree(data_dir_ / "coordinator/blobs", own / "blobs", How::kLink));
   TUTTI_RETURN_IF_ERROR(CopyOwn(copier, data_dir_ / "coordinator", own));
   TUTTI_RETURN_IF_ERROR(copier.Tree(data_dir_ / "models", folder / "models", How::kLink));
   TUTTI_RETURN_IF_ERROR(CopyCheckpoints(copier, data_dir_ / "jobs", folder / "jobs"));
   TUTTI_RETURN_IF_ERROR(copier.File(data_dir_ / "token", folder / "token", How::kCopy));
-  const nlohmann::json about = {{"version", Version()},
-                                {"made_at", WallNow().ToRfc3339()},
-                                {"of", data_dir_.string()},
-                                {"files", report.files},
-                                {"bytes", report.bytes}};
+  const nlohmann::json about = {{"version", Version()},     {"made_at", WallNow().ToRfc3339()},
+                                {"of", data_dir_.string()}, {"jobs", report.jobs},
+                                {"files", report.files},    {"bytes", report.bytes}};
   TUTTI_RETURN_IF_ERROR(WriteFileAtomically(folder / "backup.json", about.dump(2) + "\n"));
   TUTTI_RETURN_IF_ERROR(SyncFileSystem(folder));
   return report;

@@ -38,16 +38,17 @@ class Backups {
   Backups& operator=(const Backups&) = delete;
 
   using Done = std::function<void(const Result<BackupReport>&)>;
-  // To the folder `to`: absolute, not there yet or empty. kInvalid; kConflict while another is
+  // To the folder `where`: absolute, not there yet or empty. kInvalid; kConflict while another is
   // made. `done` runs once, on the backup's thread, when this returned Ok.
-  Status Start(const std::filesystem::path& to, Done done);
+  Status Start(const std::filesystem::path& where, Done done);
   // What is under way is given up and removed.
   void Stop();
 
  private:
   Result<BackupReport> Make(const std::filesystem::path& to);
   Result<BackupReport> Fill(const std::filesystem::path& folder);
-  Status CopyState(const std::filesystem::path& to);
+  // How many jobs the copy has.
+  Result<std::uint64_t> CopyState(const std::filesystem::path& to);
 
   Loop& loop_;
   const std::filesystem::path data_dir_;

@@ -1,10 +1,10 @@
 #include "scheduler/coordinator/blob_collector.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/log.h"
@@ -64,37 +64,64 @@ void BlobCollector::Stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (const auto left = std::exchange(asked_, std::nullopt)) {
+    left->done(Fail(ErrorCode::kUnavailable, "the coordinator stops"));
+  }
+}
+
+void BlobCollector::Ask(Request request) {
+  Error refusal;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      refusal = {ErrorCode::kUnavailable, "the coordinator stops"};
+    } else if (asked_) {
+      refusal = {ErrorCode::kConflict, "blobs are being collected already", {}, "wait for it"};
+    } else {
+      asked_ = std::move(request);
+      wake_.notify_all();
+      return;
+    }
+  }
+  request.done(Fail(std::move(refusal)));
 }
 
 void BlobCollector::Run() {
   const Duration every = std::clamp(grace_ / 4, kEveryMin, kEveryMax);
+  Instant due = MonotonicNow() + every;
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, every, [&] { return stopping_; })) {
-    lock.unlock();
-    const auto collected = Collect();
-    if (!collected) {
-      Log(kWarning, "blobs_not_collected", {{"error", collected.error().ToString()}});
-    } else if (collected->count > 0) {
-      Log(kInfo, "blobs_collected", {{"blobs", collected->count}, {"bytes", collected->bytes}});
+  for (;;) {
+    wake_.wait_for(lock, due - MonotonicNow(), [&] { return stopping_ || asked_; });
+    if (stopping_) return;
+    if (const auto asked = std::exchange(asked_, std::nullopt)) {
+      lock.unlock();
+      asked->done(Collect(asked->grace.value_or(grace_), asked->dry_run));
+      lock.lock();
+    } else if (MonotonicNow() >= due) {
+      lock.unlock();
+      CollectInTurn();
+      due = MonotonicNow() + every;
+      lock.lock();
     }
-    lock.lock();
   }
 }
 
-// First those nobody touched for the grace time, then whether anything refers to them: what is
-// referred to from now on is touched first, and the removal looks at that again.
-Result<CollectedBlobs> BlobCollector::Collect() {
-  const std::int64_t grace_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(grace_).count();
-  const WallTime before{WallNow().unix_ms - grace_ms};
-  const std::lock_guard alone(collecting_);
-  TUTTI_ASSIGN_OR_RETURN(std::set<Digest> old, blobs_.TouchedBefore(before));
-  if (old.empty()) return CollectedBlobs{};
+void BlobCollector::CollectInTurn() {
+  const auto collected = Collect(grace_, /*dry_run=*/false);
+  if (!collected && collected.error().code != ErrorCode::kConflict) {
+    Log(kWarning, "blobs_not_collected", {{"error", collected.error().ToString()}});
+  }
+}
+
+// Everything that a job or a model names.
+Result<std::set<Digest>> BlobCollector::Wanted(Duration grace) {
+  const WallTime recent{WallNow().unix_ms -
+                        std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()};
   std::set<Digest> wanted;
   std::uint64_t after = 0;
   do {
-    TUTTI_ASSIGN_OR_RETURN(const Page page, OnLoop(loop_, [after, before](const View& view) {
-                             return ReadSpecs(view, after, before);
+    TUTTI_ASSIGN_OR_RETURN(const Page page, OnLoop(loop_, [after, recent](const View& view) {
+                             return ReadSpecs(view, after, recent);
                            }));
     for (const std::string& spec : page.specs) AddDigests(spec, wanted);
     after = page.last;
@@ -102,13 +129,35 @@ Result<CollectedBlobs> BlobCollector::Collect() {
   for (const registry::ModelRecord& model : *models_.Records()) {
     for (const registry::ModelFile& file : model.files) wanted.insert(file.digest);
   }
+  return wanted;
+}
+
+// First those nobody touched for the grace time, then whether anything names them: what is named
+// from now on is touched first, and the removal looks at that again.
+Result<CollectedBlobs> BlobCollector::Collect(Duration grace, bool dry_run) {
+  const std::unique_lock alone(collecting_, std::try_to_lock);
+  if (!alone) {
+    return Fail(ErrorCode::kConflict, "a backup is being made, which needs all blobs", {},
+                "try again when it is done");
+  }
+  TUTTI_ASSIGN_OR_RETURN(const std::set<Digest> untouched, blobs_.Untouched(grace));
   CollectedBlobs collected;
-  for (const Digest& digest : old) {
+  if (untouched.empty()) return collected;
+  TUTTI_ASSIGN_OR_RETURN(const std::set<Digest> wanted, Wanted(grace));
+  for (const Digest& digest : untouched) {
     if (wanted.contains(digest)) continue;
-    TUTTI_ASSIGN_OR_RETURN(const auto freed, blobs_.RemoveIfTouchedBefore(digest, before));
+    std::optional<Bytes> freed;
+    if (!dry_run) {
+      TUTTI_ASSIGN_OR_RETURN(freed, blobs_.RemoveUntouched(digest, grace));
+    } else if (const auto size = blobs_.Size(digest)) {
+      freed = *size;
+    }
     if (!freed) continue;
-    ++collected.count;
+    ++collected.removed;
     collected.bytes += static_cast<std::uint64_t>(freed->count);
+  }
+  if (!dry_run && collected.removed > 0) {
+    Log(kInfo, "blobs_collected", {{"blobs", collected.removed}, {"bytes", collected.bytes}});
   }
   return collected;
 }

@@ -161,6 +161,8 @@ struct Coordinator::Parts {
   JobReader jobs{progress, gangs};
   Workers workers{{progress, gangs, logs, blobs, checkpoints, metrics}};
   std::optional<Effects> effects;
+  std::optional<BlobCollector> collector;
+  std::optional<Backups> backups;
   boost::asio::thread_pool render{kRenderThreads};
   std::optional<Api> api;
   http::Router router;
@@ -263,6 +265,8 @@ Status Coordinator::Parts::StartServer() {
                   .metrics = metrics,
                   .render = render,
                   .enrollments = enrollments,
+                  .backups = *backups,
+                  .collector = *collector,
                   .data_dir = options.data_dir,
                   .history = history.get()});
   RegisterRoutes(router, *api);
@@ -345,10 +349,13 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
   parts->model_store.emplace(std::move(model_store));
   parts->models.emplace(*parts->model_store);
   parts->effects.emplace(parts->loop, parts->workers, *parts->models);
+  parts->collector.emplace(parts->loop, *parts->models, parts->blobs, options.blob_grace);
+  parts->backups.emplace(parts->loop, options.data_dir, parts->collector->collecting());
   std::unique_ptr<Coordinator> coordinator(new Coordinator(std::move(parts)));
   TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartLoop(std::move(failed)));
   TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartServer());
   TUTTI_RETURN_IF_ERROR(coordinator->parts_->StartLink());
+  coordinator->parts_->collector->Start();
   TUTTI_RETURN_IF_ERROR(coordinator->parts_->SayWhere());
   Log(kInfo, "serving",
       {{"url", coordinator->parts_->server->Url()},
@@ -362,6 +369,9 @@ void Coordinator::Stop() {
   if (std::exchange(parts_->stopped, true)) return;
   std::error_code ignored;
   fs::remove(parts_->ServingFile(), ignored);
+  // Both answer those who asked, and read on the loop.
+  parts_->backups->Stop();
+  parts_->collector->Stop();
   parts_->loop.Do([this](Round&) { parts_->waiters.Release(); });
   if (parts_->server) parts_->server->Stop(kStopDeadline);
   parts_->loop.Stop();

@@ -68,7 +68,10 @@ Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string
           {.name = "tls-key", .target = &options.tls_key, .help = "its key (PEM)"},
           {.name = "advertise",
            .target = &options.advertise,
-           .help = "name or address by which other machines reach this one"}}};
+           .help = "name or address by which other machines reach this one"},
+          {.name = "blob-grace",
+           .target = &options.blob_grace,
+           .help = "how long inputs stay that no job and no model needs any more"}}};
   TUTTI_ASSIGN_OR_RETURN(const auto text, config::Parse(program, arguments));
   if (text) return ShowText{*text};
   TUTTI_ASSIGN_OR_RETURN(options.http, AddressIn(http, "--http"));

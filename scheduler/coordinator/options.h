@@ -20,6 +20,7 @@ struct Options {
   std::filesystem::path tls_cert = {};  // absolute; empty: a certificate signed by itself
   std::filesystem::path tls_key = {};   // absolute
   std::string advertise = {};           // how other machines reach this one; "" = found out
+  Duration blob_grace = std::chrono::hours(24 * 7);  // how long blobs stay that nothing needs
 };
 
 struct ShowText {  // --help, --version, --print-config

@@ -44,7 +44,7 @@ Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs) {
     TUTTI_RETURN_IF_ERROR(JoinBeneath("/", file.path));
     const auto digest = Digest::Parse(file.digest);
     if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", file.digest);
-    const auto size = blobs.Size(*digest);
+    const auto size = blobs.Touch(*digest);
     if (!size) {
       missing += (missing.empty() ? "" : " ") + file.digest;
     } else if (size->count != file.size_bytes) {

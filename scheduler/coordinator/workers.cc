@@ -277,7 +277,7 @@ std::string Workers::MissingOf(const core::ReportEnded& report) const {
   const auto files = ModelFilesOf(report.files);
   if (!files) return files.error().ToString();
   for (const registry::ModelFile& file : *files) {
-    if (!parts_.blobs.Has(file.digest)) return file.path + " was not uploaded";
+    if (!parts_.blobs.Touch(file.digest)) return file.path + " was not uploaded";
   }
   return "";
 }

@@ -116,7 +116,7 @@ Result<bool> BlobStore::Adopt(const fs::path& upload, const Digest& actual,
     return Fail(ErrorCode::kInvalid, "the content's digest is " + actual.ToString(),
                 expected.ToString(), "the upload was damaged or the file changed; send it again");
   }
-  if (Has(expected)) return false;
+  if (Touch(expected)) return false;
   UniqueFd fd(::open(upload.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return Fail(ErrnoError("cannot open the upload", upload.string(), errno));
   if (::fchmod(fd.get(), kBlobMode) != 0 || ::fsync(fd.get()) != 0) {
@@ -133,6 +133,7 @@ Result<bool> BlobStore::Adopt(const fs::path& upload, const Digest& actual,
   }
   TUTTI_RETURN_IF_ERROR(SyncDirectory(folder));
   if (!known_folder) TUTTI_RETURN_IF_ERROR(SyncDirectory(blobs_));
+  TUTTI_RETURN_IF_ERROR(Touch(expected));
   return true;
 }
 
@@ -149,7 +150,7 @@ Result<bool> BlobStore::Put(std::string_view content, const Digest& expected) co
 
 Result<bool> BlobStore::Link(const fs::path& source, const Digest& expected) const {
   TUTTI_ASSIGN_OR_RETURN(const UniqueFd in, OpenSource(source));
-  if (Has(expected)) return false;
+  if (Touch(expected)) return false;
   const fs::path upload = TemporaryName(uploads_);
   const Unlinker unlinker(upload);
   Digest actual;
@@ -170,12 +171,52 @@ Result<bool> BlobStore::Link(const fs::path& source, const Digest& expected) con
   return Adopt(upload, actual, expected);
 }
 
-Status BlobStore::Remove(const Digest& digest) const {
+Result<Bytes> BlobStore::Touch(const Digest& digest) const {
+  const std::lock_guard lock(touches_->mutex);
+  TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
+  touches_->last[digest] = MonotonicNow();
+  // The file's time is for later processes; where it cannot be set, it only stays older.
+  ::utimensat(AT_FDCWD, PathOf(digest).c_str(), nullptr, 0);
+  return size;
+}
+
+// REQUIRES: touches_->mutex is held.
+bool BlobStore::IsUntouched(const Digest& digest, const fs::path& path, Duration grace) const {
+  const auto last = touches_->last.find(digest);
+  if (last != touches_->last.end() && MonotonicNow() - last->second < grace) return false;
+  struct stat stat {};
+  if (::lstat(path.c_str(), &stat) != 0 || !S_ISREG(stat.st_mode)) return false;
+  const std::int64_t touched_ms =
+      std::int64_t{stat.st_mtim.tv_sec} * 1000 + stat.st_mtim.tv_nsec / 1'000'000;
+  const auto grace_ms = std::chrono::duration_cast<std::chrono::milliseconds>(grace).count();
+  return WallNow().unix_ms - touched_ms >= grace_ms;
+}
+
+Result<std::set<Digest>> BlobStore::Untouched(Duration grace) const {
+  std::set<Digest> untouched;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(blobs_, error), end; !error && it != end;
+       it.increment(error)) {
+    const auto digest = Digest::Parse("sha256:" + it->path().filename().string());
+    if (!digest) continue;
+    const std::lock_guard lock(touches_->mutex);
+    if (IsUntouched(*digest, it->path(), grace)) untouched.insert(*digest);
+  }
+  if (error) return Fail(ErrnoError("cannot read the folder", blobs_.string(), error.value()));
+  return untouched;
+}
+
+Result<std::optional<Bytes>> BlobStore::RemoveUntouched(const Digest& digest,
+                                                        Duration grace) const {
   const fs::path path = PathOf(digest);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+  const std::lock_guard lock(touches_->mutex);
+  if (!IsUntouched(digest, path, grace)) return std::nullopt;
+  TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
+  if (::unlink(path.c_str()) != 0) {
     return Fail(ErrnoError("cannot remove the blob", digest.ToString(), errno));
   }
-  return {};
+  touches_->last.erase(digest);
+  return size;
 }
 
 }  // namespace tutti::registry

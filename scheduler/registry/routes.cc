@@ -58,7 +58,7 @@ Result<Digest> DigestOf(const http::Request& request) {
 }
 
 http::Response BlobFile(const BlobStore& blobs, const Digest& digest) {
-  auto size = blobs.Size(digest);
+  auto size = blobs.Touch(digest);
   if (!size) return http::ErrorResponse(size.error());
   auto fd = blobs.OpenBlob(digest);
   if (!fd) return http::ErrorResponse(fd.error());

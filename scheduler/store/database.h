@@ -48,6 +48,7 @@ class Store::Database {
   Query Prepare(const char* sql);  // a bug in `sql` stops the program
   Status Execute(const char* sql);
   Error LastError(std::string_view what) const;
+  sqlite3* handle() const { return handle_; }
 
   class Transaction {
    public:

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "scheduler/core/rebuild.h"
+#include "scheduler/store/copy.h"
 #include "scheduler/store/database.h"
 #include "scheduler/store/encode.h"
 
@@ -233,6 +234,19 @@ Result<std::vector<core::Job>> Store::ListArchived(std::uint64_t before_sequence
     TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(0)));
     jobs.push_back(std::move(stored.job));
   }
+}
+
+Status Store::BeginCopy(const std::filesystem::path& to) {
+  copy_.reset();
+  TUTTI_ASSIGN_OR_RETURN(copy_, DatabaseCopy::Begin(db_->handle(), to));
+  return {};
+}
+
+Result<bool> Store::CopyMore(int pages) {
+  TUTTI_CHECK(copy_ != nullptr);
+  auto done = copy_->Step(pages);
+  if (!done || *done) copy_.reset();
+  return done;
 }
 
 std::uint64_t Store::size_bytes() const {

@@ -22,9 +22,9 @@
 #include "common/digest/sha256.h"
 #include "scheduler/core/ledger.h"
 
-struct sqlite3;
-
 namespace tutti::store {
+
+class DatabaseCopy;
 
 inline constexpr int kSchemaVersion = 2;
 
@@ -91,6 +91,12 @@ class Store {
   Status TokensUsed(std::span<const std::pair<std::string, WallTime>> uses);
   Result<std::vector<StoredToken>> Tokens();
 
+  // A copy of the database as a file of its own, made piece by piece while it is in use: what is
+  // stored between the pieces is in it too. BeginCopy gives up one that was begun before. `to` must
+  // not exist. CopyMore: at most so many pages; true once all of it is there.
+  Status BeginCopy(const std::filesystem::path& to);
+  Result<bool> CopyMore(int pages);
+
   std::uint64_t size_bytes() const;
 
  private:
@@ -102,6 +108,7 @@ class Store {
   Status WriteSnapshot(const core::Ledger& ledger);
 
   std::unique_ptr<Database> db_;
+  std::unique_ptr<DatabaseCopy> copy_;  // under way; reads through db_
   std::filesystem::path path_;
   StoreOptions options_;
   std::uint64_t last_seq_ = 0;

@@ -47,6 +47,7 @@ bool CoordinatorProcess::Start(const std::string& http, const std::string& zmq) 
   const std::string program = Program();
   const std::string log_path = dir_ / "coordinator.log";
   std::vector<std::string> words = {program, "--data-dir", dir_, "--http", http, "--zmq", zmq};
+  words.insert(words.end(), options.begin(), options.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

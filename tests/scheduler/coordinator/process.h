@@ -66,6 +66,8 @@ class CoordinatorProcess {
   std::string Submit(const std::string& name) const;
   std::string StateOf(const std::string& job) const;
 
+  std::vector<std::string> options{};  // more words for its command line, from the next Start on
+
  private:
   fs::path dir_;
   pid_t pid_ = 0;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -134,13 +135,50 @@ TEST_F(BlobStoreTest, OpenEmptiesUploadsAndKeepsBlobs) {
   EXPECT_TRUE(fs::is_empty(again.uploads_dir()));
 }
 
-TEST_F(BlobStoreTest, RemoveForgetsABlob) {
+// As if it was stored, and touched, that long ago by an earlier process.
+void Age(const BlobStore& store, const Digest& digest, std::chrono::hours age) {
+  fs::last_write_time(store.PathOf(digest), fs::file_time_type::clock::now() - age);
+}
+
+TEST_F(BlobStoreTest, RemovesWhatNobodyTouchedForTheGraceTime) {
+  constexpr std::chrono::hours kGrace(24);
+  const Digest old = Sha256Of("old");
+  const Digest lately = Sha256Of("lately");
+  {
+    const BlobStore store = Open();
+    ASSERT_TRUE(store.Put("old", old));
+    ASSERT_TRUE(store.Put("lately", lately));
+    Age(store, old, std::chrono::hours(25));
+    EXPECT_TRUE(store.Untouched(kGrace)->empty()) << "this process stored it just now";
+  }
   const BlobStore store = Open();
+  Age(store, old, std::chrono::hours(25));
+  Age(store, lately, std::chrono::hours(23));
+  EXPECT_EQ(*store.Untouched(kGrace), std::set<Digest>{old});
+  EXPECT_EQ(*store.RemoveUntouched(lately, kGrace), std::nullopt);
+  EXPECT_EQ(*store.RemoveUntouched(old, kGrace), Bytes{3});
+  EXPECT_FALSE(store.Has(old));
+  EXPECT_TRUE(store.Has(lately));
+  EXPECT_EQ(*store.RemoveUntouched(old, kGrace), std::nullopt) << "it is gone already";
+}
+
+TEST_F(BlobStoreTest, TouchedBetweenTheLookAndTheRemovalStays) {
+  constexpr std::chrono::hours kGrace(24);
   const Digest digest = Sha256Of("hello");
-  ASSERT_TRUE(store.Put("hello", digest));
-  EXPECT_TRUE(store.Remove(digest));
-  EXPECT_FALSE(store.Has(digest));
-  EXPECT_TRUE(store.Remove(digest));
+  ASSERT_TRUE(Open().Put("hello", digest));
+  const BlobStore store = Open();
+  Age(store, digest, std::chrono::hours(25));
+  ASSERT_EQ(store.Untouched(kGrace)->size(), 1U);
+  EXPECT_EQ(store.Touch(digest), Bytes{5});
+  EXPECT_EQ(*store.RemoveUntouched(digest, kGrace), std::nullopt);
+  EXPECT_TRUE(store.Has(digest));
+  EXPECT_TRUE(Open().Untouched(kGrace)->empty()) << "the file's time says so to others";
+  // Storing what is there is a touch too.
+  const BlobStore again = Open();
+  Age(again, digest, std::chrono::hours(25));
+  EXPECT_FALSE(again.Put("hello", digest).value());
+  EXPECT_TRUE(again.Untouched(kGrace)->empty());
+  EXPECT_EQ(again.Touch(Sha256Of("none")).error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(BlobStoreTest, ManyMayStoreTheSameBlobAtOnce) {
