@@ -132,7 +132,10 @@ Status CopyOwn(Copier& copier, const fs::path& from, const fs::path& to) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(from, error)) {
     const std::string name = entry.path().filename();
-    if (name == "uploads" || name == "blobs" || name == "serving.json" || !IsFinal(name)) continue;
+    if (name == "uploads" || name == "blobs" || name == "serving.json" || name == "reserve" ||
+        !IsFinal(name)) {
+      continue;
+    }
     if (entry.is_directory()) {
       TUTTI_RETURN_IF_ERROR(copier.Tree(entry.path(), to / name, How::kCopy));
     } else if (!IsDatabase(name)) {

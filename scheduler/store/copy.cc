@@ -1,6 +1,8 @@
 #include "scheduler/store/copy.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -30,11 +32,13 @@ Error ErrorOf(sqlite3* handle, int code, const std::string& what,
 
 Result<std::unique_ptr<DatabaseCopy>> DatabaseCopy::Begin(sqlite3* from,
                                                           const std::filesystem::path& to) {
+  // SQLite itself would write over what is there.
+  const int made = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made < 0) return Fail(ErrnoError("cannot create", to.string(), errno));
+  ::close(made);
   std::unique_ptr<DatabaseCopy> copy(new DatabaseCopy(to));
-  const int opened = sqlite3_open_v2(
-      to.c_str(), &copy->to_,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXCLUSIVE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int opened =
+      sqlite3_open_v2(to.c_str(), &copy->to_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (opened != SQLITE_OK) {
     return Fail(ErrorOf(copy->to_, opened, "cannot make the copy of the database", to));
   }

@@ -20,9 +20,8 @@ using testing::HasSubstr;
 
 std::set<std::string> IdsOf(const CoordinatorProcess& coordinator) {
   std::set<std::string> ids;
-  for (const json& job : coordinator.Get("/api/v1/jobs?all=1&limit=500").body["data"]) {
-    ids.insert(job["id"]);
-  }
+  const json listed = coordinator.Get("/api/v1/jobs?all=1&limit=200").body["data"];
+  for (const json& job : listed) ids.insert(job["id"]);
   return ids;
 }
 
@@ -67,21 +66,22 @@ TEST_F(Backup, ACoordinatorOnTheCopyHasEveryJobAndModelWithTheirBytes) {
   const json spec = restored.Get("/api/v1/jobs/" + waits + "/spec").body;
   const std::string train = spec["inputs"]["train"]["digest"];
   EXPECT_EQ(restored.Get("/api/v1/blobs/" + train).status, 200);
-  EXPECT_NE(restored.Submit("on the copy"), "");
+  EXPECT_NE(restored.Submit("on-the-copy"), "");
 }
 
 TEST_F(Backup, IsWholeWhileJobsAreSubmitted) {
   std::atomic<bool> enough = false;
   std::vector<std::string> acknowledged;
   std::thread submitting([&] {
-    for (int i = 0; !enough; ++i)
+    for (int i = 0; !enough && i < 150; ++i)
       acknowledged.push_back(coordinator.Submit("j" + std::to_string(i)));
   });
-  ASSERT_TRUE(WaitUntil([&] { return IdsOf(coordinator).size() >= 10; }));
+  const bool many = WaitUntil([&] { return IdsOf(coordinator).size() >= 10; });
   const std::set<std::string> before = IdsOf(coordinator);
   const Answer made = To(copy);
   enough = true;
   submitting.join();
+  ASSERT_TRUE(many);
   ASSERT_EQ(made.status, 201) << made.text;
   CoordinatorProcess restored(copy);
   ASSERT_TRUE(restored.Start()) << restored.log();
