@@ -200,7 +200,7 @@ class Join(unittest.TestCase):
         self.assertEqual(self.cluster.show(job)["attempts"][1]["from_step"], kept["step"])
 
     def test_a_machine_that_is_cut_off_kills_its_gang_before_another_gets_it(self):
-        job = self.cluster.submit(long_spec("cut", max_steps=2000, save_steps=50), 2)
+        job = self.cluster.submit(long_spec("cut", max_steps=1000, save_steps=50), 2)
         shown = self.cluster.wait_checkpoint(job)
         [first] = shown["attempts"][0]["workers"]
         pids = set(self.cluster.rank_pids(job))
@@ -223,7 +223,7 @@ class Join(unittest.TestCase):
             self.cluster.net[first].link("up")
         self.cluster.wait_up(first)
         self.assertEqual(self.cluster.worker(first)["pid"], before["pid"])
-        calm = self.cluster.digest(self.cluster.submit(long_spec("calm", max_steps=2000, save_steps=50), 2))
+        calm = self.cluster.digest(self.cluster.submit(long_spec("calm", max_steps=1000, save_steps=50), 2))
         self.assertEqual(self.cluster.digest(job), calm)
         after = self.cluster.show(job)["attempts"][1]
         self.assertNotIn(first, after["workers"])

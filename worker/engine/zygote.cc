@@ -31,6 +31,7 @@ using enginelink::Exited;
 using enginelink::Spawn;
 using enginelink::Spawned;
 
+constexpr rlim_t kMappedSlackBytes = rlim_t{1} << 30;
 constexpr std::size_t kMaxPacketBytes = 256 << 10;
 constexpr std::size_t kMaxFds = 16;
 constexpr int kFirstFd = 3;
@@ -129,8 +130,10 @@ void TieTo(pid_t zygote) {
 void TakeLimits(const Spawn& spawn) {
   if (spawn.nice != 0 && setpriority(PRIO_PROCESS, 0, spawn.nice) != 0) GiveUp("nice");
   if (spawn.memory_limit_bytes > 0) {
-    // Private memory only: libraries and the gang's shared memory are not the rank's doing.
-    const rlimit limit{spawn.memory_limit_bytes, spawn.memory_limit_bytes};
+    // The worker watches what is resident. This stops what grows faster than it looks, and counts
+    // what is mapped, of which libraries never touch a good part: hence the slack.
+    const rlim_t data_max = spawn.memory_limit_bytes + kMappedSlackBytes;
+    const rlimit limit{data_max, data_max};
     if (setrlimit(RLIMIT_DATA, &limit) != 0) GiveUp("setrlimit");
   }
   const rlimit no_core{0, 0};
