@@ -16,6 +16,7 @@ pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)      # PkgConfig::ZMQ (wi
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)   # PkgConfig::YAML
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)     # PkgConfig::HWLOC
 pkg_check_modules(PMIX REQUIRED IMPORTED_TARGET pmix)       # PkgConfig::PMIX
+pkg_check_modules(QHULL REQUIRED IMPORTED_TARGET qhull_r)   # PkgConfig::QHULL
 
 if(TUTTI_ENGINE)
   # LibTorch: Debian's 1.13.1, or a 2.x with CUDA through -DCMAKE_PREFIX_PATH. Its own CMake files

@@ -1,0 +1,148 @@
+#include "scheduler/simulate/scheduler_allocator.h"
+
+#include <bit>
+#include <set>
+#include <utility>
+
+#include "common/base/check.h"
+#include "scheduler/core/step.h"
+
+namespace tutti::simulate {
+namespace {
+
+constexpr std::uint64_t kSession = 1;
+constexpr int kTicksMax = 64;  // a round: stops end within it, and their slots are given on
+
+class SchedulerAllocator : public Allocator {
+ public:
+  SchedulerAllocator(const core::Policy& policy, const Cluster& cluster) : policy_(policy) {
+    Send(core::CoordinatorStart{});
+    for (std::uint32_t i = 0; i < cluster.machines; ++i) {
+      core::RegisterNode input;
+      input.node = NodeOf(i);
+      input.name = "machine-" + std::to_string(i);
+      input.session = kSession;
+      input.slots = input.cores = cluster.slots;
+      input.memory_bytes = std::uint64_t{1} << 40;
+      input.numerics_fingerprint = "recorded";
+      Send(std::move(input));
+      nodes_.push_back(NodeOf(i));
+    }
+  }
+
+  Result<Allocations> Allocate(const Round& round) override {
+    now_ = Instant{std::chrono::seconds(round.now_seconds)};
+    std::set<JobId> here;
+    for (const auto& [index, job] : round.jobs) {
+      here.insert(JobOf(index));
+      if (core::FindJob(ledger_, JobOf(index)) == nullptr) TUTTI_RETURN_IF_ERROR(Submit(index, *job));
+    }
+    const std::set<JobId> active = ledger_.active;
+    for (const JobId id : active) {
+      if (!here.contains(id)) End(id, core::GangOutcome::kSucceeded);
+    }
+    Beat();
+    for (int i = 0; i < kTicksMax; ++i) {
+      const std::uint64_t before = ledger_.facts_applied;
+      Send(core::Tick{});
+      if (ledger_.facts_applied == before) break;
+      Beat();
+    }
+    Allocations allocations;
+    for (const JobId id : ledger_.active) {
+      auto& machines = allocations[id.value() - 1];
+      for (const core::GangMember& member : core::ActiveGang(ledger_.jobs.at(id))->members) {
+        machines.insert(machines.end(), member.ranks,
+                        static_cast<std::uint32_t>(member.node.value() - 1));
+      }
+    }
+    return allocations;
+  }
+
+ private:
+  static NodeId NodeOf(std::uint32_t machine) { return NodeId{std::uint64_t{machine} + 1}; }
+  static JobId JobOf(std::size_t index) { return JobId{index + 1}; }
+
+  // What was to be sent: a gang starts at once and leaves as soon as it is asked to.
+  void Perform(const core::LaunchGang& launch) {
+    const core::Job& job = ledger_.jobs.at(launch.job);
+    if (std::holds_alternative<core::Starting>(job.phase)) {
+      Send(core::ReportStarted{launch.node, launch.job, launch.attempt, 0});
+    }
+  }
+  void Perform(const core::StopGang& stop) {
+    const core::Job* job = core::FindJob(ledger_, stop.job);
+    const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
+    if (gang != nullptr && gang->attempt == stop.attempt) End(stop.job, core::GangOutcome::kReleased);
+  }
+  template <typename Other>
+  void Perform(const Other&) {}
+
+  Status Submit(std::size_t index, const Training& training) {
+    core::JobRequest request;
+    request.name = training.job().name;
+    request.task = training.job().application->name();
+    request.ranks_min = request.ranks_max = std::bit_floor(training.job().ranks);
+    request.shards = request.ranks_max;
+    core::Submit input{.job = JobOf(index), .request = std::move(request), .spec_json = "{}",
+                       .idempotency_key = {}, .body_digest = {}};
+    TUTTI_RETURN_IF_ERROR(TrySend(std::move(input)));
+    core::InspectFinished inspected;
+    inspected.job = JobOf(index);
+    inspected.outcome = core::InspectOutcome::kAdmitted;
+    return TrySend(std::move(inspected));
+  }
+
+  void End(JobId id, core::GangOutcome outcome) {
+    const core::Gang& gang = *core::ActiveGang(ledger_.jobs.at(id));
+    core::ReportEnded report;
+    report.node = gang.members.front().node;
+    report.job = id;
+    report.attempt = gang.attempt;
+    report.outcome = outcome;
+    Send(std::move(report));
+  }
+
+  void Beat() {
+    for (const NodeId id : nodes_) {
+      core::WorkerSeen seen{.node = id, .at = {}, .session = kSession, .gangs = {}};
+      for (const JobId job : ledger_.nodes.at(id).gangs) {
+        seen.gangs.push_back({job, ledger_.jobs.at(job).attempt, false, {}});
+      }
+      core::Observe(liveness_, core::Sighting{std::move(seen)}, now_);
+    }
+  }
+
+  template <typename Body>
+  void Send(Body body) {
+    const Status sent = TrySend(std::move(body));
+    TUTTI_CHECK(sent.has_value(), sent.error().ToString());
+  }
+  template <typename Body>
+  Status TrySend(Body body) {
+    TUTTI_ASSIGN_OR_RETURN(core::Outcome outcome, core::Step({ledger_, liveness_, policy_},
+                                                             {WallTime{}, std::move(body)}, now_));
+    for (const core::Fact& fact : outcome.facts) core::Apply(ledger_, fact);
+    for (const core::Sighting& sighting : outcome.sightings) core::Observe(liveness_, sighting, now_);
+    for (const core::Effect& effect : outcome.effects) core::Observe(liveness_, effect, now_);
+    for (const core::Effect& effect : outcome.effects) {
+      std::visit([&](const auto& each) { Perform(each); }, effect);
+    }
+    return {};
+  }
+
+  const core::Policy& policy_;
+  core::Ledger ledger_;
+  core::Liveness liveness_;
+  Instant now_;
+  std::vector<NodeId> nodes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Allocator> MakeSchedulerAllocator(const core::Policy& policy,
+                                                  const Cluster& cluster) {
+  return std::make_unique<SchedulerAllocator>(policy, cluster);
+}
+
+}  // namespace tutti::simulate
