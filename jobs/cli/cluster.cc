@@ -140,28 +140,6 @@ int DownCluster(Context& context) {
   return kOk;
 }
 
-int QueueList(Context& context) {
-  const auto queues = context.client.Get("/api/v1/queues");
-  if (!queues) return context.console.Complain(queues.error());
-  Console& console = context.console;
-  if (console.json()) {
-    console.OutJson(*queues);
-    return kOk;
-  }
-  std::vector<Row> rows;
-  for (const json& queue : ListAt(*queues, "/data")) {
-    if (console.quiet()) console.Out(TextAt(queue, "/name"));
-    rows.push_back({OneLine(TextAt(queue, "/name")), TextAt(queue, "/queued"),
-                    TextAt(queue, "/running"), TextAt(queue, "/slots_used")});
-  }
-  if (!console.quiet()) {
-    console.OutRaw(RenderTable(
-        {{"QUEUE", false, 12}, {"QUEUED", true}, {"RUNNING", true}, {"SLOTS USED", true}}, rows,
-        console.out_width(), console.out_color()));
-  }
-  return kOk;
-}
-
 int ExecSibling(Context& context, const std::string& program,
                 const std::vector<std::string>& args) {
   const fs::path path = context.bin_dir / program;

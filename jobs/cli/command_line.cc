@@ -67,7 +67,7 @@ CommandLine SiblingLine(const std::vector<std::string>& args) {
 
 bool IsSibling(const std::vector<std::string>& args) {
   if (args.empty()) return false;
-  if (args[0] == "coordinator") return true;
+  if (args[0] == "coordinator" || args[0] == "simulate") return true;
   if (args[0] != "worker" || args.size() == 1) return false;
   return std::none_of(args.begin() + 1, args.end(), [](const std::string& word) {
     return word == "list" || word == "token" || word == "drain" || word == "undrain" ||

@@ -124,6 +124,13 @@ struct UpCommand {
 int UpCluster(Context& context, const UpCommand& options);
 int DownCluster(Context& context);
 int QueueList(Context& context);
+struct QueueSetCommand {
+  std::string name;                      // "" = the policy alone
+  std::vector<std::string> assignments;  // "weight=2"
+  std::string policy;                    // "" = as it is
+};
+int QueueSet(Context& context, const QueueSetCommand& options);
+int UsageList(Context& context, bool csv);
 int WorkerList(Context& context);
 
 struct DrainOptions {

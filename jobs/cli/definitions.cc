@@ -282,9 +282,9 @@ void DefineCluster(Definitions& d) {
 
   d.On(d.Add(&d.app, "down", "Stop it; running jobs checkpoint first", kCluster), DownCluster);
 
-  auto* queue = d.Add(&d.app, "queue", "Queues: list", kCluster);
-  queue->require_subcommand(1);
-  d.On(d.Add(queue, "list", "List queues"), QueueList);
+  DefineQueues(d);
+  d.Add(&d.app, "simulate", "Replay traces or faults on a virtual clock (tutti-simulate)",
+        kCluster);
 
   DefineWorkers(d);
   d.Add(&d.app, "coordinator", "Run tutti-coordinator with the words that follow", kCluster);

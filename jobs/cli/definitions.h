@@ -34,6 +34,7 @@ void DefineSubmitting(Definitions& d);
 void DefineJobs(Definitions& d);
 void DefineCheckpoints(Definitions& d);
 void DefineModels(Definitions& d);
+void DefineQueues(Definitions& d);
 void DefineCluster(Definitions& d);
 void DefineUpkeep(Definitions& d);
 void DefineUnsupported(Definitions& d);

@@ -7,12 +7,9 @@ namespace {
 
 constexpr std::array kCommands = {
     Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
-    Unsupported{"simulate", "replay traces, faults and what-ifs", ""},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
-    Unsupported{"usage", "who used how much", "`tutti ps --all --json` has every job's times"},
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"ui", "open the dashboard", "`tutti ps` and `tutti show JOB`"},
-    Unsupported{"queue set", "weights, limits and policy of a queue", ""},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
     Unsupported{"model merge", "merge an adapter into its base model", ""},

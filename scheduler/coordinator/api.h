@@ -57,6 +57,7 @@ struct Api {
 void RegisterRoutes(http::Router& router, Api& api);
 
 void RegisterJobRoutes(http::Router& router, Api& api);
+void RegisterQueueRoutes(http::Router& router, Api& api);
 void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
 void RegisterLogLineRoutes(http::Router& router, Api& api);

@@ -1,4 +1,4 @@
-// The cluster: health, metrics, queues, draining all of it.
+// The cluster: health, metrics, draining all of it.
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -24,7 +24,7 @@ Result<ClusterRow> ReadCluster(const View& view) {
   const core::State& state = *view.state;
   ClusterRow row;
   row.generation = state.ledger.generation;
-  row.policy = state.policy.name;
+  row.policy = core::PolicyOf(state.ledger, state.policy).name;
   row.read_only = view.read_only;
   for (const auto& [id, node] : state.ledger.nodes) {
     if (node.state != core::NodeState::kUp) continue;
@@ -47,41 +47,6 @@ json ClusterJson(const ClusterRow& row, const std::filesystem::path& data_dir) {
           {"read_only", row.read_only},
           {"slots", {{"total", row.slots}, {"used", row.slots_used}}},
           {"jobs", row.jobs}};
-}
-
-struct QueueRow {
-  std::uint64_t queued = 0;
-  std::uint64_t running = 0;
-  std::uint64_t slots_used = 0;
-};
-using QueueRows = std::map<std::string, QueueRow>;
-
-Result<QueueRows> ReadQueues(const View& view) {
-  const core::Ledger& ledger = view.state->ledger;
-  QueueRows rows = {{"default", {}}};
-  for (const auto* waiting : {&ledger.validating, &ledger.queued}) {
-    for (const core::QueueKey& key : *waiting) {
-      ++rows[ledger.jobs.at(key.job).request.queue].queued;
-    }
-  }
-  for (const JobId id : ledger.active) {
-    const core::Job& job = ledger.jobs.at(id);
-    QueueRow& row = rows[job.request.queue];
-    ++row.running;
-    row.slots_used += std::uint64_t{core::ActiveGang(job)->size} * job.request.cpus_per_rank;
-  }
-  return rows;
-}
-
-json QueuesJson(const QueueRows& rows) {
-  json data = json::array();
-  for (const auto& [name, row] : rows) {
-    data.push_back({{"name", name},
-                    {"queued", row.queued},
-                    {"running", row.running},
-                    {"slots_used", row.slots_used}});
-  }
-  return {{"data", std::move(data)}};
 }
 
 void Drain(Api& api, const http::Responder& responder) {
@@ -126,11 +91,6 @@ constexpr const char* kHealthSchema = R"({"type": "object",
   "read_only": {"type": "boolean"}}})";
 constexpr const char* kDrainSchema = R"({"type": "object", "required": ["running"],
   "properties": {"running": {"type": "integer", "minimum": 0}}})";
-constexpr const char* kQueuesSchema = R"({"type": "object", "required": ["data"], "properties": {
-  "data": {"type": "array", "items": {"type": "object",
-  "required": ["name", "queued", "running", "slots_used"], "properties": {
-  "name": {"type": "string"}, "queued": {"type": "integer"}, "running": {"type": "integer"},
-  "slots_used": {"type": "integer"}}}}}})";
 
 }  // namespace
 
@@ -157,14 +117,6 @@ void RegisterClusterRoutes(http::Router& router, Api& api) {
                 AnswerRead(api, responder, ReadCluster, [&api](const ClusterRow& row) {
                   return http::Json(200, ClusterJson(row, api.data_dir));
                 });
-              }});
-  router.Add({.path = "/api/v1/queues",
-              .summary = "Queues and what they hold",
-              .response_schema = kQueuesSchema,
-              .access = http::Access::kViewer,
-              .handler = [&api](const http::Request&, const http::Responder& responder) {
-                AnswerRead(api, responder, ReadQueues,
-                           [](const QueueRows& rows) { return http::Json(200, QueuesJson(rows)); });
               }});
   router.Add(
       {.method = http::Method::kPost,

@@ -177,6 +177,7 @@ void AddSchemas(http::Router& router) {
 void RegisterRoutes(http::Router& router, Api& api) {
   AddSchemas(router);
   RegisterClusterRoutes(router, api);
+  RegisterQueueRoutes(router, api);
   RegisterCheckpointFileRoutes(router, api);
   RegisterWorkerRoutes(router, api);
   RegisterCheckpointRoutes(router, api);

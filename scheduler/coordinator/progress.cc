@@ -164,6 +164,10 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     const auto steps = StepsSince(known, *progress);
     known.progress = *progress;
     known.progress_at = WallNow();
+    round.Observe(core::ProgressSeen{.job = job.id,
+                                     .attempt = job.attempt,
+                                     .step = progress->step,
+                                     .step_ms = 1000 * progress->step_seconds});
     Keep(job.id, known, CurveOf(*progress, steps));
     event.type = "progress";
     data.update(ProgressJson(*progress));

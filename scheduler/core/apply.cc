@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/base/check.h"
@@ -8,52 +9,12 @@
 namespace tutti::core {
 namespace {
 
-QueueKey KeyOf(const Job& job) { return {job.request.priority, job.sequence, job.id}; }
-
-// Takes (or gives back, sign -1) what a gang uses of its nodes.
-void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
-  for (const GangMember& member : gang.members) {
-    Node& node = ledger.nodes.at(member.node);
-    const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
-    const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
-    if (take) {
-      node.slots_used += slots;
-      node.memory_bytes_used += memory;
-      node.gangs.insert(job.id);
-    } else {
-      TUTTI_CHECK(node.slots_used >= slots && node.memory_bytes_used >= memory, "slots of node ",
-                  node.id);
-      node.slots_used -= slots;
-      node.memory_bytes_used -= memory;
-      node.gangs.erase(job.id);
-    }
-  }
-}
-
-void Unindex(Ledger& ledger, const Job& job) {
-  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.erase(KeyOf(job));
-  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.erase(KeyOf(job));
-  if (const Gang* gang = ActiveGang(job)) {
-    ledger.active.erase(job.id);
-    Book(ledger, job, *gang, false);
-  }
-}
-
-void Index(Ledger& ledger, const Job& job) {
-  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.insert(KeyOf(job));
-  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.insert(KeyOf(job));
-  if (const Gang* gang = ActiveGang(job)) {
-    ledger.active.insert(job.id);
-    Book(ledger, job, *gang, true);
-  }
-}
-
 // The one way a phase changes.
 void Enter(Ledger& ledger, Job& job, Phase phase, WallTime at) {
-  Unindex(ledger, job);
+  UnindexPhase(ledger, job);
   job.phase = std::move(phase);
   job.since = at;
-  Index(ledger, job);
+  IndexPhase(ledger, job);
   if (IsFinished(job)) {
     job.finished_at = at;
     ledger.finished.emplace(++ledger.last_finished, job.id);
@@ -65,8 +26,12 @@ AttemptRecord& Newest(Job& job) {
   return job.attempts.back();
 }
 
-void EndAttempt(Job& job, AttemptEnd end, std::uint64_t step, std::uint64_t ran_ms, WallTime at) {
+void EndAttempt(Ledger& ledger, Job& job, AttemptEnd end, std::uint64_t step, std::uint64_t ran_ms,
+                WallTime at) {
   AttemptRecord& record = Newest(job);
+  record.ran_ms = ran_ms;
+  ledger.sharing.usage[{job.request.queue, job.request.user}].slot_ms +=
+      SlotsOf(job, *ActiveGang(job)) * ran_ms;
   record.end = end;
   record.ended_at = at;
   record.last_step = step;
@@ -100,7 +65,8 @@ struct Applier {
     ledger.by_sequence.emplace(job.sequence, f.job);
     ledger.by_name[f.request.name].insert(job.sequence);
     if (!f.idempotency_key.empty()) ledger.by_idempotency_key.emplace(f.idempotency_key, f.job);
-    Index(ledger, ledger.jobs.emplace(f.job, std::move(job)).first->second);
+    job.clock_ms = ledger.sharing.clock_ms;
+    IndexPhase(ledger, ledger.jobs.emplace(f.job, std::move(job)).first->second);
   }
   void operator()(const JobAdmitted& f) {
     Job& job = At(f.job);
@@ -113,6 +79,9 @@ struct Applier {
   void operator()(const GangPlaced& f) {
     Job& job = At(f.job);
     const bool recovering = std::get<Queued>(job.phase).recovering;
+    // First: the queue's indices follow from the job as it waited.
+    Enter(ledger, job, Starting{{f.attempt, f.size, f.members, MemoryPerRank(job)}, recovering},
+          f.at);
     job.attempt = f.attempt;
     job.attempt_progressed = false;
     if (job.numerics_fingerprint.empty()) job.numerics_fingerprint = f.numerics_fingerprint;
@@ -124,8 +93,6 @@ struct Applier {
     record.placed_at = f.at;
     if (job.attempts.size() == kAttemptRecordsMax) job.attempts.erase(job.attempts.begin());
     job.attempts.push_back(std::move(record));
-    Enter(ledger, job, Starting{{f.attempt, f.size, f.members, MemoryPerRank(job)}, recovering},
-          f.at);
   }
   void operator()(const GangStarted& f) {
     Job& job = At(f.job);
@@ -150,20 +117,20 @@ struct Applier {
   void operator()(const GangReleased& f) {
     Job& job = At(f.job);
     Newest(job).stop_why = f.why;
-    EndAttempt(job, AttemptEnd::kReleased, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kReleased, f.step, f.ran_ms, f.at);
     Enter(ledger, job, Queued{}, f.at);
   }
   void operator()(const AttemptFailed& f) {
     Job& job = At(f.job);
     Newest(job).failure = f.reason;
     Newest(job).message = f.message;
-    EndAttempt(job, AttemptEnd::kFailed, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kFailed, f.step, f.ran_ms, f.at);
     job.fruitless_attempts = job.attempt_progressed ? 0 : job.fruitless_attempts + 1;
     Enter(ledger, job, Queued{.recovering = true}, f.at);
   }
   void operator()(const JobSucceeded& f) {
     Job& job = At(f.job);
-    EndAttempt(job, AttemptEnd::kSucceeded, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kSucceeded, f.step, f.ran_ms, f.at);
     job.memory_peak_bytes = f.memory_peak_bytes;
     Enter(ledger, job, Succeeded{f.model_digest, f.files, f.metrics_json}, f.at);
   }
@@ -178,13 +145,18 @@ struct Applier {
     job.fruitless_attempts = 0;
     Enter(ledger, job, Queued{}, f.at);
   }
-  void operator()(const JobResized& f) { At(f.job).ranks_override = f.ranks; }
+  void operator()(const JobResized& f) {
+    Job& job = At(f.job);
+    UnindexPhase(ledger, job);
+    job.ranks_override = f.ranks;
+    IndexPhase(ledger, job);
+  }
   void operator()(const HoldReleased& f) { At(f.job).held = false; }
   void operator()(const JobPriorityChanged& f) {
     Job& job = At(f.job);
-    Unindex(ledger, job);
+    UnindexPhase(ledger, job);
     job.request.priority = f.priority;
-    Index(ledger, job);
+    IndexPhase(ledger, job);
   }
   void operator()(const JobArchived& f) {
     const Job& job = At(f.job);
@@ -215,6 +187,17 @@ struct Applier {
   void operator()(const NodeLost& f) { ledger.nodes.at(f.node).state = NodeState::kLost; }
   void operator()(const NodeLeft& f) { ledger.nodes.at(f.node).state = NodeState::kLeft; }
   void operator()(const NodeDrained& f) { ledger.nodes.at(f.node).draining = f.draining; }
+  void operator()(const QueueSet& f) { ledger.sharing.queues[f.name] = f.config; }
+  void operator()(const PolicySet& f) { ledger.sharing.policy = f.policy; }
+  void operator()(const UsageCharged& f) {
+    Sharing& sharing = ledger.sharing;
+    sharing.clock_ms += f.charged_ms;
+    const double kept = std::exp2(-static_cast<double>(f.passed_ms) / kUsageHalfLifeMs);
+    for (auto& [who, usage] : sharing.usage) usage.recent_slot_ms *= kept;
+    for (const auto& [who, slots] : ledger.slots_by) {
+      sharing.usage[who].recent_slot_ms += static_cast<double>(slots * f.charged_ms);
+    }
+  }
   void operator()(const CoordinatorStarted& f) { ledger.generation = f.generation; }
 };
 

@@ -46,6 +46,11 @@ bool IsMember(const Gang& gang, NodeId node);
 // A known job, or kNotFound.
 Result<const Job*> NeedJob(const Ledger& ledger, JobId id);
 
+// Gives out what slots are free, in the order of the policy.
+void Place(Decision& decision);
+// Counts what gangs used since it was counted last, once a minute.
+void ChargeUsage(Decision& decision);
+
 Status Decide(Decision& decision, const Submit& input);
 Status Decide(Decision& decision, const Cancel& input);
 Status Decide(Decision& decision, const Pause& input);
@@ -56,6 +61,8 @@ Status Decide(Decision& decision, const ReleaseHold& input);
 Status Decide(Decision& decision, const SetPriority& input);
 Status Decide(Decision& decision, const DrainAll& input);
 Status Decide(Decision& decision, const DrainNode& input);
+Status Decide(Decision& decision, const SetQueue& input);
+Status Decide(Decision& decision, const SetPolicy& input);
 Status Decide(Decision& decision, const RegisterNode& input);
 Status Decide(Decision& decision, const Heartbeat& input);
 Status Decide(Decision& decision, const Goodbye& input);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/place.h"
 
 namespace tutti::core {
@@ -34,11 +35,14 @@ struct Blocker {
   std::string needs;
 };
 
-Pending ExplainOne(const State& state, const Job& job, Plan& plan, Blocker& blocker) {
+Pending ExplainOne(const State& state, const Job& job, Plan& plan, Held& held, Blocker& blocker) {
   if (state.liveness.draining) {
     return {spec::PendingReason::kPoolDown, "the cluster is shutting down"};
   }
-  auto fit = Fit(job, plan);
+  if (std::string refusal = held.Refusal(job); !refusal.empty()) {
+    return {spec::PendingReason::kQuota, std::move(refusal)};
+  }
+  auto fit = Fit(job, plan, held.Allows(job));
   auto* no = std::get_if<NoFit>(&fit);
   const std::uint64_t missing = no == nullptr ? 0 : no->missing_slots;
   // Where nothing could run it the order of the queue is not what it waits for.
@@ -52,7 +56,9 @@ Pending ExplainOne(const State& state, const Job& job, Plan& plan, Blocker& bloc
     if (no->blocks) blocker = {&job, no->message};
     return {no->reason, std::move(no->message), missing};
   }
-  plan.Book(std::get<Placement>(fit).members, job);
+  const auto& placement = std::get<Placement>(fit);
+  plan.Book(placement.members, job);
+  held.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
   return {spec::PendingReason::kResources, "is about to be placed"};
 }
 
@@ -125,10 +131,11 @@ struct StateNamer {
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
   std::map<JobId, Pending> all;
   Plan plan(state.ledger, state.liveness);
+  Held held(state.ledger);
   Blocker blocker;
-  for (const Job* job : state.policy.order(state.ledger)) {
-    if (all.size() == limit) return all;
-    Pending pending = ExplainOne(state, *job, plan, blocker);
+  const Policy& policy = PolicyOf(state.ledger, state.policy);
+  for (const Job* job : FirstInOrder(state.ledger, policy, limit)) {
+    Pending pending = ExplainOne(state, *job, plan, held, blocker);
     pending.jobs_ahead = all.size();
     all.emplace(job->id, std::move(pending));
   }

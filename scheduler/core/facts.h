@@ -12,6 +12,7 @@
 #include "common/base/ids.h"
 #include "common/base/time.h"
 #include "jobs/spec/states.h"
+#include "scheduler/core/cluster_facts.h"
 #include "scheduler/core/request.h"
 
 namespace tutti::core {
@@ -233,18 +234,11 @@ struct NodeDrained {
   bool operator==(const NodeDrained&) const = default;
 };
 
-// ---- the coordinator -------------------------------------------------------------------------
-
-struct CoordinatorStarted {
-  std::uint64_t generation = 0;  // grows by one at each start
-  WallTime at;
-  bool operator==(const CoordinatorStarted&) const = default;
-};
-
 using Fact =
     std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
                  CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
                  JobCancelled, JobPaused, JobResumed, JobResized, HoldReleased, JobPriorityChanged,
-                 JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained, CoordinatorStarted>;
+                 JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained, CoordinatorStarted,
+                 QueueSet, PolicySet, UsageCharged>;
 
 }  // namespace tutti::core

@@ -164,9 +164,13 @@ NoFit Why(const Job& job, std::uint32_t min, const Plan& plan) {
 }
 
 // Of the nodes with so much disk free; nullopt when the gang does not fit.
-std::optional<Placement> Find(const Job& job, const Plan& plan, std::uint64_t disk_bytes) {
+std::optional<Placement> Find(const Job& job, const Plan& plan, std::uint64_t disk_bytes,
+                              std::uint64_t slots_max) {
   if (disk_bytes > 0 && job.estimate->export_bytes > plan.FreeStore()) return std::nullopt;
-  const GangSizes sizes = SizesOf(job);
+  GangSizes sizes = SizesOf(job);
+  sizes.max = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(sizes.max, slots_max / job.request.cpus_per_rank));
+  if (sizes.max < sizes.min) return std::nullopt;
   RoomsByNumerics rooms;
   for (const auto& [id, node] : plan.ledger().nodes) {
     if (!IsOpen(node) || (disk_bytes > 0 && plan.FreeDisk(node) < disk_bytes)) continue;
@@ -214,10 +218,10 @@ std::uint64_t MemoryPerRank(const Job& job) {
   return job.estimate ? job.estimate->memory_bytes_per_rank : 0;
 }
 
-std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan) {
-  if (auto placement = Find(job, plan, DiskNeeded(job))) return std::move(*placement);
+std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan, std::uint64_t slots_max) {
+  if (auto placement = Find(job, plan, DiskNeeded(job), slots_max)) return std::move(*placement);
   // Would it fit, were it not for the disk? Others may pass then: waiting alone makes no room.
-  if (Find(job, plan, 0)) {
+  if (Find(job, plan, 0, slots_max)) {
     std::string text = NoRoomText(job, plan);
     if (text.empty()) text = "the workers with free slots have too little disk free";
     return NoFit{spec::PendingReason::kResources, std::move(text), false};

@@ -59,6 +59,16 @@ struct DrainNode {
   bool drain = true;
 };
 
+// A queue is made, or changed.
+struct SetQueue {
+  std::string name;
+  QueueConfig config;
+};
+// The policy of the cluster, by name.
+struct SetPolicy {
+  std::string policy;
+};
+
 // ---- from workers ----------------------------------------------------------------------------
 
 // Observe(WorkerSeen) comes after the reply named the node.
@@ -134,8 +144,9 @@ struct Tick {};
 struct Input {
   WallTime at;  // for people
   std::variant<Submit, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold, SetPriority,
-               DrainAll, DrainNode, RegisterNode, Heartbeat, Goodbye, ReportStarted,
-               ReportCheckpoint, ReportEnded, InspectFinished, CoordinatorStart, Tick>
+               DrainAll, DrainNode, SetQueue, SetPolicy, RegisterNode, Heartbeat, Goodbye,
+               ReportStarted, ReportCheckpoint, ReportEnded, InspectFinished, CoordinatorStart,
+               Tick>
       body;
 };
 

@@ -92,6 +92,7 @@ struct AttemptRecord {
   std::string message;
   std::uint64_t from_step = 0;
   std::uint64_t last_step = 0;
+  std::uint64_t ran_ms = 0;  // when it has ended; monotonic
   bool operator==(const AttemptRecord&) const = default;
 };
 
@@ -109,6 +110,7 @@ struct CheckpointRecord {
 struct Job {
   JobId id;
   std::uint64_t sequence = 0;  // of submission: 1, 2, …
+  std::uint64_t clock_ms = 0;  // Sharing::clock_ms at the submission
   JobRequest request;          // priority: the current one
   std::string spec_json;
   std::string idempotency_key;
@@ -163,16 +165,24 @@ struct Node {
 // Whether gangs and inspections may go there: up, and not draining.
 inline bool IsOpen(const Node& node) { return node.state == NodeState::kUp && !node.draining; }
 
-// Most urgent first, then oldest first.
+// Most urgent first (by priority, and by how long it waits), then oldest first.
 struct QueueKey {
-  std::int64_t priority = 0;
+  std::int64_t urgency_ms = 0;
   std::uint64_t sequence = 0;
   JobId job;
   bool operator==(const QueueKey&) const = default;
   bool operator<(const QueueKey& other) const {
-    if (priority != other.priority) return priority > other.priority;
+    if (urgency_ms != other.urgency_ms) return urgency_ms > other.urgency_ms;
     return sequence < other.sequence;
   }
+};
+
+// Least work left first; who has waited for long counts as having less.
+struct WorkKey {
+  std::uint64_t work_ms = 0;
+  std::uint64_t sequence = 0;
+  JobId job;
+  auto operator<=>(const WorkKey&) const = default;
 };
 
 struct Ledger {
@@ -181,11 +191,15 @@ struct Ledger {
   std::uint64_t generation = 0;
   std::uint64_t last_sequence = 0;  // of the newest submission
   std::uint64_t facts_applied = 0;
+  Sharing sharing;
 
   // Indices, maintained by Apply.
   std::set<QueueKey> validating;
-  std::set<QueueKey> queued;  // held ones too
-  std::set<JobId> active;     // with a gang
+  std::set<QueueKey> queued;                          // held ones too
+  std::map<QueueUser, std::set<QueueKey>> queued_by;  // likewise
+  std::set<WorkKey> by_work;                          // likewise
+  std::map<QueueUser, std::uint64_t> slots_by;        // held by gangs
+  std::set<JobId> active;                             // with a gang
   std::map<std::uint64_t, JobId> by_sequence;
   std::map<std::string, std::set<std::uint64_t>> by_name;  // -> sequences
   std::map<std::string, JobId> by_idempotency_key;
@@ -204,6 +218,10 @@ void Apply(Ledger& ledger, const Fact& fact);
 std::string Objection(const Ledger& ledger, const Fact& fact);
 
 const Job* FindJob(const Ledger& ledger, JobId id);
+// What of the indices follows from one job's phase: in (or out) with it.
+void IndexPhase(Ledger& ledger, const Job& job);
+void UnindexPhase(Ledger& ledger, const Job& job);
+std::uint64_t SlotsOf(const Job& job, const Gang& gang);
 // By id, unique prefix of an id, or name (the newest of that name).
 const Job* FindJobByText(const Ledger& ledger, std::string_view text);
 const Node* FindNode(const Ledger& ledger, NodeId id);

@@ -79,6 +79,14 @@ struct InspectTrack {
   std::uint32_t failures = 0;  // answers that said nothing about the job
 };
 
+// How far a running gang is, by its newest word.
+struct ProgressSeen {
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t step = 0;
+  double step_ms = 0;  // 0 = not known
+};
+
 struct Liveness {
   Instant started;                          // of this coordinator: grace for nodes not seen yet
   bool draining = false;                    // nothing new starts
@@ -87,6 +95,8 @@ struct Liveness {
   std::map<NodeId, NodeSeen> nodes;
   std::map<GangKey, GangTrack> gangs;
   std::map<JobId, InspectTrack> inspections;
+  std::map<JobId, ProgressSeen> progress;
+  Instant charged;  // when usage was, last
 };
 
 // ---- sightings -------------------------------------------------------------------------------
@@ -123,10 +133,11 @@ struct StoreSeen {  // the disk of the coordinator's blobs
   std::uint64_t disk_free_bytes = 0;
 };
 struct CoordinatorUp {};
+struct UsageCounted {};
 struct DrainBegun {};
 
 using Sighting = std::variant<WorkerSeen, GangNoticed, GangGone, InspectAnswered, NodeGone,
-                              StoreSeen, CoordinatorUp, DrainBegun>;
+                              StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.

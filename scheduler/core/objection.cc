@@ -156,6 +156,14 @@ struct Judge {
     if (node == nullptr) return internal::Concat("there is no node ", f.node);
     return node->draining == f.draining ? "the node is so already" : "";
   }
+  std::string operator()(const QueueSet& f) const {
+    if (f.name.empty()) return "a queue without a name";
+    return f.config.weight > 0 && f.config.weight <= kWeightMax ? "" : "the weight is out of range";
+  }
+  std::string operator()(const PolicySet&) const { return ""; }
+  std::string operator()(const UsageCharged& f) const {
+    return f.charged_ms <= f.passed_ms ? "" : "more is charged than passed";
+  }
   std::string operator()(const CoordinatorStarted& f) const {
     return f.generation > ledger.generation ? "" : "the generation does not grow";
   }

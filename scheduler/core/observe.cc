@@ -29,7 +29,14 @@ struct Watcher {
     const auto [track, fresh] = liveness.gangs.try_emplace({s.job, s.attempt});
     if (fresh) track->second.first_noticed = now;
   }
-  void operator()(const GangGone& s) { liveness.gangs.erase({s.job, s.attempt}); }
+  void operator()(const GangGone& s) {
+    liveness.gangs.erase({s.job, s.attempt});
+    liveness.progress.erase(s.job);
+  }
+  void operator()(const ProgressSeen& s) {
+    if (liveness.gangs.contains({s.job, s.attempt})) liveness.progress[s.job] = s;
+  }
+  void operator()(const UsageCounted&) { liveness.charged = now; }
   void operator()(const InspectAnswered& s) {
     if (!s.failed) {
       liveness.inspections.erase(s.job);
@@ -45,7 +52,7 @@ struct Watcher {
     liveness.store_disk_bytes = s.disk_bytes;
     liveness.store_disk_free_bytes = s.disk_free_bytes;
   }
-  void operator()(const CoordinatorUp&) { liveness.started = now; }
+  void operator()(const CoordinatorUp&) { liveness.started = liveness.charged = now; }
   void operator()(const DrainBegun&) { liveness.draining = true; }
 
   void operator()(const LaunchGang& e) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <variant>
@@ -47,7 +48,10 @@ std::string NoNodeText(const Ledger& ledger);
 // Chooses the largest power of two that fits now, at most max, on the fewest machines: one, or a
 // power of two of them with equally many ranks and equal numerics (their copies of the weights must
 // stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.
-std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan);
+// `slots_max`: the gang takes no more, where that is fewer than it asked for.
+std::variant<Placement, NoFit> Fit(
+    const Job& job, const Plan& plan,
+    std::uint64_t slots_max = std::numeric_limits<std::uint64_t>::max());
 
 // kInvalid with the numbers when the prediction is so far beyond the request's own limit that an
 // error of the prediction does not explain it.

@@ -9,6 +9,8 @@
 namespace tutti::core {
 namespace {
 
+constexpr std::size_t kAheadMax = 1000;
+
 // The queue placed one after another, while gangs leave in the order of their ends.
 class Forecast {
  public:
@@ -59,9 +61,8 @@ std::map<JobId, Duration> PredictStarts(const State& state, const Ends& ends, st
   std::map<JobId, Duration> starts;
   if (state.liveness.draining) return starts;
   Forecast forecast(state, ends);
-  std::size_t seen = 0;
-  for (const Job* job : state.policy.order(state.ledger)) {
-    if (seen++ == limit) break;
+  const Policy& policy = PolicyOf(state.ledger, state.policy);
+  for (const Job* job : FirstInOrder(state.ledger, policy, limit)) {
     if (const auto start = forecast.Place(*job)) starts.emplace(job->id, *start);
   }
   return starts;
@@ -70,7 +71,8 @@ std::map<JobId, Duration> PredictStarts(const State& state, const Ends& ends, st
 std::optional<Duration> PredictStart(const State& state, const Ends& ends, const Job& submitted) {
   if (state.liveness.draining) return std::nullopt;
   Forecast forecast(state, ends);
-  for (const Job* job : state.policy.order(state.ledger)) {
+  const Policy& policy = PolicyOf(state.ledger, state.policy);
+  for (const Job* job : FirstInOrder(state.ledger, policy, kAheadMax)) {
     if (job->request.priority < submitted.request.priority) break;
     forecast.Place(*job);
   }

@@ -6,22 +6,10 @@ namespace tutti::core {
 namespace {
 
 void IndexJob(Ledger& ledger, const Job& job) {
-  const QueueKey key{job.request.priority, job.sequence, job.id};
   ledger.by_sequence.emplace(job.sequence, job.id);
   ledger.by_name[job.request.name].insert(job.sequence);
   if (!job.idempotency_key.empty()) ledger.by_idempotency_key[job.idempotency_key] = job.id;
-  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.insert(key);
-  if (std::holds_alternative<Queued>(job.phase)) ledger.queued.insert(key);
-  const Gang* gang = ActiveGang(job);
-  if (gang == nullptr) return;
-  ledger.active.insert(job.id);
-  for (const GangMember& member : gang->members) {
-    const auto node = ledger.nodes.find(member.node);
-    if (node == ledger.nodes.end()) continue;
-    node->second.slots_used += member.ranks * job.request.cpus_per_rank;
-    node->second.memory_bytes_used += member.ranks * gang->memory_bytes_per_rank;
-    node->second.gangs.insert(job.id);
-  }
+  IndexPhase(ledger, job);
 }
 
 }  // namespace
@@ -32,7 +20,8 @@ LedgerParts Dismantle(const Ledger& ledger) {
                     .generation = ledger.generation,
                     .last_sequence = ledger.last_sequence,
                     .facts_applied = ledger.facts_applied,
-                    .last_finished = ledger.last_finished};
+                    .last_finished = ledger.last_finished,
+                    .sharing = ledger.sharing};
   std::map<JobId, std::uint64_t> finished;
   for (const auto& [order, id] : ledger.finished) finished[id] = order;
   for (const auto& [id, job] : ledger.jobs) {
@@ -49,6 +38,7 @@ Ledger Rebuild(LedgerParts parts) {
   ledger.last_sequence = parts.last_sequence;
   ledger.facts_applied = parts.facts_applied;
   ledger.last_finished = parts.last_finished;
+  ledger.sharing = std::move(parts.sharing);
   for (Node& node : parts.nodes) {
     node.slots_used = 0;
     node.memory_bytes_used = 0;

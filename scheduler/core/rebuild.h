@@ -18,6 +18,7 @@ struct LedgerParts {
   std::uint64_t last_sequence = 0;
   std::uint64_t facts_applied = 0;
   std::uint64_t last_finished = 0;
+  Sharing sharing = {};
 };
 
 LedgerParts Dismantle(const Ledger& ledger);

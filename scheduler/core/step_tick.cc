@@ -5,7 +5,6 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
-#include "scheduler/core/place.h"
 #include "scheduler/core/timing.h"
 
 namespace tutti::core {
@@ -13,8 +12,7 @@ namespace {
 
 using internal::Concat;
 
-constexpr std::size_t kPlacementsMax = 1000;  // a Tick
-constexpr std::size_t kArchivedMax = 100;     // a Tick
+constexpr std::size_t kArchivedMax = 100;  // a Tick
 
 Duration BackOff(Duration first, std::uint32_t sent) {
   const std::uint32_t doublings = std::min<std::uint32_t>(sent == 0 ? 0 : sent - 1, 10);
@@ -175,37 +173,6 @@ void Inspect(Decision& decision) {
   }
 }
 
-// Strict order: a job that waits for slots to become free holds back all behind it, so small jobs
-// never starve a large one.
-void Place(Decision& decision) {
-  const State& state = decision.state;
-  if (state.liveness.draining || state.ledger.queued.empty()) return;
-  const bool any_free =
-      std::any_of(state.ledger.nodes.begin(), state.ledger.nodes.end(), [](const auto& entry) {
-        return IsOpen(entry.second) && entry.second.slots > entry.second.slots_used;
-      });
-  if (!any_free) return;
-  Plan plan(state.ledger, state.liveness);
-  std::size_t placed = 0;
-  for (const Job* job : state.policy.order(state.ledger)) {
-    const auto fit = Fit(*job, plan);
-    if (const auto* no = std::get_if<NoFit>(&fit)) {
-      if (no->blocks) return;
-      continue;
-    }
-    const auto& placement = std::get<Placement>(fit);
-    plan.Book(placement.members, *job);
-    const Attempt attempt = Next(job->attempt);
-    decision.Say(GangPlaced{job->id, attempt, placement.size, placement.members,
-                            placement.numerics_fingerprint, placement.bits_changed, decision.at});
-    decision.See(GangNoticed{job->id, attempt});
-    for (const GangMember& member : placement.members) {
-      decision.Do(LaunchGang{member.node, job->id, attempt});
-    }
-    if (++placed == kPlacementsMax) return;
-  }
-}
-
 void Archive(Decision& decision) {
   const auto& finished = decision.state.ledger.finished;
   if (finished.size() <= kFinishedJobsMax) return;
@@ -225,6 +192,7 @@ Status Decide(Decision& decision, const Tick&) {
   Inspect(decision);
   // A lost node is still up in the ledger this plan reads: place in the next Tick then.
   if (decision.out.facts.empty()) Place(decision);
+  ChargeUsage(decision);
   Archive(decision);
   return {};
 }

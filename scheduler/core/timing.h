@@ -21,4 +21,9 @@ inline constexpr Duration kRepeatMax = std::chrono::seconds(8);
 inline constexpr Duration kInspectGiveUp = std::chrono::minutes(11);
 inline constexpr Duration kInspectRetryFirst = std::chrono::milliseconds(500);
 
+// A gang that started is not asked to give way before it has run so long: each switch costs.
+inline constexpr Duration kMinRun = std::chrono::seconds(60);
+// How often the slots that gangs hold are charged to their users.
+inline constexpr Duration kChargeEvery = std::chrono::seconds(60);
+
 }  // namespace tutti::core

@@ -22,9 +22,9 @@ struct Known {
   std::uint32_t epochs;
   std::uint32_t rows_max;  // 0 = as measured
 };
-constexpr std::array kKnown = {Known{"bert", 2, 0},      Known{"cifar10", 100, 0},
-                               Known{"ncf", 10, 0},      Known{"imagenet", 90, 0},
-                               Known{"yolov3", 50, 8},   Known{"deepspeech2", 80, 0}};
+constexpr std::array kKnown = {Known{"bert", 2, 0},    Known{"cifar10", 100, 0},
+                               Known{"ncf", 10, 0},    Known{"imagenet", 90, 0},
+                               Known{"yolov3", 50, 8}, Known{"deepspeech2", 80, 0}};
 
 std::uint32_t CeilDiv(std::uint32_t value, double by) {
   return static_cast<std::uint32_t>(std::ceil(value / by - kEpsilon));
@@ -45,11 +45,11 @@ Shape Normal(Shape shape) {
 Result<Application> Application::Read(const std::filesystem::path& folder) {
   Application app;
   app.name_ = folder.filename().string();
-  const auto known =
-      std::find_if(kKnown.begin(), kKnown.end(), [&](const Known& k) { return k.name == app.name_; });
+  const auto known = std::find_if(kKnown.begin(), kKnown.end(),
+                                  [&](const Known& k) { return k.name == app.name_; });
   if (known == kKnown.end()) {
-    return Fail(ErrorCode::kInvalid, Concat("nobody knows how many epochs '", app.name_, "' trains"),
-                folder.string());
+    return Fail(ErrorCode::kInvalid,
+                Concat("nobody knows how many epochs '", app.name_, "' trains"), folder.string());
   }
   app.epochs_ = known->epochs;
   TUTTI_RETURN_IF_ERROR(app.ReadPlacements(folder));
@@ -124,7 +124,8 @@ Status Application::ReadValidations(const std::filesystem::path& folder) {
     constexpr std::string_view kPrefix = "validation-";
     if (!name.starts_with(kPrefix) || entry.path().extension() != ".csv") continue;
     std::uint32_t batch = 0;
-    const auto read = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), batch);
+    const auto read =
+        std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), batch);
     if (read.ec != std::errc{} || read.ptr != name.data() + name.size()) {
       return Fail(ErrorCode::kInvalid, "names no batch size", entry.path().string());
     }
@@ -161,7 +162,8 @@ Result<Application::StepTime> Application::TimeOf(const Shape& shape, std::uint3
   if (cached != cache_->times.end()) return cached->second;
   const auto outside = [&] {
     std::string text;
-    for (const std::uint32_t ranks : shape) text += (text.empty() ? "" : "+") + std::to_string(ranks);
+    for (const std::uint32_t ranks : shape)
+      text += (text.empty() ? "" : "+") + std::to_string(ranks);
     return Fail(ErrorCode::kInvalid, Concat(name_, " was not measured with ", text, " ranks of ",
                                             rows, " rows, nor around that"));
   };
@@ -185,9 +187,8 @@ Result<Application::StepTime> Application::TimeOf(const Shape& shape, std::uint3
     }
     const auto machines = std::min<std::size_t>(shape.size(), kMachinesMeasuredMax);
     const auto ranks = std::accumulate(shape.begin(), shape.end(), 0U);
-    const auto value = cache_->scattered->At({static_cast<double>(machines),
-                                              static_cast<double>(ranks),
-                                              static_cast<double>(rows)});
+    const auto value = cache_->scattered->At(
+        {static_cast<double>(machines), static_cast<double>(ranks), static_cast<double>(rows)});
     if (!value) return outside();
     seconds = *value;
   }
@@ -225,7 +226,8 @@ LocalBatch Application::Split(std::uint32_t batch_size, const Shape& shape) cons
   const std::uint32_t local = CeilDiv(batch_size, ranks);
   LocalBatch split;
   split.accumulations = CeilDiv(local, rows_max_) - 1;
-  if (ranks == 1 && batch_size > batch_min_) split.accumulations = std::max(1U, split.accumulations);
+  if (ranks == 1 && batch_size > batch_min_)
+    split.accumulations = std::max(1U, split.accumulations);
   split.rows = CeilDiv(local, split.accumulations + 1);
   split.rows = std::min(split.rows, batch_max_ / (ranks * (split.accumulations + 1)));
   return split;

@@ -27,8 +27,8 @@ struct LocalBatch {
 
 class Application {
  public:
-  // Reads `folder`/{placements,scalability,validation-N}.csv. kInvalid when it is not one of the six
-  // applications whose number of epochs is known, or a file is damaged.
+  // Reads `folder`/{placements,scalability,validation-N}.csv. kInvalid when it is not one of the
+  // six applications whose number of epochs is known, or a file is damaged.
   static Result<Application> Read(const std::filesystem::path& folder);
 
   struct StepTime {

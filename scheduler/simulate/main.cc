@@ -4,11 +4,13 @@
 // Exit codes: 0 ok, 1 a promise was broken or an error, 2 wrong usage, 3 a trace that cannot be
 // read.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "common/version/version.h"
+#include "scheduler/simulate/faults.h"
 #include "scheduler/simulate/report.h"
 #include "scheduler/simulate/trace.h"
 
@@ -54,6 +56,59 @@ int RunTrace(const TraceArguments& arguments) {
   return 0;
 }
 
+struct FaultArguments {
+  std::uint64_t seed = 1;
+  std::uint64_t runs = 1;  // seeds from that one on
+  double minutes = 10;
+  bool json = false;
+};
+
+std::string Hex(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+// Seed after seed, until a promise is broken.
+int RunSeeds(const FaultArguments& arguments) {
+  const auto span = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double, std::ratio<60>>(arguments.minutes));
+  for (std::uint64_t seed = arguments.seed; seed < arguments.seed + arguments.runs; ++seed) {
+    const auto started = std::chrono::steady_clock::now();
+    const FaultReport report = RunFaults({.seed = seed, .safety = span});
+    const double wall =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    const double simulated = std::chrono::duration<double>(report.simulated).count();
+    if (arguments.json) {
+      const nlohmann::ordered_json json = {{"seed", seed},
+                                           {"hash", Hex(report.hash)},
+                                           {"faults", report.faults},
+                                           {"violations", report.violations},
+                                           {"simulated_seconds", simulated},
+                                           {"wall_seconds", wall},
+                                           {"facts", report.facts},
+                                           {"jobs", report.submitted},
+                                           {"succeeded", report.succeeded}};
+      std::printf("%s\n", json.dump().c_str());
+    } else {
+      std::printf(
+          "seed %llu: hash %s, %llu faults, %llu facts, %llu jobs (%llu succeeded), %.0f s in %.2f "
+          "s (%.0f x), %zu violations\n",
+          static_cast<unsigned long long>(seed), Hex(report.hash).c_str(),
+          static_cast<unsigned long long>(report.faults),
+          static_cast<unsigned long long>(report.facts),
+          static_cast<unsigned long long>(report.submitted),
+          static_cast<unsigned long long>(report.succeeded), simulated, wall,
+          simulated / std::max(wall, 1e-9), report.violations.size());
+      for (const std::string& violation : report.violations)
+        std::printf("  %s\n", violation.c_str());
+    }
+    std::fflush(stdout);
+    if (!report.violations.empty()) return kExitError;
+  }
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("The scheduler on a virtual clock", "tutti simulate");
   app.require_subcommand(1);
@@ -62,7 +117,8 @@ int Main(int argc, char** argv) {
   TraceArguments trace;
   auto* trace_command = app.add_subcommand("trace", "Replay recorded workloads under a policy");
   trace_command
-      ->add_option("PATH", trace.path, "A trace folder (every file of its workloads/), or one of them")
+      ->add_option("PATH", trace.path,
+                   "A trace folder (every file of its workloads/), or one of them")
       ->required();
   std::string names;
   for (const std::string& name : AllocatorNames()) names += (names.empty() ? "" : ", ") + name;
@@ -77,12 +133,26 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 9));
   trace_command->add_flag("--json", trace.json, "One object a policy, with every job");
 
+  FaultArguments faults;
+  auto* faults_command =
+      app.add_subcommand("faults", "Break everything a seed says and check that all promises hold");
+  faults_command->add_option("--seed", faults.seed, "Decides everything that happens")
+      ->capture_default_str();
+  faults_command->add_option("--runs", faults.runs, "So many seeds, from that one on")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  faults_command
+      ->add_option("--minutes", faults.minutes, "Of virtual time with faults; then all heals")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 100'000.0));
+  faults_command->add_flag("--json", faults.json, "One object a seed");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  return RunTrace(trace);
+  return *faults_command ? RunSeeds(faults) : RunTrace(trace);
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ std::vector<std::uint32_t> FreeSlots::Take(std::uint32_t ranks) {
   while (machines.size() < ranks) {
     const auto most = std::max_element(free_.begin(), free_.end());
     TUTTI_CHECK(*most > 0, "more ranks than slots");
-    const auto count = std::min<std::uint32_t>(*most, ranks - static_cast<std::uint32_t>(machines.size()));
+    const auto count =
+        std::min<std::uint32_t>(*most, ranks - static_cast<std::uint32_t>(machines.size()));
     machines.insert(machines.end(), count, static_cast<std::uint32_t>(most - free_.begin()));
     *most -= count;
   }
@@ -117,9 +118,9 @@ class Optimus : public Allocator {
       shares.push_back(share);
     }
     while (slots > 0) {
-      const auto best = std::max_element(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
-        return a.gain < b.gain;
-      });
+      const auto best =
+          std::max_element(shares.begin(), shares.end(),
+                           [](const Share& a, const Share& b) { return a.gain < b.gain; });
       if (best == shares.end() || best->gain <= 0) break;
       ++best->ranks;
       TUTTI_RETURN_IF_ERROR(Weigh(*best, slots));

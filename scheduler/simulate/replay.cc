@@ -52,8 +52,9 @@ class Run {
   }
 
   double rank_seconds() const {
-    return std::accumulate(jobs_.begin(), jobs_.end(), 0.0,
-                           [](double sum, const Training& job) { return sum + job.rank_seconds(); });
+    return std::accumulate(jobs_.begin(), jobs_.end(), 0.0, [](double sum, const Training& job) {
+      return sum + job.rank_seconds();
+    });
   }
   double slot_seconds() const {
     return static_cast<double>(last_ - First()) * cluster_.machines * cluster_.slots;
@@ -143,7 +144,8 @@ class Run {
       // Recorded sizes that were never measured packed are left out of fairness, not guessed.
       double fairness = 0;
       if (const auto alone = SecondsAlone(job.job(), Packed(job.job().ranks, cluster_))) {
-        const double rounds = std::max<double>(1, std::ceil(static_cast<double>(jct) / kRoundSeconds));
+        const double rounds =
+            std::max<double>(1, std::ceil(static_cast<double>(jct) / kRoundSeconds));
         const double met = demand_seconds_[i] / (rounds * kRoundSeconds);
         const double contention = std::max(1.0, met / (cluster_.machines * cluster_.slots));
         fairness = static_cast<double>(jct) / (static_cast<double>(*alone) * contention);

@@ -34,11 +34,10 @@ std::string TableOf(const std::vector<NamedFigures>& policies) {
                 "AVG", "P50", "P99", "MAKESPAN", "USED", "FAIR-P50", "FAIR-P99", "DECIDE-P99");
   std::string table = line;
   for (const auto& [policy, f] : policies) {
-    std::snprintf(line, sizeof line,
-                  "%-10s %6zu %7.3fh %7.3fh %7.2fh %8.2fh %5.1f%% %9.2f %9.2f %8.3fms\n",
-                  policy.c_str(), f.jobs, f.avg_jct_hours, f.p50_jct_hours, f.p99_jct_hours,
-                  f.makespan_hours, 100 * f.utilization, f.fairness_p50, f.fairness_p99,
-                  f.decision_ms_p99);
+    std::snprintf(
+        line, sizeof line, "%-10s %6zu %7.3fh %7.3fh %7.2fh %8.2fh %5.1f%% %9.2f %9.2f %8.3fms\n",
+        policy.c_str(), f.jobs, f.avg_jct_hours, f.p50_jct_hours, f.p99_jct_hours, f.makespan_hours,
+        100 * f.utilization, f.fairness_p50, f.fairness_p99, f.decision_ms_p99);
     table += line;
   }
   return table;

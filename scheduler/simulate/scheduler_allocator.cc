@@ -11,7 +11,7 @@ namespace tutti::simulate {
 namespace {
 
 constexpr std::uint64_t kSession = 1;
-constexpr int kTicksMax = 64;  // a round: stops end within it, and their slots are given on
+constexpr int kTicksOfRoundMax = 64;  // a round: stops end within it, and their slots are given on
 
 class SchedulerAllocator : public Allocator {
  public:
@@ -35,14 +35,15 @@ class SchedulerAllocator : public Allocator {
     std::set<JobId> here;
     for (const auto& [index, job] : round.jobs) {
       here.insert(JobOf(index));
-      if (core::FindJob(ledger_, JobOf(index)) == nullptr) TUTTI_RETURN_IF_ERROR(Submit(index, *job));
+      if (core::FindJob(ledger_, JobOf(index)) == nullptr)
+        TUTTI_RETURN_IF_ERROR(Submit(index, *job));
     }
     const std::set<JobId> active = ledger_.active;
     for (const JobId id : active) {
       if (!here.contains(id)) End(id, core::GangOutcome::kSucceeded);
     }
     Beat();
-    for (int i = 0; i < kTicksMax; ++i) {
+    for (int i = 0; i < kTicksOfRoundMax; ++i) {
       const std::uint64_t before = ledger_.facts_applied;
       Send(core::Tick{});
       if (ledger_.facts_applied == before) break;
@@ -73,7 +74,8 @@ class SchedulerAllocator : public Allocator {
   void Perform(const core::StopGang& stop) {
     const core::Job* job = core::FindJob(ledger_, stop.job);
     const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
-    if (gang != nullptr && gang->attempt == stop.attempt) End(stop.job, core::GangOutcome::kReleased);
+    if (gang != nullptr && gang->attempt == stop.attempt)
+      End(stop.job, core::GangOutcome::kReleased);
   }
   template <typename Other>
   void Perform(const Other&) {}
@@ -84,8 +86,11 @@ class SchedulerAllocator : public Allocator {
     request.task = training.job().application->name();
     request.ranks_min = request.ranks_max = std::bit_floor(training.job().ranks);
     request.shards = request.ranks_max;
-    core::Submit input{.job = JobOf(index), .request = std::move(request), .spec_json = "{}",
-                       .idempotency_key = {}, .body_digest = {}};
+    core::Submit input{.job = JobOf(index),
+                       .request = std::move(request),
+                       .spec_json = "{}",
+                       .idempotency_key = {},
+                       .body_digest = {}};
     TUTTI_RETURN_IF_ERROR(TrySend(std::move(input)));
     core::InspectFinished inspected;
     inspected.job = JobOf(index);
@@ -123,7 +128,8 @@ class SchedulerAllocator : public Allocator {
     TUTTI_ASSIGN_OR_RETURN(core::Outcome outcome, core::Step({ledger_, liveness_, policy_},
                                                              {WallTime{}, std::move(body)}, now_));
     for (const core::Fact& fact : outcome.facts) core::Apply(ledger_, fact);
-    for (const core::Sighting& sighting : outcome.sightings) core::Observe(liveness_, sighting, now_);
+    for (const core::Sighting& sighting : outcome.sightings)
+      core::Observe(liveness_, sighting, now_);
     for (const core::Effect& effect : outcome.effects) core::Observe(liveness_, effect, now_);
     for (const core::Effect& effect : outcome.effects) {
       std::visit([&](const auto& each) { Perform(each); }, effect);

@@ -1,6 +1,6 @@
 // The scheduler itself as a trace's policy: the same Step, Apply and Observe that the coordinator
-// runs, over machines that never fail. A recorded job is a rigid gang of the largest power of two of
-// ranks it asked for, and its slots are GPUs.
+// runs, over machines that never fail. A recorded job is a rigid gang of the largest power of two
+// of ranks it asked for, and its slots are GPUs.
 #pragma once
 
 #include <memory>

@@ -31,7 +31,8 @@ Status CheckJob(const TraceJob& job, double ranks, double batch, const std::stri
   if (batch < app.batch_min() || batch > app.batch_max() || batch != std::floor(batch)) {
     return Fail(ErrorCode::kInvalid,
                 "batch_size is not between " + std::to_string(app.batch_min()) + " and " +
-                    std::to_string(app.batch_max()) + ", which " + app.name() + " was measured with",
+                    std::to_string(app.batch_max()) + ", which " + app.name() +
+                    " was measured with",
                 where);
   }
   return {};
@@ -84,7 +85,8 @@ Result<Trace> ReadTrace(const fs::path& path) {
     }
   } else if (fs::is_regular_file(path, ignored)) {
     files.push_back(path);
-    for (fs::path up = fs::absolute(path).parent_path(); up != up.root_path(); up = up.parent_path()) {
+    for (fs::path up = fs::absolute(path).parent_path(); up != up.root_path();
+         up = up.parent_path()) {
       if (!fs::is_directory(up / "traces", ignored)) continue;
       traces = up / "traces";
       break;

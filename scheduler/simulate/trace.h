@@ -31,8 +31,8 @@ struct Trace {
   std::vector<Workload> workloads;
 };
 
-// `path`: a folder with traces/ and workloads/ (every file of it), or one workload file with traces/
-// beside or above its folder. kNotFound, kInvalid.
+// `path`: a folder with traces/ and workloads/ (every file of it), or one workload file with
+// traces/ beside or above its folder. kNotFound, kInvalid.
 Result<Trace> ReadTrace(const std::filesystem::path& path);
 
 }  // namespace tutti::simulate

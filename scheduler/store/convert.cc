@@ -48,6 +48,20 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
   return to;
 }
 
+void ToProto(const core::QueueConfig& from, journal::Queue* to) {
+  to->set_weight(from.weight);
+  to->set_slots(from.slots);
+  to->set_slots_max(from.slots_max);
+  to->set_user_slots(from.user_slots);
+}
+
+core::QueueConfig FromProto(const journal::Queue& from) {
+  return {.weight = from.weight(),
+          .slots = from.slots(),
+          .slots_max = from.slots_max(),
+          .user_slots = from.user_slots()};
+}
+
 void ToProto(const core::Estimate& from, journal::Estimate* to) {
   to->set_memory_bytes_per_rank(from.memory_bytes_per_rank);
   to->set_disk_bytes(from.disk_bytes);

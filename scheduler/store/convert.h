@@ -14,6 +14,9 @@ namespace tutti::store {
 void ToProto(const core::JobRequest& from, journal::JobRequest* to);
 Result<core::JobRequest> FromProto(const journal::JobRequest& from);
 
+void ToProto(const core::QueueConfig& from, journal::Queue* to);
+core::QueueConfig FromProto(const journal::Queue& from);
+
 void ToProto(const core::Estimate& from, journal::Estimate* to);
 core::Estimate FromProto(const journal::Estimate& from);
 

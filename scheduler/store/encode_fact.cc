@@ -133,6 +133,20 @@ struct Encoder {
     out.set_node(f.node.value());
     out.set_draining(f.draining);
   }
+  void operator()(const core::QueueSet& f) {
+    out.set_type(Fact::QUEUE_SET);
+    out.set_name(f.name);
+    ToProto(f.config, out.mutable_queue());
+  }
+  void operator()(const core::PolicySet& f) {
+    out.set_type(Fact::POLICY_SET);
+    out.set_policy(f.policy);
+  }
+  void operator()(const core::UsageCharged& f) {
+    out.set_type(Fact::USAGE_CHARGED);
+    out.set_passed_ms(f.passed_ms);
+    out.set_charged_ms(f.charged_ms);
+  }
   void operator()(const core::CoordinatorStarted& f) {
     out.set_type(Fact::COORDINATOR_STARTED);
     out.set_generation(f.generation);
@@ -252,6 +266,13 @@ Result<core::Fact> ReadFact(const Fact& in) {
       return core::NodeLeft{.node = node, .at = at};
     case Fact::NODE_DRAINED:
       return core::NodeDrained{.node = node, .draining = in.draining(), .at = at};
+    case Fact::QUEUE_SET:
+      return core::QueueSet{.name = in.name(), .config = FromProto(in.queue()), .at = at};
+    case Fact::POLICY_SET:
+      return core::PolicySet{.policy = in.policy(), .at = at};
+    case Fact::USAGE_CHARGED:
+      return core::UsageCharged{
+          .passed_ms = in.passed_ms(), .charged_ms = in.charged_ms(), .at = at};
     case Fact::COORDINATOR_STARTED:
       return core::CoordinatorStarted{.generation = in.generation(), .at = at};
     case Fact::UNKNOWN:

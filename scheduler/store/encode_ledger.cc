@@ -102,6 +102,7 @@ void AttemptToProto(const core::AttemptRecord& from, journal::AttemptRecord* to)
   to->set_message(from.message);
   to->set_from_step(from.from_step);
   to->set_last_step(from.last_step);
+  to->set_ran_ms(from.ran_ms);
 }
 
 Result<core::AttemptRecord> AttemptFromProto(const journal::AttemptRecord& from) {
@@ -126,6 +127,7 @@ Result<core::AttemptRecord> AttemptFromProto(const journal::AttemptRecord& from)
   to.message = from.message();
   to.from_step = from.from_step();
   to.last_step = from.last_step();
+  to.ran_ms = from.ran_ms();
   return to;
 }
 
@@ -136,6 +138,7 @@ std::string EncodeJob(const StoredJob& stored) {
   journal::Job out;
   out.set_id(job.id.value());
   out.set_sequence(job.sequence);
+  out.set_clock_ms(job.clock_ms);
   ToProto(job.request, out.mutable_request());
   out.set_spec_json(job.spec_json);
   out.set_idempotency_key(job.idempotency_key);
@@ -177,6 +180,7 @@ Result<StoredJob> DecodeJob(std::string_view bytes) {
   core::Job& job = stored.job;
   job.id = JobId(in.id());
   job.sequence = in.sequence();
+  job.clock_ms = in.clock_ms();
   TUTTI_ASSIGN_OR_RETURN(job.request, FromProto(in.request()));
   job.spec_json = in.spec_json();
   job.idempotency_key = in.idempotency_key();
@@ -257,6 +261,18 @@ std::string EncodeCounters(const Counters& counters) {
   out.set_last_sequence(counters.last_sequence);
   out.set_facts_applied(counters.facts_applied);
   out.set_last_finished(counters.last_finished);
+  out.set_policy(counters.sharing.policy);
+  out.set_clock_ms(counters.sharing.clock_ms);
+  for (const auto& [name, config] : counters.sharing.queues) {
+    ToProto(config, &(*out.mutable_queues())[name]);
+  }
+  for (const auto& [who, usage] : counters.sharing.usage) {
+    auto* to = out.add_usage();
+    to->set_queue(who.queue);
+    to->set_user(who.user);
+    to->set_slot_ms(usage.slot_ms);
+    to->set_recent_slot_ms(usage.recent_slot_ms);
+  }
   return out.SerializeAsString();
 }
 
@@ -265,10 +281,18 @@ Result<Counters> DecodeCounters(std::string_view bytes) {
   if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return Fail(ErrorCode::kInvalid, "the snapshot's counters are not readable");
   }
-  return Counters{.generation = in.generation(),
-                  .last_sequence = in.last_sequence(),
-                  .facts_applied = in.facts_applied(),
-                  .last_finished = in.last_finished()};
+  Counters counters{.generation = in.generation(),
+                    .last_sequence = in.last_sequence(),
+                    .facts_applied = in.facts_applied(),
+                    .last_finished = in.last_finished()};
+  counters.sharing.policy = in.policy();
+  counters.sharing.clock_ms = in.clock_ms();
+  for (const auto& [name, queue] : in.queues()) counters.sharing.queues[name] = FromProto(queue);
+  for (const auto& usage : in.usage()) {
+    counters.sharing.usage[{usage.queue(), usage.user()}] = {usage.slot_ms(),
+                                                             usage.recent_slot_ms()};
+  }
+  return counters;
 }
 
 }  // namespace tutti::store

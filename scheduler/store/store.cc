@@ -130,6 +130,7 @@ Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
     parts.last_sequence = counters.last_sequence;
     parts.facts_applied = counters.facts_applied;
     parts.last_finished = counters.last_finished;
+    parts.sharing = counters.sharing;
   }
   {
     auto query = db_->Prepare("SELECT crc, row FROM snapshot_jobs");
@@ -329,7 +330,8 @@ Status Store::WriteSnapshot(const core::Ledger& ledger) {
   const std::string counters = EncodeCounters({.generation = ledger.generation,
                                                .last_sequence = ledger.last_sequence,
                                                .facts_applied = ledger.facts_applied,
-                                               .last_finished = ledger.last_finished});
+                                               .last_finished = ledger.last_finished,
+                                               .sharing = ledger.sharing});
   auto head = db_->Prepare(
       "INSERT OR REPLACE INTO snapshot(id, seq, jobs, nodes, crc, counters) "
       "VALUES(1, ?1, ?2, ?3, ?4, ?5)");

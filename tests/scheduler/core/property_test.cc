@@ -130,8 +130,17 @@ class Chaos {
     workers_[report.node].gangs.erase(id);
     for (int i = 0; i < times; ++i) (void)world.Send(report);
   }
+  void Share() {
+    static constexpr const char* kNames[] = {"fifo", "fair", "srtf", "none"};
+    if (Chance(50)) return (void)world.Send(SetPolicy{kNames[Draw(4)]});
+    (void)world.Send(SetQueue{Chance(50) ? "default" : "other",
+                              {.weight = static_cast<double>(Draw(4)),
+                               .slots = Draw(3),
+                               .slots_max = Draw(8),
+                               .user_slots = Draw(8)}});
+  }
   void One() {
-    switch (Draw(20)) {
+    switch (Draw(21)) {
       case 0:
       case 1:
         return SubmitOne();
@@ -147,6 +156,8 @@ class Chaos {
       case 7:
         return (void)world.Send(
             Resume{AnyJob(), Chance(50) ? 0U : static_cast<std::uint32_t>(Draw(9))});
+      case 18:
+        return Share();
       case 8:
         return (void)world.Send(SetPriority{AnyJob(), static_cast<std::int64_t>(Draw(4))});
       case 19:
@@ -177,7 +188,7 @@ class Chaos {
         return;
       }
       default: {
-        world.Pass(milliseconds(Draw(1500)));
+        world.Pass(milliseconds(Chance(5) ? 61'000 : Draw(1500)));
         for (auto& [id, worker] : workers_) {
           if (!worker.silent) Beat(id);
         }

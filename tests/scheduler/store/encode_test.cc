@@ -37,7 +37,12 @@ std::vector<core::Fact> OneOfEach() {
        core::JobPriorityChanged{.job = job, .priority = -9, .at = at},
        core::JobArchived{.job = job, .at = at}, core::NodeLost{.node = NodeId(5), .at = at},
        core::NodeLeft{.node = NodeId(5), .at = at},
-       core::NodeDrained{.node = NodeId(5), .draining = true, .at = at}});
+       core::NodeDrained{.node = NodeId(5), .draining = true, .at = at},
+       core::QueueSet{.name = "q",
+                      .config = {.weight = 2.5, .slots = 3, .slots_max = 4, .user_slots = 5},
+                      .at = at},
+       core::PolicySet{.policy = "fair", .at = at},
+       core::UsageCharged{.passed_ms = 9, .charged_ms = 8, .at = at}});
   return facts;
 }
 

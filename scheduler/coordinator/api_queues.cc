@@ -1,0 +1,227 @@
+// How the cluster is shared: queues with their weights and limits, the policy, and who used what.
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "scheduler/coordinator/answers.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kSlotsMax = std::int64_t{1} << 40;
+
+struct QueueRow {
+  core::QueueConfig config;
+  std::uint64_t queued = 0;
+  std::uint64_t running = 0;
+  std::uint64_t slots_used = 0;
+};
+struct QueueRows {
+  std::map<std::string, QueueRow> rows;
+  std::string_view policy;
+};
+
+Result<QueueRows> ReadQueues(const View& view) {
+  const core::Ledger& ledger = view.state->ledger;
+  QueueRows all;
+  all.policy = core::PolicyOf(ledger, view.state->policy).name;
+  all.rows["default"];
+  for (const auto& [name, config] : ledger.sharing.queues) all.rows[name];
+  for (const auto* waiting : {&ledger.validating, &ledger.queued}) {
+    for (const core::QueueKey& key : *waiting) {
+      ++all.rows[ledger.jobs.at(key.job).request.queue].queued;
+    }
+  }
+  for (const JobId id : ledger.active) {
+    const core::Job& job = ledger.jobs.at(id);
+    QueueRow& row = all.rows[job.request.queue];
+    ++row.running;
+    row.slots_used += core::SlotsOf(job, *core::ActiveGang(job));
+  }
+  for (auto& [name, row] : all.rows) row.config = core::ConfigOf(ledger.sharing, name);
+  return all;
+}
+
+json QueuesJson(const QueueRows& all) {
+  const auto limit = [](std::uint64_t slots) { return slots == 0 ? json() : json(slots); };
+  json data = json::array();
+  for (const auto& [name, row] : all.rows) {
+    data.push_back({{"name", name},
+                    {"queued", row.queued},
+                    {"running", row.running},
+                    {"slots_used", row.slots_used},
+                    {"weight", row.config.weight},
+                    {"slots", row.config.slots},
+                    {"slots_max", limit(row.config.slots_max)},
+                    {"user_slots", limit(row.config.user_slots)}});
+  }
+  return {{"data", std::move(data)}, {"policy", all.policy}};
+}
+
+// Answers with all queues once `decide` is durable.
+void Change(Api& api, const http::Responder& responder,
+            std::function<Result<core::Reply>(Round&)> decide) {
+  DoOrRefuse(api, responder, [&api, responder, decide = std::move(decide)](Round& round) {
+    const Result<core::Reply> reply = decide(round);
+    round.After([&api, responder, reply](const Status& stored) {
+      if (!stored || !reply) {
+        responder.Send(stored ? reply.error() : stored.error());
+        return;
+      }
+      AnswerRead(api, responder, ReadQueues,
+                 [](const QueueRows& all) { return http::Json(200, QueuesJson(all)); });
+    });
+  });
+}
+
+struct QueueChange {
+  std::optional<double> weight;
+  std::optional<std::int64_t> slots, slots_max, user_slots;
+};
+
+Result<QueueChange> ReadChange(const json& body) {
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"weight", "slots", "slots_max", "user_slots"}));
+  QueueChange change;
+  if (const auto weight = body.find("weight"); weight != body.end()) {
+    if (!weight->is_number()) return Fail(ErrorCode::kInvalid, "must be a number", "#/weight");
+    change.weight = weight->get<double>();
+  }
+  const auto read = [&](const char* name, std::optional<std::int64_t>& to) -> Status {
+    if (!body.contains(name)) return {};
+    TUTTI_ASSIGN_OR_RETURN(to, NumberIn(body, name, 0, kSlotsMax, std::nullopt));
+    return {};
+  };
+  TUTTI_RETURN_IF_ERROR(read("slots", change.slots));
+  TUTTI_RETURN_IF_ERROR(read("slots_max", change.slots_max));
+  TUTTI_RETURN_IF_ERROR(read("user_slots", change.user_slots));
+  return change;
+}
+
+void SetQueue(Api& api, const http::Request& request, const http::Responder& responder) {
+  const auto change = ReadChange(BodyOf(request));
+  if (!change) {
+    responder.Send(change.error());
+    return;
+  }
+  Change(api, responder, [name = request.Param("queue"), change = *change](Round& round) {
+    core::QueueConfig config = core::ConfigOf(round.state().ledger.sharing, name);
+    if (change.weight) config.weight = *change.weight;
+    const auto set = [](std::uint64_t& to, const std::optional<std::int64_t>& from) {
+      if (from) to = static_cast<std::uint64_t>(*from);
+    };
+    set(config.slots, change.slots);
+    set(config.slots_max, change.slots_max);
+    set(config.user_slots, change.user_slots);
+    return round.Step(core::SetQueue{name, config});
+  });
+}
+
+void SetPolicy(Api& api, const http::Request& request, const http::Responder& responder) {
+  const json& body = BodyOf(request);
+  if (const Status known = CheckKeys(body, {"policy"}); !known) {
+    responder.Send(known.error());
+    return;
+  }
+  const auto policy = body.find("policy");
+  if (policy == body.end() || !policy->is_string()) {
+    responder.Send(Error{ErrorCode::kInvalid, "a policy's name is required", "#/policy"});
+    return;
+  }
+  Change(api, responder, [name = policy->get<std::string>()](Round& round) {
+    return round.Step(core::SetPolicy{name});
+  });
+}
+
+struct UsageRow {
+  std::string queue;
+  std::string user;
+  std::uint64_t slot_ms = 0;
+  std::uint64_t slots = 0;  // held now
+};
+using UsageRows = std::vector<UsageRow>;
+
+Result<UsageRows> ReadUsage(const View& view) {
+  const core::Ledger& ledger = view.state->ledger;
+  std::map<core::QueueUser, UsageRow> rows;
+  for (const auto& [who, usage] : ledger.sharing.usage) rows[who].slot_ms = usage.slot_ms;
+  for (const auto& [who, slots] : ledger.slots_by) rows[who].slots = slots;
+  UsageRows list;
+  for (auto& [who, row] : rows) list.push_back({who.queue, who.user, row.slot_ms, row.slots});
+  return list;
+}
+
+json UsageJson(const UsageRows& rows) {
+  json data = json::array();
+  for (const UsageRow& row : rows) {
+    data.push_back({{"queue", row.queue},
+                    {"user", row.user},
+                    {"slot_hours", static_cast<double>(row.slot_ms) / 3'600'000},
+                    {"slots_used", row.slots}});
+  }
+  return {{"data", std::move(data)}};
+}
+
+constexpr const char* kQueuesSchema = R"({"type": "object", "required": ["data", "policy"],
+  "properties": {"policy": {"type": "string"}, "data": {"type": "array", "items": {
+  "type": "object", "required": ["name", "queued", "running", "slots_used", "weight", "slots",
+  "slots_max", "user_slots"], "properties": {
+  "name": {"type": "string"}, "queued": {"type": "integer"}, "running": {"type": "integer"},
+  "slots_used": {"type": "integer"}, "weight": {"type": "number"}, "slots": {"type": "integer"},
+  "slots_max": {"type": ["integer", "null"]}, "user_slots": {"type": ["integer", "null"]}}}}}})";
+constexpr const char* kQueueSchema = R"({"type": "object", "properties": {
+  "weight": {"type": "number", "exclusiveMinimum": 0}, "slots": {"type": "integer", "minimum": 0},
+  "slots_max": {"type": "integer", "minimum": 0}, "user_slots": {"type": "integer", "minimum": 0}},
+  "additionalProperties": false})";
+constexpr const char* kPolicySchema = R"({"type": "object", "required": ["policy"],
+  "properties": {"policy": {"type": "string"}}, "additionalProperties": false})";
+constexpr const char* kUsageSchema = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "array", "items": {"type": "object",
+  "required": ["queue", "user", "slot_hours", "slots_used"], "properties": {
+  "queue": {"type": "string"}, "user": {"type": "string"}, "slot_hours": {"type": "number"},
+  "slots_used": {"type": "integer"}}}}}})";
+
+}  // namespace
+
+void RegisterQueueRoutes(http::Router& router, Api& api) {
+  router.Add({.path = "/api/v1/queues",
+              .summary = "Queues, what they hold and may hold, and the cluster's policy",
+              .response_schema = kQueuesSchema,
+              .access = http::Access::kViewer,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(api, responder, ReadQueues,
+                           [](const QueueRows& all) { return http::Json(200, QueuesJson(all)); });
+              }});
+  router.Add(
+      {.method = http::Method::kPost,
+       .path = "/api/v1/queues/{queue}",
+       .summary = "Makes a queue or changes what is given of it; slots 0 = no limit of that kind",
+       .request_schema = kQueueSchema,
+       .response_schema = kQueuesSchema,
+       .access = http::Access::kAdmin,
+       .body = http::Body::kJson,
+       .handler = [&api](const http::Request& request, const http::Responder& responder) {
+         SetQueue(api, request, responder);
+       }});
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/policy",
+              .summary = "Sets the policy that orders the queue",
+              .request_schema = kPolicySchema,
+              .response_schema = kQueuesSchema,
+              .access = http::Access::kAdmin,
+              .body = http::Body::kJson,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                SetPolicy(api, request, responder);
+              }});
+  router.Add({.path = "/api/v1/usage",
+              .summary = "Slot-hours of ended attempts, by queue and user",
+              .response_schema = kUsageSchema,
+              .access = http::Access::kViewer,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(api, responder, ReadUsage,
+                           [](const UsageRows& rows) { return http::Json(200, UsageJson(rows)); });
+              }});
+}
+
+}  // namespace tutti::coordinator

@@ -1,0 +1,87 @@
+// The indices that follow from a job's phase. What they are made of may change only between
+// UnindexPhase and IndexPhase.
+#include "common/base/check.h"
+#include "scheduler/core/ledger.h"
+#include "scheduler/core/throughput.h"
+
+namespace tutti::core {
+namespace {
+
+constexpr std::uint64_t kUnknownWorkMs = 24ULL * 3600 * 1000;
+// Of the time a job waits, so much counts as work done: a stream of short jobs passes a long one
+// only for so long.
+constexpr std::uint64_t kWaitPerWork = 4;
+
+QueueKey KeyOf(const Job& job) {
+  return {job.request.priority * kAgePerPriorityMs - static_cast<std::int64_t>(job.clock_ms),
+          job.sequence, job.id};
+}
+
+WorkKey WorkKeyOf(const Job& job) {
+  return {WorkLeftMs(job).value_or(kUnknownWorkMs) + job.clock_ms / kWaitPerWork, job.sequence,
+          job.id};
+}
+
+QueueUser WhoOf(const Job& job) { return {job.request.queue, job.request.user}; }
+
+// Takes (or gives back) what a gang uses of its nodes.
+void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
+  for (const GangMember& member : gang.members) {
+    const auto found = ledger.nodes.find(member.node);
+    if (found == ledger.nodes.end()) continue;  // of a damaged snapshot
+    Node& node = found->second;
+    const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
+    const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
+    if (take) {
+      node.slots_used += slots;
+      node.memory_bytes_used += memory;
+      node.gangs.insert(job.id);
+    } else {
+      TUTTI_CHECK(node.slots_used >= slots && node.memory_bytes_used >= memory, "slots of node ",
+                  node.id);
+      node.slots_used -= slots;
+      node.memory_bytes_used -= memory;
+      node.gangs.erase(job.id);
+    }
+  }
+}
+
+}  // namespace
+
+std::uint64_t SlotsOf(const Job& job, const Gang& gang) {
+  return std::uint64_t{gang.size} * job.request.cpus_per_rank;
+}
+
+void IndexPhase(Ledger& ledger, const Job& job) {
+  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.insert(KeyOf(job));
+  if (std::holds_alternative<Queued>(job.phase)) {
+    ledger.queued.insert(KeyOf(job));
+    ledger.queued_by[WhoOf(job)].insert(KeyOf(job));
+    ledger.by_work.insert(WorkKeyOf(job));
+  }
+  if (const Gang* gang = ActiveGang(job)) {
+    ledger.active.insert(job.id);
+    ledger.slots_by[WhoOf(job)] += SlotsOf(job, *gang);
+    Book(ledger, job, *gang, true);
+  }
+}
+
+void UnindexPhase(Ledger& ledger, const Job& job) {
+  if (std::holds_alternative<Validating>(job.phase)) ledger.validating.erase(KeyOf(job));
+  if (std::holds_alternative<Queued>(job.phase)) {
+    ledger.queued.erase(KeyOf(job));
+    const auto line = ledger.queued_by.find(WhoOf(job));
+    line->second.erase(KeyOf(job));
+    if (line->second.empty()) ledger.queued_by.erase(line);
+    TUTTI_CHECK(ledger.by_work.erase(WorkKeyOf(job)) == 1, "job ", job.id);
+  }
+  if (const Gang* gang = ActiveGang(job)) {
+    ledger.active.erase(job.id);
+    const auto slots = ledger.slots_by.find(WhoOf(job));
+    slots->second -= SlotsOf(job, *gang);
+    if (slots->second == 0) ledger.slots_by.erase(slots);
+    Book(ledger, job, *gang, false);
+  }
+}
+
+}  // namespace tutti::core

@@ -1,0 +1,38 @@
+// What a job's queue allows: no more slots than the queue, and its user in it, may hold. No
+// threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "scheduler/core/ledger.h"
+
+namespace tutti::core {
+
+// Slots held, with those given out in the same Step. Lives for one call; refers to the ledger.
+class Held {
+ public:
+  explicit Held(const Ledger& ledger);
+
+  std::uint64_t Of(const std::string& queue) const;
+  std::uint64_t Of(const QueueUser& who) const;
+  void Add(const Job& job, std::uint64_t slots);
+
+  // How many slots the job's gang may take at most; the largest number where nothing limits it.
+  std::uint64_t Allows(const Job& job) const;
+  // Why not even its smallest gang may be placed: "queue nlp may hold 8 slots and holds 6"; "" = it
+  // may.
+  std::string Refusal(const Job& job) const;
+  // Slots that the queue may take back from borrowers: its own that it does not hold.
+  std::uint64_t Owed(const std::string& queue) const;
+  // Slots beyond its own that it holds.
+  std::uint64_t Borrowed(const std::string& queue) const;
+
+ private:
+  const Ledger& ledger_;
+  std::map<QueueUser, std::uint64_t> by_user_;
+  std::map<std::string, std::uint64_t> by_queue_;
+};
+
+}  // namespace tutti::core

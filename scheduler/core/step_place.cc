@@ -1,0 +1,232 @@
+// Who gets the free slots: the queue in its policy's order. The first job that has to wait for
+// others to leave gets a reservation for when they are predicted to; those behind it pass only
+// where that does not put it off (EASY backfill), so that nobody starves. Where nothing is known of
+// when gangs end, nobody passes.
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "common/base/check.h"
+#include "scheduler/core/decision.h"
+#include "scheduler/core/limits.h"
+#include "scheduler/core/place.h"
+#include "scheduler/core/throughput.h"
+#include "scheduler/core/timing.h"
+
+namespace tutti::core {
+namespace {
+
+constexpr std::size_t kPlacementsMax = 1000;  // a Tick
+constexpr std::size_t kBackfillMax = 100;     // jobs looked at behind a reservation
+constexpr std::size_t kRefusedMax = 1000;     // jobs passed over for their queue's limits
+// A job gives way only to one with so much less work left.
+constexpr double kWorthIt = 2;
+constexpr double kRestartMs = 10'000;  // what a switch costs, about
+
+double Milliseconds(Duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
+void Release(Plan& plan, const Job& job) {
+  const Gang& gang = *ActiveGang(job);
+  plan.Release(gang.members, job.request.cpus_per_rank, gang.memory_bytes_per_rank);
+}
+
+// Where the job that waits first is going to be placed.
+struct Reservation {
+  const Job* job = nullptr;
+  Duration in{};
+  Plan plan;  // as it is then, without the job itself
+};
+
+class Placer {
+ public:
+  explicit Placer(Decision& decision)
+      : decision_(decision),
+        ledger_(decision.state.ledger),
+        policy_(PolicyOf(ledger_, decision.state.policy)),
+        plan_(ledger_, decision.state.liveness),
+        held_(ledger_) {}
+
+  void Run() {
+    policy_.each(ledger_, [&](const Job& job) { return Look(job); });
+  }
+
+ private:
+  Verdict Look(const Job& job) {
+    if (reservation_ && ++looked_at_ > kBackfillMax) return Verdict::kEnough;
+    const std::uint64_t allowed = held_.Allows(job);
+    if (allowed < std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank) {
+      return ++refused_ > kRefusedMax ? Verdict::kEnough : Verdict::kPassed;
+    }
+    const auto fit = Fit(job, plan_, allowed);
+    if (const auto* no = std::get_if<NoFit>(&fit)) {
+      if (reservation_ || !no->blocks) return Verdict::kPassed;
+      return Wait(job, allowed);
+    }
+    const auto& placement = std::get<Placement>(fit);
+    if (reservation_ && !Harmless(job, placement)) return Verdict::kPassed;
+    Put(job, placement);
+    return ++placed_ == kPlacementsMax ? Verdict::kEnough : Verdict::kPlaced;
+  }
+
+  void Put(const Job& job, const Placement& placement) {
+    plan_.Book(placement.members, job);
+    if (reservation_ && !EndsBefore(job, placement)) {
+      reservation_->plan.Book(placement.members, job);
+    }
+    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    const Attempt attempt = Next(job.attempt);
+    decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
+                             placement.numerics_fingerprint, placement.bits_changed, decision_.at});
+    decision_.See(GangNoticed{job.id, attempt});
+    for (const GangMember& member : placement.members) {
+      decision_.Do(LaunchGang{member.node, job.id, attempt});
+    }
+  }
+
+  // The job waits for others to leave: perhaps some are asked to; it has the next free place.
+  Verdict Wait(const Job& job, std::uint64_t allowed) {
+    MakeRoom(job, allowed);
+    const Ends ends = PredictEnds(ledger_, decision_.state.liveness, decision_.now);
+    std::vector<std::pair<Duration, JobId>> order;
+    for (const auto& [id, in] : ends) order.emplace_back(std::max(in, Duration{}), id);
+    std::sort(order.begin(), order.end());
+    Plan then = plan_;
+    for (const auto& [in, id] : order) {
+      Release(then, ledger_.jobs.at(id));
+      if (!std::holds_alternative<Placement>(Fit(job, then, allowed))) continue;
+      reservation_.emplace(Reservation{&job, in, then});
+      return Verdict::kPassed;
+    }
+    return Verdict::kEnough;
+  }
+
+  bool EndsBefore(const Job& job, const Placement& placement) const {
+    const auto step = StepMs(job, placement.size);
+    if (!step || !job.estimate || job.estimate->total_steps == 0) return false;
+    const std::uint64_t done = job.checkpoints.empty() ? 0 : job.checkpoints.back().step;
+    const double left = step->high * static_cast<double>(job.estimate->total_steps -
+                                                         std::min(done, job.estimate->total_steps));
+    return left + kRestartMs < Milliseconds(reservation_->in);
+  }
+
+  // Whether the reserved job still starts as early if this one is placed now.
+  bool Harmless(const Job& job, const Placement& placement) const {
+    if (EndsBefore(job, placement)) return true;
+    Plan then = reservation_->plan;
+    then.Book(placement.members, job);
+    return std::holds_alternative<Placement>(Fit(*reservation_->job, then));
+  }
+
+  // ---- preemption ----
+
+  struct Victim {
+    const Job* job = nullptr;
+    double lost = 0;  // slot-milliseconds that a switch costs
+    double left = 0;  // work
+  };
+
+  // Asks gangs to stop at a step boundary so that `job` fits, no more of them than it takes: whole
+  // gangs, and only where that is enough. Those that stop already are waited for.
+  void MakeRoom(const Job& job, std::uint64_t allowed) {
+    const bool owed = held_.Owed(job.request.queue) >=
+                      std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
+    if (!owed && !policy_.preempts) return;
+    Plan room = plan_;
+    for (const JobId id : ledger_.active) {
+      const Job& other = ledger_.jobs.at(id);
+      if (std::holds_alternative<Stopping>(other.phase)) Release(room, other);
+    }
+    if (Fits(job, room, allowed)) return;
+    std::vector<Victim> victims = Victims(job, owed);
+    std::vector<Victim> chosen;
+    for (const Victim& victim : victims) {
+      Release(room, *victim.job);
+      chosen.push_back(victim);
+      if (!Fits(job, room, allowed)) continue;
+      Stop(job, allowed, std::move(chosen));
+      return;
+    }
+  }
+
+  bool Fits(const Job& job, const Plan& plan, std::uint64_t allowed) const {
+    return std::holds_alternative<Placement>(Fit(job, plan, allowed));
+  }
+
+  // Those that lose least first.
+  std::vector<Victim> Victims(const Job& job, bool owed) const {
+    std::vector<Victim> victims;
+    const auto work = WorkLeftMs(job);
+    for (const JobId id : ledger_.active) {
+      const Job& other = ledger_.jobs.at(id);
+      if (!std::holds_alternative<Running>(other.phase) || !other.request.preemptible) continue;
+      const GangTrack* track = TrackOf(decision_.state.liveness, other);
+      if (track == nullptr || decision_.now - track->first_noticed < kMinRun) continue;
+      const auto left = WorkLeftMs(other, decision_.state.liveness, decision_.now);
+      const bool borrows = owed && other.request.queue != job.request.queue &&
+                           held_.Borrowed(other.request.queue) > 0;
+      const bool longer = policy_.preempts && work && left &&
+                          *left > kWorthIt * static_cast<double>(*work) + kRestartMs;
+      if (!borrows && !longer) continue;
+      const double slots = static_cast<double>(SlotsOf(other, *ActiveGang(other)));
+      const auto step = StepMs(other, ActiveGang(other)->size);
+      victims.push_back({&other, slots * (kRestartMs + (step ? step->value : 0)),
+                         left.value_or(std::numeric_limits<double>::max())});
+    }
+    std::sort(victims.begin(), victims.end(), [](const Victim& a, const Victim& b) {
+      if (a.lost != b.lost) return a.lost < b.lost;
+      if (a.left != b.left) return a.left > b.left;
+      return a.job->sequence > b.job->sequence;
+    });
+    return victims;
+  }
+
+  // All of them that are needed: who turned out not to be stays.
+  void Stop(const Job& job, std::uint64_t allowed, std::vector<Victim> chosen) {
+    for (std::size_t spare = 0; spare < chosen.size();) {
+      Plan without = plan_;
+      for (const JobId id : ledger_.active) {
+        const Job& other = ledger_.jobs.at(id);
+        if (std::holds_alternative<Stopping>(other.phase)) Release(without, other);
+      }
+      for (std::size_t i = 0; i < chosen.size(); ++i) {
+        if (i != spare) Release(without, *chosen[i].job);
+      }
+      if (Fits(job, without, allowed)) {
+        chosen.erase(chosen.begin() + static_cast<std::ptrdiff_t>(spare));
+      } else {
+        ++spare;
+      }
+    }
+    for (const Victim& victim : chosen) RequestStop(decision_, *victim.job, StopWhy::kPreempt);
+  }
+
+  Decision& decision_;
+  const Ledger& ledger_;
+  const Policy& policy_;
+  Plan plan_;
+  Held held_;
+  std::optional<Reservation> reservation_;
+  std::size_t looked_at_ = 0;
+  std::size_t refused_ = 0;
+  std::size_t placed_ = 0;
+};
+
+}  // namespace
+
+void Place(Decision& decision) {
+  const State& state = decision.state;
+  if (state.liveness.draining || state.ledger.queued.empty()) return;
+  const bool any_free =
+      std::any_of(state.ledger.nodes.begin(), state.ledger.nodes.end(), [](const auto& entry) {
+        return IsOpen(entry.second) && entry.second.slots > entry.second.slots_used;
+      });
+  // Where all is taken only a job that may make room for itself is looked at.
+  const bool makes_room =
+      PolicyOf(state.ledger, state.policy).preempts || !state.ledger.sharing.queues.empty();
+  if (any_free || makes_room) Placer(decision).Run();
+}
+
+}  // namespace tutti::core

@@ -1,0 +1,81 @@
+// How the cluster is shared: queues and policy as administrators set them, and what is used.
+#include <cmath>
+
+#include "common/base/check.h"
+#include "scheduler/core/decision.h"
+#include "scheduler/core/timing.h"
+
+namespace tutti::core {
+namespace {
+
+using internal::Concat;
+
+constexpr std::uint64_t kSlotsLimitMax = std::uint64_t{1} << 40;
+
+bool IsName(const std::string& name) {
+  if (name.empty() || name.size() > 63) return false;
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  for (const char c : name) {
+    if (!letter(c) && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-') return false;
+  }
+  return letter(name.front());
+}
+
+}  // namespace
+
+Status Decide(Decision& decision, const SetQueue& input) {
+  const Sharing& sharing = decision.state.ledger.sharing;
+  if (!IsName(input.name)) {
+    return Fail(ErrorCode::kInvalid,
+                "a queue's name has 1 to 63 of A-Z a-z 0-9 . _ - and begins with a letter", "name");
+  }
+  const QueueConfig& config = input.config;
+  if (!std::isfinite(config.weight) || config.weight <= 0 || config.weight > kWeightMax) {
+    return Fail(ErrorCode::kInvalid, Concat("weight must be above 0 and at most ", kWeightMax),
+                "weight");
+  }
+  for (const std::uint64_t slots : {config.slots, config.slots_max, config.user_slots}) {
+    if (slots > kSlotsLimitMax) return Fail(ErrorCode::kInvalid, "slots are out of range", "slots");
+  }
+  if (config.slots_max != 0 && config.slots > config.slots_max) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("slots (", config.slots, ", its own) is more than slots_max (",
+                       config.slots_max, ", all it may hold)"),
+                "slots");
+  }
+  if (!sharing.queues.contains(input.name) && sharing.queues.size() >= kQueuesMax) {
+    return Fail(ErrorCode::kQuota, Concat("there are ", kQueuesMax, " queues already"));
+  }
+  if (sharing.queues.contains(input.name) && ConfigOf(sharing, input.name) == config) return {};
+  decision.Say(QueueSet{input.name, config, decision.at});
+  return {};
+}
+
+Status Decide(Decision& decision, const SetPolicy& input) {
+  if (FindPolicy(input.policy) == nullptr) {
+    std::string known;
+    for (const Policy& policy : Policies()) {
+      known += (known.empty() ? "" : ", ") + std::string(policy.name);
+    }
+    return Fail(ErrorCode::kInvalid, Concat("there is no policy '", input.policy, "'"), "policy",
+                "one of: " + known);
+  }
+  const Policy& now = PolicyOf(decision.state.ledger, decision.state.policy);
+  if (now.name != input.policy) decision.Say(PolicySet{input.policy, decision.at});
+  return {};
+}
+
+void ChargeUsage(Decision& decision) {
+  const Ledger& ledger = decision.state.ledger;
+  const Duration passed = decision.now - decision.state.liveness.charged;
+  if (passed < kChargeEvery || ledger.active.empty()) return;
+  const auto ms = [](Duration time) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+  };
+  // Nothing was counted while nothing ran: what runs now has not run for all of that time.
+  decision.Say(UsageCharged{ms(passed), ms(std::min(passed, kChargeEvery)), decision.at});
+  decision.See(UsageCounted{});
+}
+
+}  // namespace tutti::core

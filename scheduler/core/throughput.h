@@ -1,0 +1,35 @@
+// How long a job's steps take and how much of it is left: measured where it ran, else as inspect
+// predicted. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "scheduler/core/ledger.h"
+#include "scheduler/core/liveness.h"
+#include "scheduler/core/predict.h"
+
+namespace tutti::core {
+
+// An estimate and the interval it most likely lies in.
+struct Guess {
+  double value = 0;
+  double low = 0;
+  double high = 0;
+};
+
+// Milliseconds a step takes on so many ranks; nullopt: nothing is known. The step time of the
+// newest attempts is scaled by ranks: T(r) = s/r + (1 - s) with s = the share that ranks divide.
+std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks);
+
+// Milliseconds of training left of a job that waits, on the ranks it ran with or else asked for
+// least; nullopt: not known. From its newest checkpoint on.
+std::optional<std::uint64_t> WorkLeftMs(const Job& job);
+
+// The same for a job with a gang, by its newest progress.
+std::optional<double> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now);
+
+// When each running gang will end, from now, where that is known.
+Ends PredictEnds(const Ledger& ledger, const Liveness& liveness, Instant now);
+
+}  // namespace tutti::core
