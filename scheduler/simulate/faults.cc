@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "common/base/check.h"
@@ -98,11 +100,18 @@ class FaultRun {
 
   // Until an answer comes; the key makes it one job.
   void Insist(core::Submit submit) {
-    if (coordinator_.promises.submitted.contains(submit.idempotency_key)) return;
+    if (coordinator_.promises.submitted.contains(submit.idempotency_key) ||
+        refused_.contains(submit.idempotency_key)) {
+      return;
+    }
     scene_.Send(Scene::kClients, true, [this, submit]() mutable {
       submit.job = JobId{random().Bits()};
       coordinator_.Ask(submit, [this, key = submit.idempotency_key](const auto& reply) {
-        if (!reply) return;
+        if (!reply) {
+          // More than these workers could ever hold: refused for good.
+          if (reply.error().code == ErrorCode::kInvalid) refused_.insert(key);
+          return;
+        }
         const JobId job = std::get<core::JobReply>(*reply).job;
         scene_.Send(Scene::kClients, false, [this, key, job] { Acknowledged(key, job); });
       });
@@ -238,8 +247,12 @@ class FaultRun {
     if (!sane.empty()) scene_.Broken(sane);
   }
 
+  bool AllAnswered() const {
+    return coordinator_.promises.submitted.size() + refused_.size() >= keys_;
+  }
+
   bool AllDone() const {
-    if (coordinator_.promises.submitted.size() != keys_) return false;
+    if (!AllAnswered()) return false;
     return std::ranges::all_of(coordinator_.ledger().jobs,
                                [](const auto& entry) { return core::IsFinished(entry.second); });
   }
@@ -250,7 +263,7 @@ class FaultRun {
       scene_.Broken(Concat("job ", id, " is not done long after the healing: phase ",
                            job.phase.index(), ", attempt ", Number(job.attempt)));
     }
-    if (coordinator_.promises.submitted.size() != keys_) {
+    if (!AllAnswered()) {
       scene_.Broken("a submission was never acknowledged");
     }
   }
@@ -263,6 +276,7 @@ class FaultRun {
   std::uint32_t slots_ = 0;
   Duration mean_between_faults_{};
   std::uint64_t keys_ = 0;
+  std::set<std::string> refused_;  // submissions, by key
 };
 
 }  // namespace

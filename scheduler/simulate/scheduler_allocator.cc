@@ -1,6 +1,7 @@
 #include "scheduler/simulate/scheduler_allocator.h"
 
 #include <bit>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -15,7 +16,8 @@ constexpr int kTicksOfRoundMax = 64;  // a round: stops end within it, and their
 
 class SchedulerAllocator : public Allocator {
  public:
-  SchedulerAllocator(const core::Policy& policy, const Cluster& cluster) : policy_(policy) {
+  SchedulerAllocator(const core::Policy& policy, const Cluster& cluster)
+      : policy_(policy), slots_(cluster.slots) {
     Send(core::CoordinatorStart{});
     for (std::uint32_t i = 0; i < cluster.machines; ++i) {
       core::RegisterNode input;
@@ -33,8 +35,10 @@ class SchedulerAllocator : public Allocator {
   Result<Allocations> Allocate(const Round& round) override {
     now_ = Instant{std::chrono::seconds(round.now_seconds)};
     std::set<JobId> here;
+    trainings_.clear();
     for (const auto& [index, job] : round.jobs) {
       here.insert(JobOf(index));
+      trainings_[JobOf(index)] = job;
       if (core::FindJob(ledger_, JobOf(index)) == nullptr)
         TUTTI_RETURN_IF_ERROR(Submit(index, *job));
     }
@@ -95,16 +99,41 @@ class SchedulerAllocator : public Allocator {
     core::InspectFinished inspected;
     inspected.job = JobOf(index);
     inspected.outcome = core::InspectOutcome::kAdmitted;
+    // The size of the work is known as an inspection knows it: on the machines it asked for.
+    const Application& app = *training.job().application;
+    inspected.estimate.total_steps = static_cast<std::uint64_t>(app.ProgressAt(app.epochs()));
+    if (const auto alone = SecondsAlone(training.job(), PackedShape(training.job().ranks))) {
+      inspected.estimate.duration_ms = static_cast<std::uint64_t>(*alone) * 1000;
+    }
     return TrySend(std::move(inspected));
   }
 
+  Shape PackedShape(std::uint32_t ranks) const {
+    ranks = std::bit_floor(ranks);
+    Shape shape(ranks / slots_, slots_);
+    if (ranks % slots_ != 0) shape.push_back(ranks % slots_);
+    return shape;
+  }
+
   void End(JobId id, core::GangOutcome outcome) {
-    const core::Gang& gang = *core::ActiveGang(ledger_.jobs.at(id));
+    const core::Gang gang = *core::ActiveGang(ledger_.jobs.at(id));
+    const auto training = trainings_.find(id);
+    const auto step =
+        training == trainings_.end() ? 0 : static_cast<std::uint64_t>(training->second->progress());
+    if (step > 0) {
+      core::ReportCheckpoint checkpoint;
+      checkpoint.node = gang.members.front().node;
+      checkpoint.job = id;
+      checkpoint.attempt = gang.attempt;
+      checkpoint.step = step;
+      Send(std::move(checkpoint));
+    }
     core::ReportEnded report;
     report.node = gang.members.front().node;
     report.job = id;
     report.attempt = gang.attempt;
     report.outcome = outcome;
+    report.step = step;
     Send(std::move(report));
   }
 
@@ -115,6 +144,17 @@ class SchedulerAllocator : public Allocator {
         seen.gangs.push_back({job, ledger_.jobs.at(job).attempt, false, {}});
       }
       core::Observe(liveness_, core::Sighting{std::move(seen)}, now_);
+    }
+    for (const JobId id : ledger_.active) {
+      const auto training = trainings_.find(id);
+      if (training == trainings_.end() || training->second->speed() <= 0) continue;
+      core::Observe(liveness_,
+                    core::Sighting{core::ProgressSeen{
+                        .job = id,
+                        .attempt = ledger_.jobs.at(id).attempt,
+                        .step = static_cast<std::uint64_t>(training->second->progress()),
+                        .step_ms = 1000 / training->second->speed()}},
+                    now_);
     }
   }
 
@@ -138,6 +178,8 @@ class SchedulerAllocator : public Allocator {
   }
 
   const core::Policy& policy_;
+  std::uint32_t slots_;
+  std::map<JobId, const Training*> trainings_;  // of this round
   core::Ledger ledger_;
   core::Liveness liveness_;
   Instant now_;
