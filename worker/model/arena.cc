@@ -20,15 +20,16 @@ void Arena::AddBlock(std::int64_t size) {
       {std::unique_ptr<float, Free>(static_cast<float*>(::operator new[](bytes, kAlignment))),
        size});
   capacity_ += size;
-  used_ = 0;
 }
 
 float* Arena::Take(std::int64_t count) {
   const std::int64_t size = (count + kAlignFloats - 1) / kAlignFloats * kAlignFloats;
-  if (blocks_.empty() || used_ + size > blocks_.back().size) {
-    AddBlock(std::max({size, kBlockFloats, capacity_ / 2}));
+  while (block_ < blocks_.size() && used_ + size > blocks_[block_].size) {
+    ++block_;
+    used_ = 0;
   }
-  float* piece = blocks_.back().data.get() + used_;
+  if (block_ == blocks_.size()) AddBlock(std::max({size, kBlockFloats, capacity_ / 2}));
+  float* piece = blocks_[block_].data.get() + used_;
   used_ += size;
   return piece;
 }
@@ -40,6 +41,7 @@ void Arena::Reset() {
     capacity_ = 0;
     AddBlock(whole);
   }
+  block_ = 0;
   used_ = 0;
 }
 

@@ -13,6 +13,16 @@ class Arena {
  public:
   // `count` floats, not zeroed, aligned to 64 bytes, valid until Reset.
   float* Take(std::int64_t count);
+  // Where the next piece begins, and back there: what was taken since is taken again.
+  struct Mark {
+    std::size_t block = 0;
+    std::int64_t used = 0;
+  };
+  Mark Now() const { return {block_, used_}; }
+  void Release(const Mark& mark) {
+    block_ = mark.block;
+    used_ = mark.used;
+  }
   // Forgets every piece; what was several blocks becomes one.
   void Reset();
   // Floats of memory held.
@@ -29,7 +39,8 @@ class Arena {
   void AddBlock(std::int64_t size);
 
   std::vector<Block> blocks_;
-  std::int64_t used_ = 0;  // of the last block
+  std::size_t block_ = 0;  // that pieces are taken from
+  std::int64_t used_ = 0;  // of it
   std::int64_t capacity_ = 0;
 };
 

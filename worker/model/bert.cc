@@ -17,12 +17,20 @@ Result<std::unique_ptr<Model>> MakeBert(const ModelConfig& config) {
   return std::make_unique<Bert>(config, bert);
 }
 
+Result<std::unique_ptr<Model>> MakeDistilBert(const ModelConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const BertConfig bert, ParseDistilBertConfig(config));
+  return std::make_unique<Bert>(config, bert);
+}
+
+Result<std::unique_ptr<Model>> MakeRoberta(const ModelConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const BertConfig bert, ParseRobertaConfig(config));
+  return std::make_unique<Bert>(config, bert);
+}
+
 Bert::Bert(ModelConfig config, const BertConfig& bert)
     : Model(std::move(config)), bert_(bert), kernels_(CpuKernels()) {
+  checkpoint_names_ = bert_.names.checkpoint;
   AddParameters();
-  checkpoint_names_ = {.architecture = "BertForSequenceClassification",
-                       .base = "bert.",
-                       .ignored = {"cls.", "qa_outputs.", "embeddings.position_ids"}};
 }
 
 Bert::Affine Bert::AddAffine(const std::string& name, std::int64_t out, std::int64_t in,
@@ -47,32 +55,36 @@ Bert::Affine Bert::AddNorm(const std::string& name) {
 
 void Bert::AddParameters() {
   const std::int64_t H = bert_.hidden;
-  const std::string embeddings = "bert.embeddings.";
+  const BertNames& names = bert_.names;
+  const std::string base = names.checkpoint.base;
+  const std::string embeddings = base + "embeddings.";
   word_ = layout_.Add(embeddings + "word_embeddings.weight", {bert_.vocabulary, H},
                       {.padding_row = bert_.padding_id});
-  position_ = layout_.Add(embeddings + "position_embeddings.weight", {bert_.positions, H});
-  type_ = layout_.Add(embeddings + "token_type_embeddings.weight", {bert_.types, H});
+  position_ = layout_.Add(embeddings + "position_embeddings.weight", {bert_.positions, H},
+                          {.padding_row = bert_.positions_by_id ? bert_.padding_id : -1});
+  if (bert_.types > 0) {
+    type_ = layout_.Add(embeddings + "token_type_embeddings.weight", {bert_.types, H});
+  }
   embedding_norm_ = AddNorm(embeddings + "LayerNorm");
   for (std::int64_t i = 0; i < bert_.layers; ++i) {
-    const std::string layer = "bert.encoder.layer." + std::to_string(i) + ".";
+    const std::string layer = base + names.layer + std::to_string(i) + ".";
     LayerParameters p;
     // The three weights, then the three biases, so that each three are one matrix.
-    const char* const names[3] = {"query", "key", "value"};
     for (int j = 0; j < 3; ++j) {
-      p.qkv[j].weight = layout_.Add(layer + "attention.self." + names[j] + ".weight", {H, H});
+      p.qkv[j].weight = layout_.Add(layer + names.projections[j] + ".weight", {H, H});
     }
     for (int j = 0; j < 3; ++j) {
-      p.qkv[j].bias = layout_.Add(layer + "attention.self." + names[j] + ".bias", {H});
+      p.qkv[j].bias = layout_.Add(layer + names.projections[j] + ".bias", {H});
     }
-    p.attention_out = AddAffine(layer + "attention.output.dense", H, H);
-    p.attention_norm = AddNorm(layer + "attention.output.LayerNorm");
-    p.up = AddAffine(layer + "intermediate.dense", bert_.intermediate, H);
-    p.down = AddAffine(layer + "output.dense", H, bert_.intermediate);
-    p.out_norm = AddNorm(layer + "output.LayerNorm");
+    p.attention_out = AddAffine(layer + names.attention_out, H, H);
+    p.attention_norm = AddNorm(layer + names.attention_norm);
+    p.up = AddAffine(layer + names.up, bert_.intermediate, H);
+    p.down = AddAffine(layer + names.down, H, bert_.intermediate);
+    p.out_norm = AddNorm(layer + names.out_norm);
     layers_.push_back(p);
   }
-  pooler_ = AddAffine("bert.pooler.dense", H, H, /*head=*/true);
-  classifier_ = AddAffine("classifier", bert_.labels, H, /*head=*/true);
+  pooler_ = AddAffine(names.pooler, H, H, /*head=*/true);
+  classifier_ = AddAffine(names.classifier, bert_.labels, H, /*head=*/true);
   fused_qkv_ = H % ParameterLayout::kAlignment == 0;
 }
 
@@ -99,44 +111,53 @@ Status Bert::Pack(const Batch& batch) {
   TUTTI_CHECK(batch.attention_mask.empty() || batch.attention_mask.size() == cells, "mask");
   TUTTI_CHECK(batch.type_ids.empty() || batch.type_ids.size() == cells, "type_ids");
   if (B < 1 || T < 1) return Fail(ErrorCode::kInvalid, "a micro-batch has no token");
-  if (T > bert_.positions) {
+  const std::int64_t positions =
+      bert_.positions - (bert_.positions_by_id ? bert_.padding_id + 1 : 0);
+  if (T > positions) {
     return Fail(ErrorCode::kInvalid, "a row has " + std::to_string(T) + " tokens, the model " +
-                                         std::to_string(bert_.positions) + " positions");
+                                         std::to_string(positions) + " positions");
   }
-  packed_.B = B;
-  packed_.T = T;
-  packed_.begin.clear();
-  packed_.ids.clear();
-  packed_.types.clear();
-  packed_.positions.clear();
+  packed_ = {.B = B, .T = T};
   for (std::int64_t row = 0; row < B; ++row) {
     packed_.begin.push_back(static_cast<std::int64_t>(packed_.ids.size()));
-    for (std::int64_t column = 0; column < T; ++column) {
-      const auto at = static_cast<std::size_t>(row * T + column);
-      if (!batch.attention_mask.empty() && batch.attention_mask[at] == 0) {
-        if (column != 0) continue;
-        return Fail(ErrorCode::kInvalid, "the first token of a row is masked");
-      }
-      const std::int64_t id = batch.input_ids[at];
-      const std::int64_t type = batch.type_ids.empty() ? 0 : batch.type_ids[at];
-      if (id < 0 || id >= bert_.vocabulary) {
-        return Fail(ErrorCode::kInvalid,
-                    "token id " + std::to_string(id) + " is outside the model's vocabulary of " +
-                        std::to_string(bert_.vocabulary),
-                    {}, "the tokenizer and the model do not belong together");
-      }
-      if (type < 0 || type >= bert_.types) {
-        return Fail(ErrorCode::kInvalid, "token type id " + std::to_string(type) +
-                                             " is outside the model's " +
-                                             std::to_string(bert_.types));
-      }
-      packed_.ids.push_back(id);
-      packed_.types.push_back(type);
-      packed_.positions.push_back(column);
-    }
+    TUTTI_RETURN_IF_ERROR(PackRow(batch, row));
   }
   packed_.N = static_cast<std::int64_t>(packed_.ids.size());
   packed_.begin.push_back(packed_.N);
+  return {};
+}
+
+Status Bert::PackRow(const Batch& batch, std::int64_t row) {
+  std::int64_t counted = 0;  // ids that are not padding, masked or not
+  for (std::int64_t column = 0; column < batch.columns; ++column) {
+    const auto at = static_cast<std::size_t>(row * batch.columns + column);
+    const std::int64_t id = batch.input_ids[at];
+    if (id != bert_.padding_id) ++counted;
+    if (!batch.attention_mask.empty() && batch.attention_mask[at] == 0) {
+      if (column != 0) continue;
+      return Fail(ErrorCode::kInvalid, "the first token of a row is masked");
+    }
+    const std::int64_t type = batch.type_ids.empty() ? 0 : batch.type_ids[at];
+    if (id < 0 || id >= bert_.vocabulary) {
+      return Fail(ErrorCode::kInvalid,
+                  "token id " + std::to_string(id) + " is outside the model's vocabulary of " +
+                      std::to_string(bert_.vocabulary),
+                  {}, "the tokenizer and the model do not belong together");
+    }
+    if (bert_.types > 0 && (type < 0 || type >= bert_.types)) {
+      return Fail(ErrorCode::kInvalid, "token type id " + std::to_string(type) +
+                                           " is outside the model's " +
+                                           std::to_string(bert_.types));
+    }
+    packed_.ids.push_back(id);
+    packed_.types.push_back(type);
+    packed_.columns.push_back(column);
+    std::int64_t position = column;
+    if (bert_.positions_by_id) {
+      position = bert_.padding_id + (id == bert_.padding_id ? 0 : counted);
+    }
+    packed_.positions.push_back(position);
+  }
   return {};
 }
 
@@ -165,9 +186,14 @@ void Bert::EmbedForward() {
   float* sum = arena_.Take(N * H);
   for (std::int64_t i = 0; i < N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    kernels_.add3(H, sum + i * H, Weight(word_ + packed_.ids[at] * H),
-                  Weight(type_ + packed_.types[at] * H),
-                  Weight(position_ + packed_.positions[at] * H));
+    const float* const word = Weight(word_ + packed_.ids[at] * H);
+    const float* const position = Weight(position_ + packed_.positions[at] * H);
+    if (bert_.types > 0) {
+      kernels_.add3(H, sum + i * H, word, Weight(type_ + packed_.types[at] * H), position);
+    } else {
+      std::copy_n(word, H, sum + i * H);
+      kernels_.add(H, sum + i * H, position);
+    }
   }
   embedded_ = NormForward(embedding_norm_, N, sum, -1, nullptr, {});
   kernels_.dropout(DropoutOf(-1, 0, bert_.hidden_dropout), N * H, embedded_.out);
@@ -241,7 +267,7 @@ void Bert::LayerForward(std::int64_t index, const float* input) {
   float* out = arena_.Take(state.M * H);
   LinearForward({state.M, H, H}, state.context, H, Weight(p.attention_out.weight), out, H);
   state.middle = NormForward(p.attention_norm, state.M, out, p.attention_out.bias, state.queries,
-                             DropoutOf(index, 1, bert_.hidden_dropout));
+                             DropoutOf(index, 1, bert_.attention_out_dropout));
   state.slope = arena_.Take(state.M * I);
   state.active = arena_.Take(state.M * I);
   LinearForward({state.M, H, I}, state.middle.out, H, Weight(p.up.weight), state.slope, I);
@@ -256,19 +282,21 @@ void Bert::HeadForward(float* logits) {
   const std::int64_t B = packed_.B, H = bert_.hidden, L = bert_.labels;
   const LayerState& last = states_.back();
   pooler_in_ = last.out.out;
-  if (!last.first_only) {
+  const Dropout dropout = DropoutOf(-1, 2, bert_.pooler_dropout);
+  if (!last.first_only || dropout.probability > 0) {
     float* first = arena_.Take(B * H);
     for (std::int64_t row = 0; row < B; ++row) {
-      std::copy_n(last.out.out + packed_.begin[static_cast<std::size_t>(row)] * H, H,
-                  first + row * H);
+      const std::int64_t from = packed_.begin[static_cast<std::size_t>(row)];
+      std::copy_n(last.out.out + (last.first_only ? row : from) * H, H, first + row * H);
     }
+    kernels_.dropout(dropout, B * H, first);
     pooler_in_ = first;
   }
   pooler_slope_ = arena_.Take(B * H);
   pooled_ = arena_.Take(B * H);
   LinearForward({B, H, H}, pooler_in_, H, Weight(pooler_.weight), pooler_slope_, H);
-  kernels_.activation_forward(Activation::kTanh, B, H, pooler_slope_, Weight(pooler_.bias), pooled_,
-                              options_.training);
+  kernels_.activation_forward(bert_.pooler_activation, B, H, pooler_slope_, Weight(pooler_.bias),
+                              pooled_, options_.training);
   kernels_.dropout(DropoutOf(-1, 1, bert_.classifier_dropout), B * H, pooled_);
   LinearForward({B, H, L}, pooled_, H, Weight(classifier_.weight), logits, L);
   kernels_.add_bias(B, L, logits, L, Weight(classifier_.bias));
@@ -303,7 +331,7 @@ at::Tensor Bert::Hidden() const {
   for (std::int64_t row = 0; row < packed_.B; ++row) {
     const auto at = static_cast<std::size_t>(row);
     for (std::int64_t i = packed_.begin[at]; i < packed_.begin[at + 1]; ++i) {
-      const std::int64_t column = packed_.positions[static_cast<std::size_t>(i)];
+      const std::int64_t column = packed_.columns[static_cast<std::size_t>(i)];
       std::copy_n(states_.back().out.out + i * H, H,
                   hidden.data_ptr<float>() + (row * packed_.T + column) * H);
     }

@@ -1,5 +1,7 @@
 // BERT with a classification head (BertForSequenceClassification): Devlin et al. 2018, as
-// transformers/models/bert/modeling_bert.py computes it, with a backward pass written out.
+// transformers/models/bert/modeling_bert.py computes it, with a backward pass written out; and
+// DistilBERT (Sanh et al. 2019) and RoBERTa (Liu et al. 2019), which are its layers with another
+// head (modeling_distilbert.py, modeling_roberta.py).
 //
 // Only real tokens are computed: a micro-batch's rows are laid one behind the other without their
 // padding, and the last layer is computed for the rows' first token alone, which is all that the
@@ -19,6 +21,8 @@
 namespace tutti::model {
 
 Result<std::unique_ptr<Model>> MakeBert(const ModelConfig& config);
+Result<std::unique_ptr<Model>> MakeDistilBert(const ModelConfig& config);
+Result<std::unique_ptr<Model>> MakeRoberta(const ModelConfig& config);
 
 class Bert final : public Model {
  public:
@@ -65,8 +69,9 @@ class Bert final : public Model {
   // The packed micro-batch.
   struct Packed {
     std::int64_t B = 0, T = 0, N = 0;
-    std::vector<std::int64_t> begin;                  // [B + 1] first token of each row
-    std::vector<std::int64_t> ids, types, positions;  // [N]
+    std::vector<std::int64_t> begin{};                      // [B + 1] first token of each row
+    std::vector<std::int64_t> ids{}, types{}, positions{};  // [N]
+    std::vector<std::int64_t> columns{};  // [N] where in its row each token stands
   };
 
   void AddParameters();
@@ -74,6 +79,7 @@ class Bert final : public Model {
   Affine AddNorm(const std::string& name);
 
   Status Pack(const Batch& batch);
+  Status PackRow(const Batch& batch, std::int64_t row);
   void EmbedForward();
   void LayerForward(std::int64_t index, const float* input);
   void AttentionForwardRows(std::int64_t index, LayerState& state);
@@ -120,7 +126,7 @@ class Bert final : public Model {
   NormState embedded_;
   std::vector<LayerState> states_;
   float* scratch_ = nullptr;          // attention's
-  const float* pooler_in_ = nullptr;  // [B, H]
+  const float* pooler_in_ = nullptr;  // [B, H] after dropout
   float* pooler_slope_ = nullptr;     // [B, H]
   float* pooled_ = nullptr;           // [B, H] after dropout
 };

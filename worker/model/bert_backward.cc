@@ -116,7 +116,7 @@ float* Bert::LayerBackward(std::int64_t index, const float* grad_out,
   LinearInputGradient(up, grad_active, I, Weight(p.up.weight), out.sum, H, /*add=*/true);
   const NormGradients middle =
       NormBackward(p.attention_norm, M, state.middle, out.sum, p.attention_out.bias,
-                   DropoutOf(index, 1, bert_.hidden_dropout));
+                   DropoutOf(index, 1, bert_.attention_out_dropout));
   const LinearShape square{M, H, H};
   LinearWeightGradient(square, middle.in, H, state.context, H, Gradient(p.attention_out.weight));
   on_final(p.attention_out.weight);
@@ -142,6 +142,7 @@ float* Bert::HeadBackward(const float* grad_logits) {
   LinearWeightGradient(pooler, grad, H, pooler_in_, H, Gradient(pooler_.weight));
   float* grad_first = arena_.Take(B * H);
   LinearInputGradient(pooler, grad, H, Weight(pooler_.weight), grad_first, H, /*add=*/false);
+  kernels_.dropout(DropoutOf(-1, 2, bert_.pooler_dropout), B * H, grad_first);
   if (states_.back().first_only) return grad_first;
   float* grad_all = arena_.Take(packed_.N * H);
   std::fill_n(grad_all, packed_.N * H, 0.0F);
@@ -162,8 +163,10 @@ void Bert::EmbedBackward(float* grad) {
     if (packed_.ids[at] != bert_.padding_id) {
       kernels_.add(H, Gradient(word_ + packed_.ids[at] * H), from);
     }
-    kernels_.add(H, Gradient(position_ + packed_.positions[at] * H), from);
-    kernels_.add(H, Gradient(type_ + packed_.types[at] * H), from);
+    if (!bert_.positions_by_id || packed_.positions[at] != bert_.padding_id) {
+      kernels_.add(H, Gradient(position_ + packed_.positions[at] * H), from);
+    }
+    if (bert_.types > 0) kernels_.add(H, Gradient(type_ + packed_.types[at] * H), from);
   }
 }
 

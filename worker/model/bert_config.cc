@@ -1,150 +1,58 @@
 #include "worker/model/bert_config.h"
 
-#include <array>
-#include <cmath>
-#include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
+#include <utility>
+
+#include "worker/model/config_fields.h"
+#include "worker/model/families.h"
 
 namespace tutti::model {
 namespace {
 
-using Json = nlohmann::json;
-
-struct Named {
-  std::string_view name;
-  Activation activation;
-};
-// Names of Transformers' ACT2FN.
-constexpr std::array kActivations = {
-    Named{"gelu", Activation::kGelu},
-    Named{"gelu_python", Activation::kGelu},
-    Named{"gelu_new", Activation::kGeluTanh},
-    Named{"gelu_fast", Activation::kGeluTanh},
-    Named{"gelu_pytorch_tanh", Activation::kGeluTanh},
-    Named{"gelu_accurate", Activation::kGeluTanh},
-    Named{"quick_gelu", Activation::kQuickGelu},
-    Named{"relu", Activation::kRelu},
-    Named{"silu", Activation::kSilu},
-    Named{"swish", Activation::kSilu},
-    Named{"tanh", Activation::kTanh},
-};
-
-// Reads fields one by one and remembers the first error.
-class Fields {
- public:
-  Fields(const Json& json, const std::string& path) : json_(json), path_(path) {}
-
-  const Json* Find(const char* key) const {
-    const auto found = json_.find(key);
-    return found == json_.end() || found->is_null() ? nullptr : &*found;
-  }
-  void Integer(const char* key, std::int64_t from, std::int64_t to, std::int64_t& value) {
-    const Json* found = Find(key);
-    if (found == nullptr) return;
-    if (!found->is_number_integer()) return Wrong(key, "is not an integer");
-    const bool fits = !found->is_number_unsigned() || found->get<std::uint64_t>() <= INT64_MAX;
-    value = found->get<std::int64_t>();
-    if (!fits || value < from || value > to) {
-      Wrong(key,
-            "is " + found->dump() + ", not " + std::to_string(from) + " … " + std::to_string(to));
-    }
-  }
-  void Number(const char* key, double from, double below, double& value) {
-    const Json* found = Find(key);
-    if (found == nullptr) return;
-    if (!found->is_number()) return Wrong(key, "is not a number");
-    value = found->get<double>();
-    if (!(value >= from && value < below)) Wrong(key, "is " + found->dump() + ": out of range");
-  }
-  void Probability(const char* key, float& value) {
-    double number = static_cast<double>(value);
-    Number(key, 0, 1, number);
-    value = static_cast<float>(number);
-  }
-  void False(const char* key) {
-    const Json* found = Find(key);
-    if (found != nullptr && *found != false) Unsupported(key, *found);
-  }
-  void Unsupported(const char* key, const Json& value, std::string hint = {}) {
-    Keep({ErrorCode::kUnsupported,
-          std::string(key) + " = " + ShowJson(value.dump()) + " is not supported yet", path_,
-          std::move(hint)});
-  }
-  void Wrong(const char* key, std::string what) {
-    Keep({ErrorCode::kInvalid, std::string(key) + " " + std::move(what), path_, {}});
-  }
-  Status Done() && {
-    if (error_) return Fail(*std::move(error_));
-    return {};
-  }
-
- private:
-  void Keep(Error error) {
-    if (!error_) error_ = std::move(error);
-  }
-
-  const Json& json_;
-  const std::string& path_;
-  std::optional<Error> error_;
-};
-
-void ReadActivation(Fields& fields, BertConfig& bert) {
-  const Json* found = fields.Find("hidden_act");
-  if (found == nullptr) return;
-  std::string supported;
-  for (const Named& known : kActivations) {
-    if (*found == known.name) {
-      bert.activation = known.activation;
-      return;
-    }
-    supported += (supported.empty() ? "" : ", ") + std::string(known.name);
-  }
-  fields.Unsupported("hidden_act", *found, "supported: " + supported);
+// The layers' names of BERT and RoBERTa.
+BertNames NamesOfBert() {
+  return {.layer = "encoder.layer.",
+          .projections = {"attention.self.query", "attention.self.key", "attention.self.value"},
+          .attention_out = "attention.output.dense",
+          .attention_norm = "attention.output.LayerNorm",
+          .up = "intermediate.dense",
+          .down = "output.dense",
+          .out_norm = "output.LayerNorm"};
 }
 
-void ReadPadding(Fields& fields, const Json& json, BertConfig& bert) {
-  if (json.contains("pad_token_id") && json["pad_token_id"].is_null()) {
-    bert.padding_id = -1;
-    return;
-  }
-  fields.Integer("pad_token_id", -bert.vocabulary, bert.vocabulary - 1, bert.padding_id);
-  if (bert.padding_id < 0) bert.padding_id += bert.vocabulary;  // as nn.Embedding does
-}
-
-}  // namespace
-
-Result<BertConfig> ParseBertConfig(const ModelConfig& config) {
-  const Json json = Json::parse(config.text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", config.path);
-  BertConfig bert;
-  bert.labels = static_cast<std::int64_t>(config.labels.size());
-  Fields fields(json, config.path);
-  constexpr std::int64_t kSizeMax = 1 << 20;
+// The fields that BERT and RoBERTa share.
+void ReadShared(Fields& fields, BertConfig& bert) {
   fields.Integer("vocab_size", 1, 1 << 24, bert.vocabulary);
-  fields.Integer("hidden_size", 1, kSizeMax, bert.hidden);
+  fields.Integer("hidden_size", 1, kConfigSizeMax, bert.hidden);
   fields.Integer("num_hidden_layers", 1, 1024, bert.layers);
   fields.Integer("num_attention_heads", 1, 4096, bert.heads);
-  fields.Integer("intermediate_size", 1, kSizeMax, bert.intermediate);
-  fields.Integer("max_position_embeddings", 1, kSizeMax, bert.positions);
-  fields.Integer("type_vocab_size", 1, kSizeMax, bert.types);
-  ReadPadding(fields, json, bert);
-  ReadActivation(fields, bert);
-  double epsilon = static_cast<double>(bert.norm_epsilon);
-  fields.Number("layer_norm_eps", 0, 1, epsilon);
-  bert.norm_epsilon = static_cast<float>(epsilon);
+  fields.Integer("intermediate_size", 1, kConfigSizeMax, bert.intermediate);
+  fields.Integer("max_position_embeddings", 1, kConfigSizeMax, bert.positions);
+  fields.Integer("type_vocab_size", 1, kConfigSizeMax, bert.types);
+  fields.PaddingRow("pad_token_id", bert.vocabulary, bert.padding_id);
+  fields.ReadActivation("hidden_act", bert.activation);
+  fields.Epsilon("layer_norm_eps", bert.norm_epsilon);
   fields.Number("initializer_range", 0, 1e6, bert.initializer_range);
   fields.Probability("hidden_dropout_prob", bert.hidden_dropout);
   fields.Probability("attention_probs_dropout_prob", bert.attention_dropout);
+  bert.attention_out_dropout = bert.hidden_dropout;
   bert.classifier_dropout = bert.hidden_dropout;
   fields.Probability("classifier_dropout", bert.classifier_dropout);
-  if (const Json* found = fields.Find("position_embedding_type");
+  if (const auto* found = fields.Find("position_embedding_type");
       found != nullptr && *found != "absolute") {
     fields.Unsupported("position_embedding_type", *found, "supported: absolute");
   }
   fields.False("is_decoder");
   fields.False("add_cross_attention");
-  if (const Json* found = fields.Find("quantization_config"); found != nullptr) {
+}
+
+Result<BertConfig> Checked(Fields fields, BertConfig bert, const ModelConfig& config) {
+  if (config.head != Head::kClassification) {
+    fields.Keep({ErrorCode::kUnsupported,
+                 "model_type '" + config.model_type + "' does not write text", config.path,
+                 "supported for text-generation: " + SupportedFamilies(Head::kCausalLm)});
+  }
+  if (const auto* found = fields.Find("quantization_config"); found != nullptr) {
     fields.Unsupported("quantization_config", *found, "use the unquantized model");
   }
   TUTTI_RETURN_IF_ERROR(std::move(fields).Done());
@@ -155,6 +63,86 @@ Result<BertConfig> ParseBertConfig(const ModelConfig& config) {
                 config.path);
   }
   return bert;
+}
+
+BertConfig Start(const ModelConfig& config) {
+  BertConfig bert;
+  bert.labels = static_cast<std::int64_t>(config.labels.size());
+  return bert;
+}
+
+}  // namespace
+
+Result<BertConfig> ParseBertConfig(const ModelConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ConfigObject(config));
+  BertConfig bert = Start(config);
+  Fields fields(json, config.path);
+  ReadShared(fields, bert);
+  bert.names = NamesOfBert();
+  bert.names.pooler = "bert.pooler.dense";
+  bert.names.classifier = "classifier";
+  bert.names.checkpoint = {.architecture = "BertForSequenceClassification",
+                           .base = "bert.",
+                           .ignored = {"cls.", "qa_outputs.", "embeddings.position_ids"}};
+  return Checked(std::move(fields), std::move(bert), config);
+}
+
+Result<BertConfig> ParseRobertaConfig(const ModelConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ConfigObject(config));
+  BertConfig bert = Start(config);
+  bert.vocabulary = 50265;
+  bert.padding_id = 1;
+  bert.positions_by_id = true;
+  Fields fields(json, config.path);
+  ReadShared(fields, bert);
+  if (bert.padding_id < 0) fields.Wrong("pad_token_id", "is missing: positions count from it");
+  bert.pooler_dropout = bert.classifier_dropout;
+  bert.names = NamesOfBert();
+  bert.names.pooler = "classifier.dense";
+  bert.names.classifier = "classifier.out_proj";
+  bert.names.checkpoint = {
+      .architecture = "RobertaForSequenceClassification",
+      .base = "roberta.",
+      .ignored = {"lm_head.", "pooler.", "qa_outputs.", "embeddings.position_ids"}};
+  return Checked(std::move(fields), std::move(bert), config);
+}
+
+Result<BertConfig> ParseDistilBertConfig(const ModelConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ConfigObject(config));
+  BertConfig bert = Start(config);
+  bert.layers = 6;
+  bert.types = 0;
+  bert.pooler_activation = Activation::kRelu;
+  bert.attention_out_dropout = 0;
+  bert.classifier_dropout = 0.2F;
+  Fields fields(json, config.path);
+  fields.Integer("vocab_size", 1, 1 << 24, bert.vocabulary);
+  fields.Integer("dim", 1, kConfigSizeMax, bert.hidden);
+  fields.Integer("n_layers", 1, 1024, bert.layers);
+  fields.Integer("n_heads", 1, 4096, bert.heads);
+  fields.Integer("hidden_dim", 1, kConfigSizeMax, bert.intermediate);
+  fields.Integer("max_position_embeddings", 1, kConfigSizeMax, bert.positions);
+  fields.PaddingRow("pad_token_id", bert.vocabulary, bert.padding_id);
+  fields.ReadActivation("activation", bert.activation);
+  fields.Number("initializer_range", 0, 1e6, bert.initializer_range);
+  fields.Probability("dropout", bert.hidden_dropout);
+  fields.Probability("attention_dropout", bert.attention_dropout);
+  fields.Probability("seq_classif_dropout", bert.classifier_dropout);
+  fields.False("sinusoidal_pos_embds");
+  bert.names = {.layer = "transformer.layer.",
+                .projections = {"attention.q_lin", "attention.k_lin", "attention.v_lin"},
+                .attention_out = "attention.out_lin",
+                .attention_norm = "sa_layer_norm",
+                .up = "ffn.lin1",
+                .down = "ffn.lin2",
+                .out_norm = "output_layer_norm",
+                .pooler = "pre_classifier",
+                .classifier = "classifier"};
+  bert.names.checkpoint = {.architecture = "DistilBertForSequenceClassification",
+                           .base = "distilbert.",
+                           .ignored = {"vocab_transform.", "vocab_layer_norm.", "vocab_projector.",
+                                       "qa_outputs.", "embeddings.position_ids"}};
+  return Checked(std::move(fields), std::move(bert), config);
 }
 
 }  // namespace tutti::model

@@ -1,5 +1,6 @@
 #include "worker/model/config.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -70,6 +71,20 @@ Status ReadLabels(const Json& json, ModelConfig& config) {
   return {};
 }
 
+bool IsLanguageModel(const std::vector<std::string>& architectures) {
+  return std::ranges::any_of(architectures, [](const std::string& name) {
+    return name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
+  });
+}
+
+std::optional<std::int64_t> WholeNumber(const ModelConfig& config, const char* key) {
+  const Json json = Json::parse(config.text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<std::int64_t>();
+}
+
 }  // namespace
 
 std::string ShowJson(std::string text) {
@@ -108,6 +123,7 @@ Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
       if (name.is_string()) config.architectures.push_back(name.get<std::string>());
     }
   }
+  if (IsLanguageModel(config.architectures)) config.head = Head::kCausalLm;
   TUTTI_RETURN_IF_ERROR(ReadProblem(json, config));
   TUTTI_RETURN_IF_ERROR(ReadLabels(json, config));
   config.text = std::move(text);
@@ -118,6 +134,17 @@ Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
   TUTTI_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kConfigMax));
   return ParseModelConfig(std::move(text), path.string());
+}
+
+std::optional<std::int64_t> PositionsOf(const ModelConfig& config) {
+  if (config.model_type == "gpt2") return WholeNumber(config, "n_positions");
+  const auto positions = WholeNumber(config, "max_position_embeddings");
+  if (config.model_type != "roberta" || !positions) return positions;
+  return *positions - WholeNumber(config, "pad_token_id").value_or(1) - 1;
+}
+
+std::optional<std::int64_t> VocabularyOf(const ModelConfig& config) {
+  return WholeNumber(config, "vocab_size");
 }
 
 Problem ResolveProblem(const ModelConfig& config, bool float_labels) {

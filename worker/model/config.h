@@ -19,9 +19,13 @@ enum class Problem { kSingleLabel, kMultiLabel, kRegression };
 // "single_label_classification", "multi_label_classification", "regression".
 std::string_view ToString(Problem problem);
 
+// What stands on top of a model's layers.
+enum class Head { kClassification, kCausalLm };
+
 struct ModelConfig {
   std::string model_type{};
   std::vector<std::string> architectures{};
+  Head head = Head::kClassification;  // what architectures name; a job may ask for another
   std::optional<Problem> problem{};   // absent: decided by the labels
   std::vector<std::string> labels{};  // id2label in order of id; LABEL_0, LABEL_1 when not given
   std::string text{};                 // the whole JSON object
@@ -34,6 +38,11 @@ std::string ShowJson(std::string text);
 // Reads `directory`/config.json, as Transformers 4 and 5 write it.
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory);
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path);
+
+// Tokens that a row may have; nullopt where config.json does not say.
+std::optional<std::int64_t> PositionsOf(const ModelConfig& config);
+// The size of the vocabulary; nullopt where config.json does not say.
+std::optional<std::int64_t> VocabularyOf(const ModelConfig& config);
 
 // Transformers' rule: problem_type wins; else one label is a regression, float labels are
 // multi-label, ints are single-label.

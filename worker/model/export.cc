@@ -31,11 +31,14 @@ Result<std::string> ExportConfig(const Model& model, Problem problem) {
   Sorted json = Sorted::parse(config.text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", config.path);
   json["architectures"] = {model.checkpoint_names().architecture};
-  json["problem_type"] = ToString(problem);
-  json.erase("num_labels");  // Transformers derives it from id2label
   const bool modern = json.contains("dtype");
   if (modern) json["dtype"] = "float32";
   if (!modern || json.contains("torch_dtype")) json["torch_dtype"] = "float32";
+  if (config.head != Head::kClassification) {
+    return json.dump(2, ' ', /*ensure_ascii=*/true, Sorted::error_handler_t::replace) + "\n";
+  }
+  json["problem_type"] = ToString(problem);
+  json.erase("num_labels");  // Transformers derives it from id2label
   json["id2label"] = Sorted::object();
   json["label2id"] = Sorted::object();
   Ordered names = Ordered::object();  // Python sorts ids as numbers, std::map as text

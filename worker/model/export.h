@@ -18,7 +18,8 @@ std::vector<safetensors::TensorToWrite> TensorsToWrite(const ParameterLayout& la
                                                        std::span<const float> params);
 
 // config.json of the trained model: what the base's says (its transformers_version too), with the
-// classification architecture, `problem`, the labels of model.config() and float32 as data type.
+// architecture and float32 as data type, and of a classifier `problem` and the labels of
+// model.config().
 // Bytes as save_pretrained writes them: sorted keys, ids in numeric order, two spaces, ASCII.
 Result<std::string> ExportConfig(const Model& model, Problem problem);
 

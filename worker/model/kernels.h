@@ -17,16 +17,19 @@ struct Dropout {
   float probability = 0;
 };
 
-// out = LayerNorm(dropout(in + bias) + residual), row by row.
+// out = norm(dropout(in + bias) + residual), row by row: LayerNorm, or RMSNorm where the mean is
+// not taken off.
 struct AddNormForward {
   std::int64_t rows = 0, H = 0;
   const float* in = nullptr;        // [rows, H]
   const float* bias = nullptr;      // [H], may be null
   const float* residual = nullptr;  // [rows, H], may be null
   const float* gamma = nullptr;     // [H]
-  const float* beta = nullptr;      // [H]
+  const float* beta = nullptr;      // [H], may be null
   float epsilon = 0;
+  bool centred = true;  // false: RMSNorm
   Dropout dropout{};
+  float* sum = nullptr;         // [rows, H] what is normalised; null: not asked for
   float* out = nullptr;         // [rows, H]
   float* normalised = nullptr;  // [rows, H] (x − mean) · inverse deviation, kept for backward
   float* inverse = nullptr;     // [rows]    1 / sqrt(variance + epsilon)
@@ -38,20 +41,29 @@ struct AddNormBackward {
   const float* normalised = nullptr;  // as forward left them
   const float* inverse = nullptr;
   const float* gamma = nullptr;
-  Dropout dropout{};            // the one of forward
-  float* grad_sum = nullptr;    // [rows, H] gradient of the residual; may be grad_out itself
-  float* grad_in = nullptr;     // [rows, H] gradient of `in`; null when there is no dropout
+  bool centred = true;
+  const float* grad_residual = nullptr;  // [rows, H] of the sum from elsewhere; may be null
+  Dropout dropout{};                     // the one of forward
+  float* grad_sum =
+      nullptr;               // [rows, H] gradient of the residual; may be grad_out or grad_residual
+  float* grad_in = nullptr;  // [rows, H] gradient of `in`; null when there is no dropout
   float* grad_gamma = nullptr;  // [H], added to
-  float* grad_beta = nullptr;   // [H], added to
+  float* grad_beta = nullptr;   // [H], added to; may be null
   float* grad_bias = nullptr;   // [H], added to; may be null
 };
 
 enum class Activation { kGelu, kGeluTanh, kQuickGelu, kRelu, kSilu, kTanh };
 
-// Heads of one row: `queries` query positions look at `keys` key positions.
+// Heads of one row: `queries` query positions look at `keys` key positions. Causal queries are the
+// last positions and see what is not behind them, with a window only the last `window` of that.
 struct AttentionShape {
   std::int64_t heads = 0, head_dim = 0, queries = 0, keys = 0;
   float scale = 1;
+  std::int64_t kv_heads = 0;  // of keys and values, each for as many query heads; 0: `heads`
+  bool causal = false;
+  std::int64_t window = 0;  // 0: none
+
+  std::int64_t group() const { return kv_heads == 0 ? 1 : heads / kv_heads; }
 
   std::int64_t padded_keys() const { return (keys + 15) / 16 * 16; }
   std::int64_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
@@ -74,7 +86,7 @@ struct ConstHeads {
   std::int64_t stride = 0;
 };
 
-// out = dropout(softmax(scale · q kᵀ)) v
+// out = dropout(softmax(scale · q kᵀ)) v over the keys that each query sees.
 struct AttentionForward {
   AttentionShape shape{};
   ConstHeads q{}, k{}, v{};
@@ -93,14 +105,30 @@ struct AttentionBackward {
   float* scratch = nullptr;
 };
 
+// Cross entropy of one row of logits, which become their gradient: scale · (softmax − wanted),
+// where wanted is 1 − smoothing at the target and smoothing / V everywhere.
+struct ScoreToken {
+  std::int64_t V = 0;
+  float* logits = nullptr;  // [V]
+  std::int64_t target = 0;
+  float smoothing = 0;
+  float scale = 0;
+  bool gradient = false;  // else the logits stay
+};
+struct TokenScore {
+  double nll = 0;      // −log p(target), nats
+  double uniform = 0;  // mean of −log p over the columns
+  bool right = false;  // no logit is larger, none before it as large
+};
+
 struct Kernels {
   const char* isa;
   void (*add_norm_forward)(const AddNormForward&);
   void (*add_norm_backward)(const AddNormBackward&);
-  // a = f(z + bias), rows of I; with keep_derivative z becomes f'(z + bias).
+  // a = f(z + bias), rows of I; with keep_derivative z becomes f'(z + bias). No bias: null.
   void (*activation_forward)(Activation f, std::int64_t rows, std::int64_t I, float* z,
                              const float* bias, float* a, bool keep_derivative);
-  // grad *= derivative, grad_bias += column sums of that.
+  // grad *= derivative, grad_bias += column sums of that where it is not null.
   void (*activation_backward)(std::int64_t rows, std::int64_t I, const float* derivative,
                               float* grad, float* grad_bias);
   void (*attention_forward)(const AttentionForward&);
@@ -110,7 +138,9 @@ struct Kernels {
                    const float* bias);
   void (*add_column_sums)(std::int64_t rows, std::int64_t H, const float* x, std::int64_t stride,
                           float* sums);
-  void (*add)(std::int64_t count, float* x, const float* y);  // x += y
+  void (*add)(std::int64_t count, float* x, const float* y);                         // x += y
+  void (*multiply)(std::int64_t count, float* out, const float* a, const float* b);  // out = a · b
+  TokenScore (*score_token)(const ScoreToken&);
   // out = a + b + c
   void (*add3)(std::int64_t count, float* out, const float* a, const float* b, const float* c);
 };

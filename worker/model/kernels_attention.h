@@ -1,124 +1,47 @@
-// Attention of one row's heads, forward and backward, on a register-blocked product of small
-// matrices. Included by the kernel sources only (see kernels_vector.h).
+// Attention of one row's heads, forward and backward. Included by the kernel sources only (see
+// kernels_vector.h).
 #pragma once
 
 #include "worker/model/kernels.h"
 #include "worker/model/kernels_functions.h"
+#include "worker/model/kernels_loss.h"
+#include "worker/model/kernels_product.h"
 #include "worker/model/kernels_rows.h"
 #include "worker/model/kernels_vector.h"
 
 namespace tutti::model::TUTTI_KERNEL_ISA {
 
-// Two columns of registers a row: twelve sums fill AVX2's sixteen registers, sixteen AVX-512's
-// half.
-constexpr int kBlockRows = kLaneCount == 16 ? 8 : kLaneCount == 8 ? 6 : 4;
-
-// Element (i, k) is base[i·row + k·column].
-struct Left {
-  const float* base;
-  Index row, column;
-};
-
-template <int R, int C>
-TUTTI_INLINE void ProductBlock(Index K, Left a, const float* b, Index ldb, float* c, Index ldc) {
-  Reg sums[R][C];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
-    for (int j = 0; j < C; ++j) sums[r][j] = Reg{};
-  }
-  for (Index k = 0; k < K; ++k) {
-    Reg right[C];
-#pragma GCC unroll 2
-    for (int j = 0; j < C; ++j) {
-      right[j] = *reinterpret_cast<const RegU*>(b + k * ldb + j * kLaneCount);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const float left = a.base[r * a.row + k * a.column];
-#pragma GCC unroll 2
-      for (int j = 0; j < C; ++j) sums[r][j] += left * right[j];
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
-    for (int j = 0; j < C; ++j) {
-      *reinterpret_cast<RegU*>(c + r * ldc + j * kLaneCount) = sums[r][j];
-    }
-  }
-}
-
-template <int C>
-static void ProductColumns(Index M, Index K, Left a, const float* b, Index ldb, float* c,
-                           Index ldc) {
-  Index i = 0;
-  for (; i + kBlockRows <= M; i += kBlockRows) {
-    ProductBlock<kBlockRows, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
-  }
-  if (kBlockRows > 4 && i + 4 <= M) {
-    ProductBlock<4, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
-    i += 4;
-  }
-  for (; i + 2 <= M; i += 2) {
-    ProductBlock<2, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
-  }
-  if (i < M) {
-    ProductBlock<1, C>(K, {a.base + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc);
-  }
-}
-
-// c[M, N] = a[M, K] b[K, N]; N a multiple of 16. Each element is summed over k in order.
-static void Product(Index M, Index N, Index K, Left a, const float* b, Index ldb, float* c,
-                    Index ldc) {
-  Index j = 0;
-  for (; j + 2 * kLaneCount <= N; j += 2 * kLaneCount) {
-    ProductColumns<2>(M, K, a, b + j, ldb, c + j, ldc);
-  }
-  for (; j < N; j += kLaneCount) ProductColumns<1>(M, K, a, b + j, ldb, c + j, ldc);
-}
-
-// to[dim, padded] = transpose of from[count, dim], zeros behind `count`.
-static void Transpose(Index count, Index dim, Index padded, const float* from, Index stride,
-                      float* to) {
-  for (Index d = 0; d < dim; ++d) {
-    float* row = to + d * padded;
-    for (Index i = 0; i < count; ++i) row[i] = from[i * stride + d];
-    for (Index i = count; i < padded; ++i) row[i] = 0;
-  }
-}
-
-// [count, dim] as a right-hand side whose rows can be read 16 at a time: itself where dim allows,
-// else a copy with zeros behind.
-struct Right {
-  const float* base;
-  Index stride;
-};
-static Right Padded(Index count, Index dim, Index padded, const float* from, Index stride,
-                    float* copy) {
-  if (dim == padded) return {from, stride};
-  for (Index i = 0; i < count; ++i) {
-    for (Index d = 0; d < padded; ++d) copy[i * padded + d] = d < dim ? from[i * stride + d] : 0;
-  }
-  return {copy, padded};
-}
-
-// out[M, dim] = a b, through `copy` where dim is no multiple of 16.
-static void ProductTo(Index M, Index dim, Index padded, Index K, Left a, Right b, float* out,
-                      Index stride, float* copy) {
-  if (dim == padded) return Product(M, dim, K, a, b.base, b.stride, out, stride);
+// A product into, or with `add` onto, a gradient of keys or values.
+static void GradientTo(Index M, Index dim, Index padded, Index K, Left a, Right b, Heads out,
+                       float* copy, bool add) {
+  if (!add) return ProductTo(M, dim, padded, K, a, b, out.base, out.stride, copy);
   Product(M, padded, K, a, b.base, b.stride, copy, padded);
   for (Index i = 0; i < M; ++i) {
-    for (Index d = 0; d < dim; ++d) out[i * stride + d] = copy[i * padded + d];
+    for (Index d = 0; d < dim; ++d) out.base[i * out.stride + d] += copy[i * padded + d];
   }
 }
 
-// In place softmax(scale · x) over the first n of `padded` columns; zeros behind.
-static void SoftmaxRow(Index n, Index padded, float scale, float* x) {
+// The keys [from, to) that query i sees.
+struct Seen {
+  Index from, to;
+};
+TUTTI_INLINE Seen SeenBy(const AttentionShape& s, Index i) {
+  const Index to = s.causal ? s.keys - s.queries + i + 1 : s.keys;
+  return {s.window > 0 && to > s.window ? to - s.window : 0, to};
+}
+
+// In place softmax(scale · x) over the seen ones of `padded` columns; zeros elsewhere.
+static void SoftmaxRow(Seen seen, Index padded, float scale, float* x) {
   F16 largest = Splat(-3.0e38F);
+  const Index n = seen.to;
+  const Index begin = seen.from / kWidth * kWidth;
   const Index whole = n / kWidth * kWidth;
+  const Index end = (n + kWidth - 1) / kWidth * kWidth;
   const U16 tail = SplatBits(static_cast<std::uint32_t>(n - whole));
-  for (Index i = 0; i < padded; i += kWidth) {
+  for (Index i = 0; i < begin; ++i) x[i] = 0;
+  for (Index i = begin; i < seen.from; ++i) x[i] = -3.0e38F;
+  for (Index i = end; i < padded; ++i) x[i] = 0;
+  for (Index i = begin; i < end; i += kWidth) {
     F16 v = Load(x + i) * scale;
     if (i >= whole) v = SelectLess(FirstLanes(), tail, v, Splat(-3.0e38F));
     Store(x + i, v);
@@ -126,14 +49,15 @@ static void SoftmaxRow(Index n, Index padded, float scale, float* x) {
   }
   const F16 top = Splat(Largest(largest));
   F16 sums = {};
-  for (Index i = 0; i < padded; i += kWidth) {
+  for (Index i = begin; i < end; i += kWidth) {
     F16 v = Exp(Load(x + i) - top);
     if (i >= whole) v = SelectLess(FirstLanes(), tail, v, Splat(0));
     Store(x + i, v);
     sums += v;
   }
   const float inverse = 1.0F / Sum(sums);
-  for (Index i = 0; i < padded; i += kWidth) Store(x + i, Load(x + i) * inverse);
+  for (Index i = begin; i < end; i += kWidth) Store(x + i, Load(x + i) * inverse);
+  for (Index i = begin; i < seen.from; ++i) x[i] = 0;
 }
 
 static void AttendForward(const AttentionForward& a) {
@@ -146,9 +70,10 @@ static void AttendForward(const AttentionForward& a) {
   float* copy_out = copy + padded_dim * (T > Q ? T : Q);
   for (Index h = 0; h < s.heads; ++h) {
     float* p = a.probabilities + h * Q * padded;
-    Transpose(T, D, padded, a.k.base + h * D, a.k.stride, keys);
+    const Index kv = h / s.group() * D;
+    Transpose(T, D, padded, a.k.base + kv, a.k.stride, keys);
     Product(Q, padded, D, {a.q.base + h * D, a.q.stride, 1}, keys, padded, p, padded);
-    for (Index i = 0; i < Q; ++i) SoftmaxRow(T, padded, s.scale, p + i * padded);
+    for (Index i = 0; i < Q; ++i) SoftmaxRow(SeenBy(s, i), padded, s.scale, p + i * padded);
     const float* weights = p;
     if (a.dropout.probability > 0) {
       const Keep keep =
@@ -158,7 +83,7 @@ static void AttendForward(const AttentionForward& a) {
       }
       weights = dropped;
     }
-    const Right v = Padded(T, D, padded_dim, a.v.base + h * D, a.v.stride, copy);
+    const Right v = Padded(T, D, padded_dim, a.v.base + kv, a.v.stride, copy);
     ProductTo(Q, D, padded_dim, T, {weights, padded, 1}, v, a.out.base + h * D, a.out.stride,
               copy_out);
   }
@@ -190,7 +115,9 @@ static void AttendBackward(const AttentionBackward& a) {
     const float* weights = p;
     const Keep keep =
         KeepOf({MixBits(a.dropout.key + static_cast<std::uint64_t>(h)), a.dropout.probability});
-    Transpose(T, D, padded, a.v.base + h * D, a.v.stride, values);
+    const Index kv = h / s.group() * D;
+    const bool add = h % s.group() != 0;  // to what the group's heads before brought
+    Transpose(T, D, padded, a.v.base + kv, a.v.stride, values);
     Product(Q, padded, D, {grad_out, a.grad_out.stride, 1}, values, padded, grad, padded);
     if (drop) {
       for (Index i = 0; i < Q * padded; i += kWidth) {
@@ -201,17 +128,17 @@ static void AttendBackward(const AttentionBackward& a) {
       weights = dropped;
     }
     Right right = Padded(Q, D, padded_dim, grad_out, a.grad_out.stride, copy);
-    ProductTo(T, D, padded_dim, Q, {weights, 1, padded}, right, a.grad_v.base + h * D,
-              a.grad_v.stride, copy_out);
+    GradientTo(T, D, padded_dim, Q, {weights, 1, padded}, right,
+               {a.grad_v.base + kv, a.grad_v.stride}, copy_out, add);
     for (Index i = 0; i < Q; ++i) {
       SoftmaxBackwardRow(padded, s.scale, p + i * padded, grad + i * padded);
     }
-    right = Padded(T, D, padded_dim, a.k.base + h * D, a.k.stride, copy);
+    right = Padded(T, D, padded_dim, a.k.base + kv, a.k.stride, copy);
     ProductTo(Q, D, padded_dim, T, {grad, padded, 1}, right, a.grad_q.base + h * D, a.grad_q.stride,
               copy_out);
     right = Padded(Q, D, padded_dim, a.q.base + h * D, a.q.stride, copy);
-    ProductTo(T, D, padded_dim, Q, {grad, 1, padded}, right, a.grad_k.base + h * D, a.grad_k.stride,
-              copy_out);
+    GradientTo(T, D, padded_dim, Q, {grad, 1, padded}, right, {a.grad_k.base + kv, a.grad_k.stride},
+               copy_out, add);
   }
 }
 
@@ -227,6 +154,8 @@ constexpr Kernels MakeTable(const char* isa) {
           .add_bias = AddBias,
           .add_column_sums = AddColumnSums,
           .add = Add,
+          .multiply = Multiply,
+          .score_token = ScoreRow,
           .add3 = Add3};
 }
 

@@ -44,9 +44,10 @@ static void AddNormForwardRows(const AddNormForward& args) {
       if (a.residual != nullptr) v += LoadSome(a.residual + row * H + i, n);
       v = ZeroTail(v, n);
       StoreSome(x + i, v, n);
+      if (a.sum != nullptr) StoreSome(a.sum + row * H + i, v, n);
       sums += v;
     });
-    const F16 mean = Splat(Sum(sums) * per_column);
+    const F16 mean = Splat(a.centred ? Sum(sums) * per_column : 0.0F);
     F16 squares = {};
     ForColumns(H, [&](Index i, Index n) TUTTI_FLAT {
       const F16 v = ZeroTail(LoadSome(x + i, n) - mean, n);
@@ -58,7 +59,9 @@ static void AddNormForwardRows(const AddNormForward& args) {
     ForColumns(H, [&](Index i, Index n) TUTTI_FLAT {
       const F16 v = (LoadSome(x + i, n) - mean) * inverse;
       StoreSome(x + i, v, n);
-      StoreSome(out + i, v * LoadSome(a.gamma + i, n) + LoadSome(a.beta + i, n), n);
+      F16 scaled = v * LoadSome(a.gamma + i, n);
+      if (a.beta != nullptr) scaled += LoadSome(a.beta + i, n);
+      StoreSome(out + i, scaled, n);
     });
   }
 }
@@ -77,17 +80,20 @@ static void AddNormBackwardRows(const AddNormBackward& args) {
       const F16 grad = LoadSome(grad_out + i, n);
       const F16 value = LoadSome(x + i, n);
       StoreSome(a.grad_gamma + i, LoadSome(a.grad_gamma + i, n) + grad * value, n);
-      StoreSome(a.grad_beta + i, LoadSome(a.grad_beta + i, n) + grad, n);
+      if (a.grad_beta != nullptr) {
+        StoreSome(a.grad_beta + i, LoadSome(a.grad_beta + i, n) + grad, n);
+      }
       const F16 scaled = grad * LoadSome(a.gamma + i, n);
       sum += scaled;
       sum_x += scaled * value;
     });
-    const float mean = Sum(sum) * per_column;
+    const float mean = a.centred ? Sum(sum) * per_column : 0.0F;
     const float mean_x = Sum(sum_x) * per_column;
     const float inverse = a.inverse[row];
     ForColumns(H, [&](Index i, Index n) TUTTI_FLAT {
       const F16 scaled = LoadSome(grad_out + i, n) * LoadSome(a.gamma + i, n);
       F16 grad = (scaled - mean - LoadSome(x + i, n) * mean_x) * inverse;
+      if (a.grad_residual != nullptr) grad += LoadSome(a.grad_residual + row * H + i, n);
       StoreSome(a.grad_sum + row * H + i, grad, n);
       if (drop) {
         grad *= KeepLanes(keep, row * H + i);
@@ -157,7 +163,9 @@ static void ActivateRows(Index rows, Index I, float* z, const float* bias, float
   for (Index row = 0; row < rows; ++row) {
     ForColumns(I, [&](Index i, Index n) TUTTI_FLAT {
       float* at = z + row * I + i;
-      const ValueAndSlope r = Activate<f>(LoadSome(at, n) + LoadSome(bias + i, n));
+      F16 x = LoadSome(at, n);
+      if (bias != nullptr) x += LoadSome(bias + i, n);
+      const ValueAndSlope r = Activate<f>(x);
       StoreSome(a + row * I + i, r.value, n);
       if (keep) StoreSome(at, r.slope, n);
     });
@@ -189,7 +197,7 @@ static void ActivationBackward(Index rows, Index I, const float* derivative, flo
       const Index at = row * I + i;
       const F16 v = LoadSome(grad + at, n) * LoadSome(derivative + at, n);
       StoreSome(grad + at, v, n);
-      StoreSome(grad_bias + i, LoadSome(grad_bias + i, n) + v, n);
+      if (grad_bias != nullptr) StoreSome(grad_bias + i, LoadSome(grad_bias + i, n) + v, n);
     });
   }
 }
@@ -223,6 +231,12 @@ static void AddColumnSums(Index rows, Index H, const float* x, Index stride, flo
 static void Add(Index count, float* x, const float* y) {
   ForColumns(count, [&](Index i, Index n) TUTTI_FLAT {
     StoreSome(x + i, LoadSome(x + i, n) + LoadSome(y + i, n), n);
+  });
+}
+
+static void Multiply(Index count, float* out, const float* a, const float* b) {
+  ForColumns(count, [&](Index i, Index n) TUTTI_FLAT {
+    StoreSome(out + i, LoadSome(a + i, n) * LoadSome(b + i, n), n);
   });
 }
 

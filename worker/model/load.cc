@@ -46,7 +46,10 @@ const ParameterInfo* ParameterOf(const Model& model, std::string_view name) {
 bool IsIgnored(const CheckpointNames& names, std::string_view name) {
   if (name.starts_with(names.base)) name.remove_prefix(names.base.size());
   return std::ranges::any_of(
-      names.ignored, [name](const std::string& prefix) { return name.starts_with(prefix); });
+             names.ignored,
+             [name](const std::string& prefix) { return name.starts_with(prefix); }) ||
+         std::ranges::any_of(names.ignored_endings,
+                             [name](const std::string& ending) { return name.ends_with(ending); });
 }
 
 using Sources = std::map<std::string_view, std::string>;  // parameter -> tensor

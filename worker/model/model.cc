@@ -1,32 +1,50 @@
 #include "worker/model/model.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
 
 #include "worker/model/bert.h"
+#include "worker/model/decoder.h"
+#include "worker/model/families.h"
 
 namespace tutti::model {
 namespace {
 
 struct Family {
   std::string_view model_type;
-  Result<std::unique_ptr<Model>> (*make)(const ModelConfig&);
+  bool generates = false;  // it can have a language model's head
+  Result<std::unique_ptr<Model>> (*make)(const ModelConfig&) = nullptr;
 };
 
-constexpr std::array kFamilies = {Family{"bert", MakeBert}};
+constexpr std::array kFamilies = {
+    Family{.model_type = "bert", .make = MakeBert},
+    Family{.model_type = "distilbert", .make = MakeDistilBert},
+    Family{.model_type = "gpt2", .generates = true, .make = MakeGpt2},
+    Family{.model_type = "llama", .generates = true, .make = MakeLlama},
+    Family{.model_type = "mistral", .generates = true, .make = MakeMistral},
+    Family{.model_type = "qwen2", .generates = true, .make = MakeQwen2},
+    Family{.model_type = "roberta", .make = MakeRoberta},
+};
 
 }  // namespace
 
-Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config) {
-  std::string supported;
+std::string SupportedFamilies(Head head) {
+  std::string names;
   for (const Family& family : kFamilies) {
-    if (family.model_type == config.model_type) return family.make(config);
-    supported += (supported.empty() ? "" : ", ") + std::string(family.model_type);
+    if (head == Head::kCausalLm && !family.generates) continue;
+    names += (names.empty() ? "" : ", ") + std::string(family.model_type);
   }
+  return names;
+}
+
+Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config) {
+  const auto family = std::ranges::find(kFamilies, config.model_type, &Family::model_type);
+  if (family != kFamilies.end()) return family->make(config);
   return Fail(ErrorCode::kUnsupported,
               "model_type '" + config.model_type + "' is not supported yet", config.path,
-              "supported: " + supported);
+              "supported: " + SupportedFamilies(config.head));
 }
 
 }  // namespace tutti::model

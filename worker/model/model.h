@@ -1,6 +1,6 @@
 // A trainable model over flat buffers that others own: where its parameters lie, its forward pass
-// and the gradients. One virtual seam, one class per family (bert.h). A model belongs to one
-// thread.
+// and the gradients. One virtual seam, one class per kind of network (bert.h, decoder.h). A model
+// belongs to one thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,15 +20,22 @@ namespace tutti::model {
 
 inline constexpr std::int64_t kIgnoreLabel = -100;
 
-// One padded micro-batch, row-major. Rows may be padded anywhere but in their first column.
+// One padded micro-batch, row-major. Rows may be padded anywhere; an encoder's not in their first
+// column.
 struct Batch {
   std::int64_t rows = 0;                       // B
   std::int64_t columns = 0;                    // T
   std::vector<std::int64_t> input_ids{};       // [B, T]
   std::vector<std::int64_t> attention_mask{};  // [B, T] 1 = a token; empty: every place is one
   std::vector<std::int64_t> type_ids{};        // [B, T]; empty: zeros
-  std::vector<std::int64_t> labels{};          // [B] class ids, kIgnoreLabel = none
-  std::vector<float> targets{};                // [B, L] multi-label or regression; else empty
+  // [B, T] which of the documents that share a row a token belongs to; none sees another. Empty:
+  // a row is one document. Decoders only.
+  std::vector<std::int64_t> documents{};
+  // [B] class ids, kIgnoreLabel = none; of a language model [B, T], each the token at its place,
+  // which is what the place before it is to predict.
+  std::vector<std::int64_t> labels{};
+  std::vector<float> weights{};  // [B, T] of a language model's labels; empty: 1
+  std::vector<float> targets{};  // [B, L] multi-label or regression; else empty
 };
 
 struct ForwardOptions {
@@ -37,16 +44,11 @@ struct ForwardOptions {
   bool want_hidden = false;  // hidden() is asked for: every position of the last layer is computed
 };
 
-// How a family's checkpoints call things.
-struct CheckpointNames {
-  std::string architecture{};          // "BertForSequenceClassification"
-  std::string base{};                  // "bert.": left out in checkpoints of the headless model
-  std::vector<std::string> ignored{};  // prefixes, without `base`: other heads, buffers
-};
-
 // Told during a backward pass: the gradients at offset `from` and beyond are final. It falls from
 // call to call and is 0 in the last one.
 using GradientsFinal = std::function<void(std::int64_t from)>;
+
+class LanguageModel;
 
 class Model {
  public:
@@ -64,16 +66,19 @@ class Model {
   void Bind(const float* params) { params_ = params; }
   void BindGradients(float* grads) { grads_ = grads; }
 
-  // Logits [B, L] f32. kInvalid when an id or a length does not fit the model.
-  // REQUIRES: Bind was called.
+  // Logits [B, L] f32, of a language model [B, T, V] with zeros at padding. kInvalid when an id or
+  // a length does not fit the model. REQUIRES: Bind was called.
   virtual Result<at::Tensor> Forward(const Batch& batch, const ForwardOptions& options) = 0;
-  // Adds the gradients of the last Forward, given those of its logits ([B, L] f32, contiguous).
+  // Adds the gradients of the last Forward, given those of its logits (as large, f32, contiguous).
   // `on_final` may be empty. REQUIRES: BindGradients was called; the last Forward had `training`.
   virtual void Backward(const at::Tensor& grad_logits, const GradientsFinal& on_final) = 0;
   void Backward(const at::Tensor& grad_logits) { Backward(grad_logits, {}); }
   // [B, T, H] f32: the last layer's output of the last Forward, which had want_hidden; zeros at
   // padding.
   virtual at::Tensor Hidden() const = 0;
+
+  // What a model that predicts tokens can do beyond that (language_model.h); null for classifiers.
+  virtual LanguageModel* language() { return nullptr; }
 
   // Floats of working memory held now: the largest micro-batch so far.
   virtual std::int64_t WorkingFloats() const = 0;
@@ -86,8 +91,8 @@ class Model {
   float* grads_ = nullptr;
 };
 
-// The model that `config` describes, with a classification head of config.labels. kUnsupported for
-// other families, naming those that are there.
+// The model that `config` describes, with the head that config.head names. kUnsupported for other
+// families, naming those that are there.
 Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config);
 
 }  // namespace tutti::model

@@ -22,6 +22,14 @@ struct ParameterInfo {
   std::optional<double> fresh_deviation{};
 };
 
+// How a family's checkpoints call things.
+struct CheckpointNames {
+  std::string architecture{};          // "BertForSequenceClassification"
+  std::string base{};                  // "bert.": left out in checkpoints of the headless model
+  std::vector<std::string> ignored{};  // prefixes, without `base`: other heads, buffers
+  std::vector<std::string> ignored_endings{};
+};
+
 struct ParameterOptions {
   bool norm = false;              // belongs to a normalisation layer
   std::int64_t padding_row = -1;  // this one and the next as in ParameterInfo
