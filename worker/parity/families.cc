@@ -5,6 +5,7 @@
 #include <string>
 
 #include "worker/model/export.h"
+#include "worker/model/language_model.h"
 #include "worker/model/load.h"
 #include "worker/model/model.h"
 #include "worker/parity/folders.h"
@@ -34,7 +35,8 @@ std::vector<std::int64_t> Flat(const Json& rows) {
 
 bool FloatLabels(const Json& batch) { return batch.at("labels").at(0).is_array(); }
 
-model::Batch ReadBatch(const Json& json) {
+// `by_token`: labels are of tokens, not of rows.
+model::Batch ReadBatch(const Json& json, bool by_token) {
   model::Batch batch;
   const Json& ids = json.at("input_ids");
   batch.rows = static_cast<std::int64_t>(ids.size());
@@ -42,14 +44,38 @@ model::Batch ReadBatch(const Json& json) {
   batch.input_ids = Flat(ids);
   batch.attention_mask = Flat(json.at("attention_mask"));
   if (json.contains("token_type_ids")) batch.type_ids = Flat(json["token_type_ids"]);
-  if (!FloatLabels(json)) {
+  if (by_token) {
+    batch.labels = Flat(json.at("labels"));
+  } else if (!FloatLabels(json)) {
     batch.labels = json.at("labels").get<std::vector<std::int64_t>>();
-    return batch;
-  }
-  for (const Json& row : json["labels"]) {
-    for (const Json& value : row) batch.targets.push_back(value.get<float>());
+  } else {
+    for (const Json& row : json["labels"]) {
+      for (const Json& value : row) batch.targets.push_back(value.get<float>());
+    }
   }
   return batch;
+}
+
+// What each place is to predict: the label of the place behind it.
+std::vector<std::int64_t> Shifted(const model::Batch& batch) {
+  std::vector<std::int64_t> targets(batch.labels.size(), model::kIgnoreLabel);
+  for (std::size_t at = 0; at + 1 < targets.size(); ++at) {
+    const bool last = (at + 1) % static_cast<std::size_t>(batch.columns) == 0;
+    if (!last) targets[at] = batch.labels[at + 1];
+  }
+  return targets;
+}
+
+// The values of `values` [B, T, …] at places that the mask has.
+std::vector<float> AtTokens(std::span<const float> values, const model::Batch& batch) {
+  const std::size_t width = values.size() / batch.attention_mask.size();
+  std::vector<float> kept;
+  for (std::size_t at = 0; at < batch.attention_mask.size(); ++at) {
+    if (batch.attention_mask[at] == 0) continue;
+    const auto row = values.subspan(at * width, width);
+    kept.insert(kept.end(), row.begin(), row.end());
+  }
+  return kept;
 }
 
 // Row `row` of a batch, without its padding.
@@ -77,7 +103,9 @@ class FamilyRun {
         cases_(cases),
         report_(report),
         name_(cases.at("name").get<std::string>()),
-        problem_(model::ResolveProblem(model_->config(), FloatLabels(cases.at("batch")))),
+        language_(model_->language()),
+        problem_(model::ResolveProblem(model_->config(),
+                                       language_ == nullptr && FloatLabels(cases.at("batch")))),
         params_(static_cast<std::size_t>(model_->layout().total())),
         grads_(params_.size()) {
     model_->Bind(params_.data());
@@ -91,28 +119,44 @@ class FamilyRun {
                  std::to_string(loaded.fresh.size()) + " missing");
     TUTTI_ASSIGN_OR_RETURN(const auto expected,
                            safetensors::File::Open(folder / "expected.safetensors"));
-    for (const bool want_hidden : {false, true}) {
-      TUTTI_RETURN_IF_ERROR(CheckBatch(expected, want_hidden));
-    }
+    for (const bool whole : {false, true}) TUTTI_RETURN_IF_ERROR(CheckBatch(expected, whole));
     TUTTI_RETURN_IF_ERROR(CheckRowsAlone(expected));
     CheckDecayGroups();
+    if (language_ != nullptr && cases_.contains("generation")) {
+      TUTTI_RETURN_IF_ERROR(RunGeneration(*language_, cases_.at("generation"), name_, report_));
+    }
     return CheckTrajectory(folder);
   }
 
  private:
+  model::Batch Read(const Json& json) const { return ReadBatch(json, language_ != nullptr); }
+
+  std::int64_t Items(const model::Batch& batch) const {
+    return language_ == nullptr ? train::ProblemItems(problem_, batch)
+                                : train::CountItems(Shifted(batch));
+  }
+
   // Adds the micro-batch's gradients, scaled, and returns its loss, summed over items.
-  Result<double> AddGradients(const model::Batch& batch, const model::ForwardOptions& options,
-                              double scale, at::Tensor* logits_out = nullptr) {
+  Result<double> AddGradients(const model::Batch& batch, double scale) {
+    if (language_ == nullptr) return AddByLogits(batch, {.training = true}, scale, nullptr);
+    TUTTI_RETURN_IF_ERROR(language_->ForwardTokens(batch, {.training = true}));
+    const double sum = language_->Score({.scale = scale}).loss;
+    language_->BackwardTokens({});
+    return sum;
+  }
+
+  // The same through the logits of all rows.
+  Result<double> AddByLogits(const model::Batch& batch, const model::ForwardOptions& options,
+                             double scale, at::Tensor* logits_out) {
     TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model_->Forward(batch, options));
     const at::Tensor grad = logits.clone();
-    const auto columns = static_cast<std::int64_t>(model_->config().labels.size());
-    const double sum =
-        train::ProblemSum(problem_,
-                          {.values = Values(logits),
-                           .columns = columns,
-                           .grad = {grad.data_ptr<float>(), static_cast<std::size_t>(grad.numel())},
-                           .scale = scale},
-                          batch);
+    const train::Logits values{
+        .values = Values(logits),
+        .columns = logits.size(logits.dim() - 1),
+        .grad = {grad.data_ptr<float>(), static_cast<std::size_t>(grad.numel())},
+        .scale = scale};
+    const double sum = language_ != nullptr ? train::CrossEntropySum(values, Shifted(batch))
+                                            : train::ProblemSum(problem_, values, batch);
     model_->Backward(grad);
     if (logits_out != nullptr) *logits_out = logits;
     return sum;
@@ -129,24 +173,41 @@ class FamilyRun {
                                      static_cast<std::size_t>(parameter.count));
   }
 
-  // want_hidden computes every position of the last layer, otherwise only the first ones.
-  Status CheckBatch(const safetensors::File& expected, bool want_hidden) {
-    const model::Batch batch = ReadBatch(cases_.at("batch"));
-    const std::string prefix = name_ + (want_hidden ? "/all-positions/" : "/");
-    const auto items = static_cast<double>(train::ProblemItems(problem_, batch));
+  // Twice: as training computes it, and `whole`: an encoder at every position of its last layer, a
+  // language model by the logits of every token.
+  Status CheckBatch(const safetensors::File& expected, bool whole) {
+    const model::Batch batch = Read(cases_.at("batch"));
+    const std::string prefix = name_ + (whole ? "/all-positions/" : "/");
+    const auto items = static_cast<double>(Items(batch));
     std::ranges::fill(grads_, 0.0F);
-    at::Tensor logits;
-    const model::ForwardOptions options{.training = true, .want_hidden = want_hidden};
-    TUTTI_ASSIGN_OR_RETURN(const double sum, AddGradients(batch, options, 1 / items, &logits));
-    TUTTI_ASSIGN_OR_RETURN(const std::vector<float> want, Floats(expected, "logits"));
-    report_.Compare(prefix + "logits", Values(logits), want, kLogits);
+    double sum = 0;
+    if (language_ != nullptr && !whole) {
+      TUTTI_ASSIGN_OR_RETURN(sum, AddGradients(batch, 1 / items));
+    } else {
+      at::Tensor logits;
+      const model::ForwardOptions options{.training = true, .want_hidden = whole};
+      TUTTI_ASSIGN_OR_RETURN(sum, AddByLogits(batch, options, 1 / items, &logits));
+      TUTTI_RETURN_IF_ERROR(CheckLogits(prefix, Values(logits), expected, batch));
+    }
     const std::vector<double> loss = {cases_.at("loss").get<double>()};
     report_.Compare(prefix + "loss", std::vector<double>{sum / items}, loss,
                     {.absolute = 1e-5 * std::max(1.0, loss.front())});
-    if (want_hidden) TUTTI_RETURN_IF_ERROR(CheckHidden(expected, batch));
+    if (whole) TUTTI_RETURN_IF_ERROR(CheckHidden(expected, batch));
     const std::vector<double> norm = {cases_.at("grad_norm").get<double>()};
     report_.Compare(prefix + "grad_norm", std::vector<double>{GradNorm()}, norm, kGradients);
     return CheckGradients(expected, prefix);
+  }
+
+  // A language model's at tokens: what stands at padding means nothing.
+  Status CheckLogits(const std::string& prefix, std::span<const float> got,
+                     const safetensors::File& expected, const model::Batch& batch) {
+    TUTTI_ASSIGN_OR_RETURN(const std::vector<float> want, Floats(expected, "logits"));
+    if (language_ == nullptr || got.size() != want.size()) {
+      report_.Compare(prefix + "logits", got, want, kLogits);
+    } else {
+      report_.Compare(prefix + "logits", AtTokens(got, batch), AtTokens(want, batch), kLogits);
+    }
+    return {};
   }
 
   Status CheckGradients(const safetensors::File& expected, const std::string& prefix) {
@@ -196,8 +257,9 @@ class FamilyRun {
   }
 
   Status CheckRowsAlone(const safetensors::File& expected) {
-    TUTTI_ASSIGN_OR_RETURN(const std::vector<float> want, Floats(expected, "logits"));
-    const model::Batch batch = ReadBatch(cases_.at("batch"));
+    TUTTI_ASSIGN_OR_RETURN(std::vector<float> want, Floats(expected, "logits"));
+    const model::Batch batch = Read(cases_.at("batch"));
+    if (language_ != nullptr) want = AtTokens(want, batch);
     std::vector<float> got;
     for (std::int64_t row = 0; row < batch.rows; ++row) {
       TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model_->Forward(RowOf(batch, row), {}));
@@ -252,14 +314,14 @@ class FamilyRun {
       std::vector<model::Batch> batches;
       std::int64_t items = 0;
       for (const Json& index : steps[step]) {
-        batches.push_back(ReadBatch(trajectory.at("micro_batches").at(index.get<std::size_t>())));
-        items += train::ProblemItems(problem_, batches.back());
+        batches.push_back(Read(trajectory.at("micro_batches").at(index.get<std::size_t>())));
+        items += Items(batches.back());
       }
       std::ranges::fill(grads_, 0.0F);
       double sum = 0;
       for (const model::Batch& batch : batches) {
-        TUTTI_ASSIGN_OR_RETURN(const double part, AddGradients(batch, {.training = true},
-                                                               1 / static_cast<double>(items)));
+        TUTTI_ASSIGN_OR_RETURN(const double part,
+                               AddGradients(batch, 1 / static_cast<double>(items)));
         sum += part;
       }
       losses.push_back(sum / static_cast<double>(items));
@@ -311,6 +373,7 @@ class FamilyRun {
   const Json& cases_;
   Report& report_;
   std::string name_;
+  model::LanguageModel* language_;
   model::Problem problem_;
   std::vector<float> params_, grads_;
 };

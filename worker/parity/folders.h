@@ -5,12 +5,17 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/result.h"
 #include "worker/parity/report.h"
 #include "worker/safetensors/reader.h"
+
+namespace tutti::model {
+class LanguageModel;
+}  // namespace tutti::model
 
 namespace tutti::parity {
 
@@ -23,6 +28,11 @@ Result<std::vector<std::int64_t>> Integers(const safetensors::File& file, std::s
 // `cases` is the folder's cases.json. Fields that are missing or of another kind throw
 // Json::exception.
 Status RunFamily(const std::filesystem::path& folder, const Json& cases, Report& report);
+// Documents that share rows.
+Status RunPacking(const std::filesystem::path& folder, const Json& cases, Report& report);
+// A language model's answers; `cases` is the member "generation" of its cases.json.
+Status RunGeneration(model::LanguageModel& model, const Json& cases, const std::string& name,
+                     Report& report);
 Status RunLosses(const std::filesystem::path& folder, const Json& cases, Report& report);
 Status RunSchedules(const Json& cases, Report& report);
 // `expected` is the folder's expected.json.

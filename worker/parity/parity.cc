@@ -28,7 +28,7 @@ text::ParitySink Into(Report& report) {
   };
 }
 
-// Adapters and packed documents: refused as a whole, which is right where the reference says that
+// Adapters: refused as a whole, which is right where the reference says that
 // it need not be supported.
 Status RunUnsupported(const Json& cases, std::string_view what, Report& report) {
   const bool must = cases.value("must_support", true);
@@ -42,7 +42,7 @@ Status RunCases(const fs::path& folder, Report& report) {
   if (!cases.is_object()) return Fail(ErrorCode::kInvalid, "is no object", folder / "cases.json");
   if (cases.contains("schedules")) return RunSchedules(cases, report);
   if (cases.contains("lora")) return RunUnsupported(cases, "adapters", report);
-  if (cases.contains("rows")) return RunUnsupported(cases, "packed documents", report);
+  if (cases.contains("rows")) return RunPacking(folder, cases, report);
   if (cases.contains("model_type")) return RunFamily(folder, cases, report);
   if (cases.contains("cases")) return RunLosses(folder, cases, report);
   return Fail(ErrorCode::kInvalid, "describes no known kind of case", folder / "cases.json");
