@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -180,6 +181,7 @@ struct TryOptions {
   std::string model{};
   std::vector<std::string> texts{};  // none: lines of stdin
   int top_k = 3;
+  nlohmann::json generation = nlohmann::json::object();  // of a language model; empty: as it is
 };
 int ModelTry(Context& context, const TryOptions& options);
 int ModelEval(Context& context, const std::string& model, const std::string& data);

@@ -63,6 +63,25 @@ void DefineSubmitting(Definitions& d) {
 
 namespace {
 
+// How a language model's texts are chosen, by the names of the request's "generation".
+void AddGeneration(CLI::App& command, const std::shared_ptr<TryOptions>& tried) {
+  const auto whole = [&](const char* option, const char* name, const char* help) {
+    command.add_option_function<std::int64_t>(
+        option, [tried, name](std::int64_t value) { tried->generation[name] = value; }, help);
+  };
+  const auto number = [&](const char* option, const char* name, const char* help) {
+    command.add_option_function<double>(
+        option, [tried, name](double value) { tried->generation[name] = value; }, help);
+  };
+  whole("--max-new-tokens", "max_new_tokens", "Tokens of an answer at most, of a language model");
+  whole("--num-beams", "num_beams", "Beam search with as many beams");
+  whole("--sample-top-k", "top_k", "Sample among the likeliest tokens");
+  whole("--seed", "seed", "Sample, the same for the same seed");
+  number("--temperature", "temperature", "Sample; below 1 keeps closer to the likeliest");
+  number("--top-p", "top_p", "Sample among the likeliest that hold this probability");
+  number("--repetition-penalty", "repetition_penalty", "Above 1 weakens tokens that were there");
+}
+
 void DefineLooking(Definitions& d) {
   auto* ps = d.Add(&d.app, "ps", "List jobs, newest first", kJobs);
   auto listed = std::make_shared<PsOptions>();
@@ -165,9 +184,10 @@ void DefineModels(Definitions& d) {
   auto tried = std::make_shared<TryOptions>();
   d.ModelArgument(attempt, tried->model);
   attempt->add_option("TEXT", tried->texts, "The texts")->type_name("");
-  attempt->add_option("--top-k", tried->top_k, "How many labels a text")
+  attempt->add_option("--top-k", tried->top_k, "How many labels a text, of a classifier")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  AddGeneration(*attempt, tried);
   d.On(attempt, [tried](Context& c) { return ModelTry(c, *tried); });
 
   auto* eval = d.Add(model, "eval", "Measure a model on a data file");

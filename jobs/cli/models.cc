@@ -1,6 +1,7 @@
 // Finished models: looking, trying, measuring.
 #include <algorithm>
 #include <istream>
+#include <sstream>
 
 #include "common/base/units.h"
 #include "jobs/cli/commands.h"
@@ -50,10 +51,23 @@ std::string LabelBars(const json& labels, bool color) {
   return out;
 }
 
+// What a text's answers look like: labels with bars, or the texts that continue it.
+std::string AnswerText(const json& answers, bool color) {
+  if (answers.empty() || !answers[0].contains("text")) return LabelBars(answers, color);
+  std::string out;
+  for (const json& answer : answers) {
+    std::istringstream lines(TextAt(answer, "/text"));
+    for (std::string line; std::getline(lines, line);) out += OneLine(line) + "\n";
+    out += "\n";
+  }
+  return out;
+}
+
 client::Answer<json> TryTexts(Context& context, const TryOptions& options,
                               const std::vector<std::string>& texts) {
-  return context.client.Post(client::ModelTarget(options.model, "/try"),
-                             {{"texts", texts}, {"top_k", options.top_k}},
+  json body = {{"texts", texts}, {"top_k", options.top_k}};
+  if (!options.generation.empty()) body["generation"] = options.generation;
+  return context.client.Post(client::ModelTarget(options.model, "/try"), std::move(body),
                              {.timeout = kToolTimeout});
 }
 
@@ -71,11 +85,13 @@ int TryAndPrint(Context& context, const TryOptions& options, const std::vector<s
       if (context.console.json()) {
         results.push_back(list[i]);
       } else if (context.console.quiet()) {
-        context.console.Out(list[i].empty() ? "" : TextAt(list[i][0], "/label"));
+        const bool written = !list[i].empty() && list[i][0].contains("text");
+        context.console.Out(list[i].empty() ? ""
+                                            : TextAt(list[i][0], written ? "/text" : "/label"));
       } else {
         const std::string text = i < some.size() ? OneLine(some[i]) : "";
         context.console.Out(Painted(text, Paint::kBold, context.console.out_color()));
-        context.console.OutRaw(LabelBars(list[i], context.console.out_color()));
+        context.console.OutRaw(AnswerText(list[i], context.console.out_color()));
       }
     }
   }

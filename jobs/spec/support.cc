@@ -12,15 +12,23 @@ namespace {
 constexpr std::string_view kLeaveOut = "leave it out";
 
 constexpr std::array kLimits = {
-    Limit{"task", "supported: text-classification",
-          [](const Draft& d) { return d.job.task != Task::kTextClassification; }},
-    Limit{"data.format", "supported: auto, text-label",
+    Limit{"task", "supported: text-classification, text-generation",
           [](const Draft& d) {
-            return d.job.data.format != DataFormat::kAuto &&
-                   d.job.data.format != DataFormat::kTextLabel;
+            return d.job.task != Task::kTextClassification && d.job.task != Task::kTextGeneration;
           }},
-    Limit{"data.packing", "leave it false; rows of like length share a batch anyway",
-          [](const Draft& d) { return d.job.data.packing; }},
+    Limit{"data.format",
+          "supported: auto; text-label, or of text-generation text, prompt-completion",
+          [](const Draft& d) {
+            const DataFormat format = d.job.data.format;
+            if (d.job.task == Task::kTextGeneration) {
+              return format != DataFormat::kAuto && format != DataFormat::kText &&
+                     format != DataFormat::kPromptCompletion;
+            }
+            return format != DataFormat::kAuto && format != DataFormat::kTextLabel;
+          }},
+    Limit{"data.packing",
+          "supported: of text-generation; elsewhere rows of like length share a batch anyway",
+          [](const Draft& d) { return d.job.data.packing && d.job.task != Task::kTextGeneration; }},
     Limit{"method", "supported: full",
           [](const Draft& d) { return !std::holds_alternative<FullMethod>(d.job.method); }},
     Limit{"training.lr_scheduler_type", "supported: every other schedule",

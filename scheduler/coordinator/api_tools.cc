@@ -128,7 +128,7 @@ Status CheckTexts(const json& body) {
 
 Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
   const json& body = BodyOf(request);
-  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k"}));
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k", "generation"}));
   TUTTI_RETURN_IF_ERROR(CheckTexts(body));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t top_k, NumberIn(body, "top_k", 1, kTopKMax, 0));
   TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record,
@@ -136,6 +136,9 @@ Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
   ToolCall call = CallOn(record, "try");
   call.request["texts"] = body["texts"];
   if (top_k != 0) call.request["top_k"] = top_k;
+  if (const auto generation = body.find("generation"); generation != body.end()) {
+    call.request["generation"] = *generation;
+  }
   call.deadline = kTryDeadline;
   return call;
 }
@@ -203,11 +206,14 @@ constexpr const char* kInspectAnswer = R"({"type": "object", "required": ["estim
   "report": {"type": "object"}}})";
 constexpr const char* kTryRequest = R"({"type": "object", "required": ["texts"], "properties": {
   "texts": {"type": "array", "minItems": 1, "items": {"type": "string"}},
-  "top_k": {"type": "integer", "minimum": 1}}, "additionalProperties": false})";
+  "top_k": {"type": "integer", "minimum": 1, "description": "labels of a text, of a classifier"},
+  "generation": {"type": "object", "description": "of a language model: max_new_tokens, num_beams, temperature, top_k, top_p, seed, repetition_penalty and Transformers' other names"}},
+  "additionalProperties": false})";
 constexpr const char* kTryAnswer = R"({"type": "object", "required": ["results"], "properties": {
   "results": {"type": "array", "items": {"type": "array", "items": {"type": "object",
-  "required": ["label", "score"], "properties": {
-  "label": {"type": "string"}, "score": {"type": "number"}}}}}}})";
+  "description": "a classifier's label and score, or a language model's text", "properties": {
+  "label": {"type": "string"}, "score": {"type": "number"}, "text": {"type": "string"},
+  "tokens": {"type": "integer"}, "ended": {"type": "boolean"}}}}}}})";
 constexpr const char* kEvalRequest = R"({"type": "object", "required": ["data"], "properties": {
   "data": {"type": "object", "required": ["path", "digest"], "properties": {
   "path": {"type": "string"}, "digest": {"type": "string"},

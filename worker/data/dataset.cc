@@ -27,6 +27,51 @@ Result<CutTokens> Tokenize(const text::Tokenizer& tokenizer, std::string_view te
   return CutTokens{.ids = std::move(cut.ids), .cut = true};
 }
 
+// A row of a language model: what is read, and what of it is to be predicted.
+struct LanguageRow {
+  std::vector<std::uint32_t> ids{};
+  std::vector<float> weights{};
+};
+
+// The prompt is tokenised as it will be when an answer is asked for, the completion behind it.
+Result<LanguageRow> TokenizeRow(const text::Tokenizer& tokenizer, const Row& row,
+                                const LoadOptions& options) {
+  LanguageRow out;
+  const bool completes = options.format == RowFormat::kPromptCompletion;
+  TUTTI_ASSIGN_OR_RETURN(text::Encoding first, tokenizer.Encode(row.text));
+  out.ids = std::move(first.ids);
+  out.weights.assign(out.ids.size(), completes && !options.train_on_inputs ? 0.0F : 1.0F);
+  if (completes) {
+    TUTTI_ASSIGN_OR_RETURN(const text::Encoding second,
+                           tokenizer.Encode(row.label->text, {.add_special_tokens = false}));
+    out.ids.insert(out.ids.end(), second.ids.begin(), second.ids.end());
+  }
+  if (options.end_token && (out.ids.empty() || out.ids.back() != *options.end_token)) {
+    out.ids.push_back(*options.end_token);
+  }
+  out.weights.resize(out.ids.size(), 1.0F);
+  if (out.ids.size() < 2) return Fail(ErrorCode::kInvalid, "the text has no token to predict");
+  return out;
+}
+
+Result<DatasetParts> ReadLanguageRows(const RowsRequest& request, const LoadOptions& options,
+                                      const text::Tokenizer& tokenizer) {
+  const auto max_length = static_cast<std::size_t>(options.max_length);
+  DatasetBuilder builder;
+  TUTTI_RETURN_IF_ERROR(ReadRows(request, [&](const Row& row) -> Status {
+    TUTTI_ASSIGN_OR_RETURN(LanguageRow tokens, TokenizeRow(tokenizer, row, options));
+    const bool cut = tokens.ids.size() > max_length;
+    if (cut) {
+      tokens.ids.resize(max_length);
+      tokens.weights.resize(max_length);
+    }
+    builder.AddWeighted(tokens.ids, tokens.weights, cut);
+    return builder.AddLabel(std::nullopt);
+  }));
+  builder.FinishLabels();
+  return std::move(builder).Finish();
+}
+
 // Two passes: a bad row costs no tokenising, and no text is held in memory.
 Result<DatasetParts> ReadAndTokenize(const RowsRequest& request, std::size_t max_length,
                                      const text::Tokenizer& tokenizer) {
@@ -61,13 +106,36 @@ std::optional<std::int64_t> LabelTable::IdOf(std::string_view name) const {
   return it - names.begin();
 }
 
+Result<RowFormat> DetectFormat(const LoadOptions& options) {
+  RowsRequest request{
+      .path = options.path,
+      .shown_name = options.shown_name.empty() ? options.path.string() : options.shown_name};
+  TUTTI_ASSIGN_OR_RETURN(request.kind, FileKindOf(options.path, options.shown_name));
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> names, ColumnNames(request));
+  const auto column = [&options](const char* role) {
+    const auto found = options.columns.find(role);
+    return found == options.columns.end() ? std::string(role) : found->second;
+  };
+  const auto has = [&](const char* role) {
+    return std::ranges::find(names, column(role)) != names.end();
+  };
+  if (has("prompt") && has("completion")) return RowFormat::kPromptCompletion;
+  if (has("text")) return RowFormat::kText;
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return Fail(ErrorCode::kInvalid, "no known format has these columns: " + list, request.shown_name,
+              "formats are text (text) and prompt-completion (prompt, completion); data.columns "
+              "names the columns of these roles");
+}
+
 Result<Dataset> Dataset::Load(const LoadOptions& options, const text::Tokenizer& tokenizer) {
   RowsRequest request{
       .path = options.path,
       .shown_name = options.shown_name.empty() ? options.path.string() : options.shown_name,
+      .format = options.format,
       .require_labels = options.require_labels};
   TUTTI_ASSIGN_OR_RETURN(request.kind, FileKindOf(options.path, options.shown_name));
-  TUTTI_ASSIGN_OR_RETURN(request.columns, ColumnsOf(options.columns));
+  TUTTI_ASSIGN_OR_RETURN(request.columns, ColumnsOf(options.columns, options.format));
   if (options.max_length < 1) {
     return Fail(ErrorCode::kInvalid, "max_length must be at least 1", "data.max_length");
   }
@@ -80,10 +148,15 @@ Result<Dataset> Dataset::Load(const LoadOptions& options, const text::Tokenizer&
                  .kind = request.kind,
                  .columns = request.columns,
                  .max_length = options.max_length,
-                 .require_labels = options.require_labels});
+                 .require_labels = options.require_labels,
+                 .format = options.format,
+                 .train_on_inputs = options.train_on_inputs,
+                 .end_token = options.end_token});
     if (auto cached = FromCache(options, *key)) return *std::move(cached);
   }
-  TUTTI_ASSIGN_OR_RETURN(DatasetParts parts, ReadAndTokenize(request, max_length, tokenizer));
+  TUTTI_ASSIGN_OR_RETURN(DatasetParts parts, options.format == RowFormat::kTextLabel
+                                                 ? ReadAndTokenize(request, max_length, tokenizer)
+                                                 : ReadLanguageRows(request, options, tokenizer));
   if (key) {
     const Status written = WriteTokens(options.cache_dir, *key, parts);
     if (!written) Log(kWarning, "token_cache_not_written", {{"error", written.error().ToString()}});
@@ -96,6 +169,14 @@ std::span<const std::int32_t> Dataset::Tokens(std::int64_t row) const {
   const auto from = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(row)]);
   const auto to = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(row) + 1]);
   return std::span(ids_).subspan(from, to - from);
+}
+
+std::span<const float> Dataset::Weights(std::int64_t row) const {
+  TUTTI_CHECK(row >= 0 && row < rows(), "row ", row, " of ", rows());
+  if (weights_.empty()) return {};
+  const auto from = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(row)]);
+  const auto to = static_cast<std::size_t>(offsets_[static_cast<std::size_t>(row) + 1]);
+  return std::span(weights_).subspan(from, to - from);
 }
 
 const std::string& Dataset::LabelOf(std::int64_t row) const {

@@ -1,4 +1,4 @@
-// Rows of a classification data set, tokenised: what a training or evaluation loop draws from.
+// Rows of a data set, tokenised: what a training or evaluation loop draws from.
 // Immutable once loaded; any thread.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/data/rows.h"
 #include "worker/text/tokenizer.h"
 
 namespace tutti::data {
@@ -31,7 +32,14 @@ struct LoadOptions {
   std::int64_t max_length = 512;               // tokens, special ones included; longer rows are cut
   std::filesystem::path cache_dir;             // tokenised data by content; empty = no cache
   bool require_labels = true;
+  RowFormat format = RowFormat::kTextLabel;
+  bool train_on_inputs = false;              // of prompts: they are predicted, too
+  std::optional<std::uint32_t> end_token{};  // closes the rows of a language model
 };
+
+// The format that a language model's file has by its columns. kInvalid, with the columns that the
+// formats have, where it is none.
+Result<RowFormat> DetectFormat(const LoadOptions& options);
 
 // The class id of a label that is no class (PyTorch's ignore_index).
 inline constexpr std::int64_t kIgnoreLabel = -100;
@@ -46,6 +54,9 @@ class Dataset {
 
   std::int64_t rows() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
   std::span<const std::int32_t> Tokens(std::int64_t row) const;
+  // How much each token counts as something to predict, as many as Tokens: 0 = it is context alone.
+  // Empty for rows with labels.
+  std::span<const float> Weights(std::int64_t row) const;
   std::int64_t tokens() const { return static_cast<std::int64_t>(ids_.size()); }
   std::int64_t cut_rows() const { return cut_rows_; }  // longer than max_length
 
@@ -63,6 +74,7 @@ class Dataset {
   friend class DatasetBuilder;
   std::vector<std::int64_t> offsets_{0};  // [rows + 1] into ids_
   std::vector<std::int32_t> ids_;
+  std::vector<float> weights_;             // as many as ids_, or none
   std::vector<std::int32_t> label_index_;  // [rows] into labels_.names; kNoLabel: none
   std::vector<std::string> label_texts_;   // as the file has them, by index
   LabelTable labels_;

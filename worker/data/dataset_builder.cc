@@ -53,19 +53,29 @@ void DatasetBuilder::AddTokens(std::span<const std::uint32_t> tokens, bool cut) 
   if (cut) ++parts_.cut_rows;
 }
 
+void DatasetBuilder::AddWeighted(std::span<const std::uint32_t> tokens,
+                                 std::span<const float> weights, bool cut) {
+  parts_.weights.insert(parts_.weights.end(), weights.begin(), weights.end());
+  AddTokens(tokens, cut);
+}
+
 Result<Dataset> DatasetBuilder::Build(DatasetParts parts) {
   const auto labels = static_cast<std::int32_t>(parts.label_texts.size());
-  const bool fits = !parts.offsets.empty() && parts.offsets.front() == 0 &&
-                    parts.offsets.back() == static_cast<std::int64_t>(parts.ids.size()) &&
-                    std::ranges::is_sorted(parts.offsets) &&
-                    parts.label_index.size() == parts.offsets.size() - 1 &&
-                    std::ranges::all_of(parts.label_index, [&](std::int32_t index) {
-                      return index >= Dataset::kNoLabel && index < labels;
-                    });
+  const bool fits =
+      !parts.offsets.empty() && parts.offsets.front() == 0 &&
+      parts.offsets.back() == static_cast<std::int64_t>(parts.ids.size()) &&
+      std::ranges::is_sorted(parts.offsets) &&
+      (parts.weights.empty() || parts.weights.size() == parts.ids.size()) &&
+      std::ranges::all_of(parts.weights, [](float w) { return w >= 0 && w < 1e6F; }) &&
+      parts.label_index.size() == parts.offsets.size() - 1 &&
+      std::ranges::all_of(parts.label_index, [&](std::int32_t index) {
+        return index >= Dataset::kNoLabel && index < labels;
+      });
   if (!fits) return Fail(ErrorCode::kInvalid, "the parts of a data set do not fit together");
   Dataset dataset;
   dataset.offsets_ = std::move(parts.offsets);
   dataset.ids_ = std::move(parts.ids);
+  dataset.weights_ = std::move(parts.weights);
   dataset.label_index_ = std::move(parts.label_index);
   dataset.label_texts_ = std::move(parts.label_texts);
   dataset.cut_rows_ = parts.cut_rows;

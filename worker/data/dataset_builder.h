@@ -19,6 +19,7 @@ namespace tutti::data {
 struct DatasetParts {
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> ids{};
+  std::vector<float> weights{};  // as many as ids, or none
   std::vector<std::int32_t> label_index{};
   std::vector<std::string> label_texts{};
   bool integers = false;
@@ -37,6 +38,8 @@ class DatasetBuilder {
 
   // Second pass: the tokens of every row, in order.
   void AddTokens(std::span<const std::uint32_t> tokens, bool cut);
+  // The same of a row whose tokens count differently; all rows are added so, or none.
+  void AddWeighted(std::span<const std::uint32_t> tokens, std::span<const float> weights, bool cut);
   std::int64_t rows() const { return static_cast<std::int64_t>(parts_.offsets.size()) - 1; }
 
   DatasetParts Finish() && { return std::move(parts_); }

@@ -15,7 +15,8 @@ constexpr std::size_t kNumberShown = 40;  // characters, in errors
 // Takes the wanted fields of one object, without building the rest.
 class RowEvents : public Json::json_sax_t {
  public:
-  RowEvents(const Columns& columns, Row& row) : columns_(columns), row_(row) {}
+  RowEvents(const RowsRequest& request, Row& row)
+      : format_(request.format), columns_(request.columns), row_(row) {}
 
   std::string problem;            // why a callback returned false
   std::vector<std::string> keys;  // of the object; at most kKeysMax
@@ -35,9 +36,8 @@ class RowEvents : public Json::json_sax_t {
 
   bool key(string_t& name) override {
     if (depth_ != 1) return true;
-    field_ = name == columns_.text    ? Field::kText
-             : name == columns_.label ? Field::kLabel
-                                      : Field::kOther;
+    const bool second = format_ != RowFormat::kText && name == columns_.label;
+    field_ = name == columns_.text ? Field::kText : second ? Field::kLabel : Field::kOther;
     if ((field_ == Field::kText && has_text) || (field_ == Field::kLabel && row_.label)) {
       return Refuse("'" + name + "' twice");
     }
@@ -77,7 +77,9 @@ class RowEvents : public Json::json_sax_t {
     return false;
   }
   bool Whole(std::string digits) {
-    if (depth_ != 1 || field_ != Field::kLabel) return Other(digits);
+    if (depth_ != 1 || field_ != Field::kLabel || format_ != RowFormat::kTextLabel) {
+      return Other(digits);
+    }
     row_.label = Label{.text = std::move(digits), .integer = true};
     return true;
   }
@@ -86,7 +88,9 @@ class RowEvents : public Json::json_sax_t {
     if (depth_ == 0) return Refuse("not a JSON object");
     if (field_ == Field::kText) return Refuse("'" + columns_.text + "' is " + what + ", not text");
     if (field_ == Field::kLabel) {
-      return Refuse("'" + columns_.label + "' is " + what + ", neither text nor a whole number");
+      return Refuse(
+          "'" + columns_.label + "' is " + what +
+          (format_ == RowFormat::kTextLabel ? ", neither text nor a whole number" : ", not text"));
     }
     return true;
   }
@@ -95,6 +99,7 @@ class RowEvents : public Json::json_sax_t {
     return true;
   }
 
+  RowFormat format_;
   const Columns& columns_;
   Row& row_;
   int depth_ = 0;
@@ -106,6 +111,17 @@ bool IsBlank(std::string_view line) {
 }
 
 }  // namespace
+
+std::vector<std::string> JsonLinesReader::Keys() {
+  do {
+    if (!characters_.TakeLine(line_, kRowBytesMax)) return {};
+  } while (IsBlank(line_));
+  const auto object = nlohmann::ordered_json::parse(line_, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> keys;
+  if (!object.is_object()) return keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
 
 Taken JsonLinesReader::Next(Row& row, std::string& problem) {
   do {
@@ -122,15 +138,18 @@ Taken JsonLinesReader::Next(Row& row, std::string& problem) {
   problem = TextProblem(line_);
   if (!problem.empty()) return Taken::kBadRow;
   row.label.reset();
-  RowEvents events(request_.columns, row);
+  RowEvents events(request_, row);
   if (!Json::sax_parse(line_, &events)) {
     problem = std::move(events.problem);
     return Taken::kBadRow;
   }
-  const bool no_label = request_.require_labels && !row.label;
+  const bool no_label = request_.needs_label() && !row.label;
   if (events.has_text && !no_label) return Taken::kRow;
   const std::string& column = events.has_text ? request_.columns.label : request_.columns.text;
-  MissingColumn missing = DescribeMissing(column, events.has_text ? "label" : "text", events.keys);
+  const bool completes = request_.format == RowFormat::kPromptCompletion;
+  const char* const role =
+      events.has_text ? (completes ? "completion" : "label") : (completes ? "prompt" : "text");
+  MissingColumn missing = DescribeMissing(column, role, events.keys);
   problem = std::move(missing.message);
   if (!first) return Taken::kBadRow;
   // The first row lacks it: the others will, too.

@@ -27,6 +27,8 @@ class JsonLinesReader {
   JsonLinesReader(Characters& characters, const RowsRequest& request)
       : characters_(characters), request_(request) {}
   Taken Next(Row& row, std::string& problem);
+  // The keys of the first object; empty at the end of the file, or where it is none.
+  std::vector<std::string> Keys();
 
  private:
   Characters& characters_;
@@ -43,6 +45,8 @@ class SeparatedReader {
   SeparatedReader(Characters& characters, const RowsRequest& request, char separator)
       : characters_(characters), request_(request), separator_(separator) {}
   Taken Next(Row& row, std::string& problem);
+  // The names of the columns; empty at the end of the file, or after an error.
+  std::vector<std::string> Header();
 
  private:
   Taken TakeRecord(std::string& problem);

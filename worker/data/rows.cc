@@ -128,8 +128,9 @@ Status Drain(Characters& characters, Reader reader, const RowsRequest& request,
       break;
     }
     if (taken == Taken::kRow) {
-      problem = row.label ? LabelProblem(*row.label) : "";
-      if (problem.empty() && row.label) problem = kinds.Problem(row);
+      const bool labelled = row.label && request.format == RowFormat::kTextLabel;
+      problem = labelled ? LabelProblem(*row.label) : "";
+      if (problem.empty() && labelled) problem = kinds.Problem(row);
       if (problem.empty()) {
         if (const Status status = take(row); !status) problem = status.error().ToString();
       }
@@ -146,7 +147,7 @@ std::string_view GuessColumn(const std::string& column, std::string_view role,
   const std::string_view near =
       spec::Nearest(column, std::vector<std::string_view>(found.begin(), found.end()));
   if (!near.empty()) return near;
-  for (const std::string_view name : role == "text" ? std::span(kTextNames) : kLabelNames) {
+  for (const std::string_view name : role == "label" ? std::span(kLabelNames) : kTextNames) {
     const auto it = std::ranges::find(found, name);
     if (it != found.end()) return *it;
   }
@@ -163,20 +164,39 @@ Result<FileKind> FileKindOf(const std::filesystem::path& path, const std::string
               "give .jsonl, .csv or .tsv, each also with .gz");
 }
 
-Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role) {
-  Columns columns;
+std::string_view ToString(RowFormat format) {
+  switch (format) {
+    case RowFormat::kTextLabel:
+      return "text-label";
+    case RowFormat::kText:
+      return "text";
+    case RowFormat::kPromptCompletion:
+      return "prompt-completion";
+  }
+  return "";
+}
+
+Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role, RowFormat format) {
+  const bool completes = format == RowFormat::kPromptCompletion;
+  const std::string first = completes ? "prompt" : "text";
+  const std::string second = completes ? "completion" : "label";
+  Columns columns{.text = first, .label = second};
   for (const auto& [role, column] : by_role) {
-    if (role == "text") {
+    if (role == first) {
       columns.text = column;
-    } else if (role == "label") {
+    } else if (role == second && format != RowFormat::kText) {
       columns.label = column;
     } else {
-      return Fail(ErrorCode::kInvalid, "text classification has no role '" + role + "'",
-                  "data.columns", "roles are text and label");
+      return Fail(ErrorCode::kInvalid,
+                  "format " + std::string(ToString(format)) + " has no role '" + role + "'",
+                  "data.columns",
+                  format == RowFormat::kText ? "its role is text"
+                                             : "roles are " + first + " and " + second);
     }
   }
-  if (columns.text == columns.label) {
-    return Fail(ErrorCode::kInvalid, "text and label are the same column", "data.columns");
+  if (columns.text == columns.label && format != RowFormat::kText) {
+    return Fail(ErrorCode::kInvalid, first + " and " + second + " are the same column",
+                "data.columns");
   }
   return columns;
 }
@@ -205,6 +225,25 @@ std::string TextProblem(std::string_view bytes) {
   std::snprintf(text, sizeof text, "not UTF-8: byte 0x%02X at %zu",
                 static_cast<unsigned>(static_cast<unsigned char>(bytes[bad])), bad + 1);
   return text;
+}
+
+Result<std::vector<std::string>> ColumnNames(const RowsRequest& request) {
+  TUTTI_ASSIGN_OR_RETURN(ByteSource source,
+                         ByteSource::Open(request.path, request.kind.gzip, request.shown_name));
+  Characters characters(std::move(source), request.shown_name);
+  std::vector<std::string> names;
+  if (request.kind.format == FileFormat::kJsonLines) {
+    names = JsonLinesReader(characters, request).Keys();
+  } else {
+    const char separator = request.kind.format == FileFormat::kCsv ? ',' : '\t';
+    names = SeparatedReader(characters, request, separator).Header();
+  }
+  TUTTI_RETURN_IF_ERROR(characters.status());
+  if (names.empty()) {
+    return Fail(ErrorCode::kInvalid, "the first row has no columns that can be read",
+                request.shown_name);
+  }
+  return names;
 }
 
 Status ReadRows(const RowsRequest& request, const std::function<Status(const Row&)>& take) {

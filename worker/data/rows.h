@@ -1,5 +1,5 @@
-// Reads the rows of a classification data file and says which are wrong. One pass, memory of one
-// row and one block. Free functions.
+// Reads the rows of a data file and says which are wrong. One pass, memory of one row and one
+// block. Free functions.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -28,13 +29,23 @@ struct FileKind {
 // By the extension of `path`, else of `shown_name`. kUnsupported names the known ones.
 Result<FileKind> FileKindOf(const std::filesystem::path& path, const std::string& shown_name);
 
-// Column names of the roles that classification has.
+// What a row is made of.
+enum class RowFormat {
+  kTextLabel,         // text, label
+  kText,              // text
+  kPromptCompletion,  // prompt, completion
+};
+std::string_view ToString(RowFormat format);
+
+// The column of a row's text (or prompt), and of its label (or completion): their names are those
+// of the roles unless data.columns has others.
 struct Columns {
   std::string text = "text";
   std::string label = "label";
 };
-// kInvalid for a role other than these.
-Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role);
+// kInvalid for a role that the format does not have.
+Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role,
+                          RowFormat format = RowFormat::kTextLabel);
 
 struct Label {
   std::string text;  // as the file has it
@@ -42,18 +53,30 @@ struct Label {
 };
 
 struct Row {
-  std::int64_t line = 0;  // where it begins, from 1
-  std::string text;       // UTF-8
-  std::optional<Label> label{};
+  std::int64_t line = 0;         // where it begins, from 1
+  std::string text;              // UTF-8
+  std::optional<Label> label{};  // of prompt and completion: the completion
 };
 
 struct RowsRequest {
   std::filesystem::path path;
   std::string shown_name;  // names the file in errors
   FileKind kind{};
+  RowFormat format = RowFormat::kTextLabel;
   Columns columns{};
   bool require_labels = true;
+
+  // Whether the second column counts, and must be there.
+  bool takes_label() const { return format != RowFormat::kText; }
+  bool needs_label() const {
+    return format == RowFormat::kPromptCompletion ||
+           (format == RowFormat::kTextLabel && require_labels);
+  }
 };
+
+// The names of a file's columns: the first row's keys, or the header. kInvalid: it has no rows, or
+// the first cannot be read.
+Result<std::vector<std::string>> ColumnNames(const RowsRequest& request);
 
 // Calls `take` for each good row; what it fails with is one more problem of that row. Goes on after
 // a bad row, so that all are counted; gives up where the rest cannot be read. kInvalid: `where` is

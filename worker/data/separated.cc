@@ -94,7 +94,7 @@ std::optional<std::size_t> SeparatedReader::IndexOf(const std::string& column,
                                                     std::string_view role) {
   const auto it = std::ranges::find(fields_, column);
   if (it == fields_.end()) {
-    if (role == "label" && !request_.require_labels) return std::nullopt;
+    if (column == request_.columns.label && !request_.needs_label()) return std::nullopt;
     MissingColumn missing = DescribeMissing(column, role, fields_);
     characters_.Stop(ErrorCode::kInvalid, std::move(missing.message), record_line_,
                      std::move(missing.hint));
@@ -106,6 +106,12 @@ std::optional<std::size_t> SeparatedReader::IndexOf(const std::string& column,
   return static_cast<std::size_t>(it - fields_.begin());
 }
 
+std::vector<std::string> SeparatedReader::Header() {
+  std::string problem;
+  if (TakeRecord(problem) == Taken::kRow) return fields_;
+  return {};
+}
+
 bool SeparatedReader::ReadHeader() {
   std::string problem;
   const Taken taken = TakeRecord(problem);
@@ -114,8 +120,11 @@ bool SeparatedReader::ReadHeader() {
     characters_.Stop(ErrorCode::kInvalid, std::move(problem), record_line_);
     return false;
   }
-  text_at_ = IndexOf(request_.columns.text, "text");
-  label_at_ = IndexOf(request_.columns.label, "label");
+  const bool completes = request_.format == RowFormat::kPromptCompletion;
+  text_at_ = IndexOf(request_.columns.text, completes ? "prompt" : "text");
+  if (request_.takes_label()) {
+    label_at_ = IndexOf(request_.columns.label, completes ? "completion" : "label");
+  }
   columns_ = fields_.size();
   return characters_.status().has_value();
 }
@@ -134,7 +143,8 @@ Taken SeparatedReader::Next(Row& row, std::string& problem) {
   row.label.reset();
   if (!label_at_) return Taken::kRow;
   std::string& label = *label_at_ == *text_at_ ? row.text : fields_[*label_at_];
-  row.label = Label{.text = label, .integer = LooksWhole(label)};
+  row.label = Label{.text = label,
+                    .integer = request_.format == RowFormat::kTextLabel && LooksWhole(label)};
   return Taken::kRow;
 }
 

@@ -17,11 +17,11 @@ namespace tutti::data {
 namespace {
 
 // Raised with the layout below, with the reader, and with the tokenizers crate.
-constexpr std::uint32_t kCacheVersion = 1;
+constexpr std::uint32_t kCacheVersion = 2;
 constexpr std::array<char, 8> kMagic = {'t', 'u', 't', 't', 'i', 't', 'o', 'k'};
 
-// The file: this, offsets, ids, label indices, label texts (each ended by '\0'), the SHA-256 of all
-// that. Numbers as this machine has them.
+// The file: this, offsets, ids, weights, label indices, label texts (each ended by '\0'), the
+// SHA-256 of all that. Numbers as this machine has them.
 struct Head {
   std::array<char, 8> magic = kMagic;
   std::uint32_t version = kCacheVersion;
@@ -29,11 +29,12 @@ struct Head {
   std::array<std::uint8_t, 32> key{};
   std::int64_t rows = 0;
   std::int64_t tokens = 0;
+  std::int64_t weights = 0;  // as many as tokens, or none
   std::int64_t cut_rows = 0;
   std::int64_t labels = 0;
   std::int64_t label_bytes = 0;
 };
-static_assert(sizeof(Head) == 88);
+static_assert(sizeof(Head) == 96);
 
 std::filesystem::path PathOf(const std::filesystem::path& cache_dir, const Digest& key) {
   return cache_dir / (key.ToHex() + ".tokens");
@@ -79,8 +80,8 @@ bool FitsFile(const Head& head, std::int64_t file_size) {
     left -= fits ? count * each : 0;
     return fits;
   };
-  return take(head.rows, 12) && take(1, 8) && take(head.tokens, 4) && take(head.label_bytes, 1) &&
-         head.labels >= 0 && left == 0;
+  return take(head.rows, 12) && take(1, 8) && take(head.tokens, 4) && take(head.weights, 4) &&
+         take(head.label_bytes, 1) && head.labels >= 0 && left == 0;
 }
 
 bool SplitTexts(std::string_view bytes, std::int64_t count, std::vector<std::string>& texts) {
@@ -100,6 +101,8 @@ Digest KeyOf(const TokenSource& source) {
   text += source.data.ToString() + "\n" + source.tokenizer.ToString() + "\n";
   text += std::to_string(static_cast<int>(source.kind.format)) + (source.kind.gzip ? " gz " : " ");
   text += std::to_string(source.max_length) + (source.require_labels ? " labels" : "");
+  text += " " + std::string(ToString(source.format)) + (source.train_on_inputs ? " inputs" : "");
+  text += " " + (source.end_token ? std::to_string(*source.end_token) : "none");
   for (const std::string& column : {source.columns.text, source.columns.label}) {
     text += "\n" + std::to_string(column.size()) + " " + column;
   }
@@ -117,6 +120,7 @@ std::optional<DatasetParts> ReadTokens(const std::filesystem::path& cache_dir, c
   DatasetParts parts{.integers = head.integers != 0, .cut_rows = head.cut_rows};
   std::vector<char> texts;
   if (!reader.TakeInto(parts.offsets, head.rows + 1) || !reader.TakeInto(parts.ids, head.tokens) ||
+      !reader.TakeInto(parts.weights, head.weights) ||
       !reader.TakeInto(parts.label_index, head.rows) || !reader.TakeInto(texts, head.label_bytes)) {
     return std::nullopt;
   }
@@ -140,6 +144,7 @@ Status WriteTokens(const std::filesystem::path& cache_dir, const Digest& key,
                   .key = key.bytes,
                   .rows = static_cast<std::int64_t>(parts.offsets.size()) - 1,
                   .tokens = static_cast<std::int64_t>(parts.ids.size()),
+                  .weights = static_cast<std::int64_t>(parts.weights.size()),
                   .cut_rows = parts.cut_rows,
                   .labels = static_cast<std::int64_t>(parts.label_texts.size()),
                   .label_bytes = static_cast<std::int64_t>(texts.size())};
@@ -151,7 +156,7 @@ Status WriteTokens(const std::filesystem::path& cache_dir, const Digest& key,
     Sha256 hash;
     for (const auto part :
          {std::as_bytes(std::span(&head, 1)), BytesOf(parts.offsets), BytesOf(parts.ids),
-          BytesOf(parts.label_index), std::as_bytes(std::span(texts))}) {
+          BytesOf(parts.weights), BytesOf(parts.label_index), std::as_bytes(std::span(texts))}) {
       hash.Update(part);
       TUTTI_RETURN_IF_ERROR(WriteAll(fd.get(), part, temporary));
     }

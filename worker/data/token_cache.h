@@ -20,6 +20,9 @@ struct TokenSource {
   Columns columns{};
   std::int64_t max_length = 0;
   bool require_labels = true;
+  RowFormat format = RowFormat::kTextLabel;
+  bool train_on_inputs = false;
+  std::optional<std::uint32_t> end_token{};
 };
 Digest KeyOf(const TokenSource& source);
 

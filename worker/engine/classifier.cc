@@ -40,6 +40,7 @@ Classifier::Classifier(text::Tokenizer tokenizer, std::unique_ptr<model::Model> 
 
 Result<Classifier> Classifier::Load(const Options& options) {
   TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadModelConfig(options.directory));
+  config.head = model::Head::kClassification;
   if (options.fresh_labels) config.labels = *options.fresh_labels;
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(options.directory));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,

@@ -111,12 +111,32 @@ void AddCheckpoints(CLI::App& app, Invocation& in) {
   checkpoints->callback([&in] { in.run = [&in] { return Tool(Checkpoints, in.request); }; });
 }
 
+// Options of a language model's answers, by their names in the request.
+void AddGeneration(CLI::App& command, nlohmann::json& generation) {
+  const auto whole = [&](const char* option, const char* name, const char* help) {
+    command.add_option_function<std::int64_t>(
+        option, [&generation, name](std::int64_t value) { generation[name] = value; }, help);
+  };
+  const auto number = [&](const char* option, const char* name, const char* help) {
+    command.add_option_function<double>(
+        option, [&generation, name](double value) { generation[name] = value; }, help);
+  };
+  whole("--max-new-tokens", "max_new_tokens", "tokens of an answer at most");
+  whole("--num-beams", "num_beams", "beam search with as many beams");
+  whole("--sample-top-k", "top_k", "sample among the likeliest tokens");
+  whole("--seed", "seed", "sample, the same for the same seed");
+  number("--temperature", "temperature", "sample; below 1 keeps closer to the likeliest");
+  number("--top-p", "top_p", "sample among the likeliest that hold this probability");
+  number("--repetition-penalty", "repetition_penalty", "above 1 weakens tokens that were there");
+}
+
 void AddTry(CLI::App& app, Invocation& in) {
-  CLI::App* attempt = app.add_subcommand("try", "classify texts");
+  CLI::App* attempt = app.add_subcommand("try", "classify or continue texts");
   attempt->add_option("TEXT", in.attempt.texts, "texts; none: the lines of stdin");
   attempt->add_option("--model", in.attempt.model, "a model's directory");
   attempt->add_option("--top-k", in.attempt.top_k, "labels shown of each")
       ->check(CLI::PositiveNumber);
+  AddGeneration(*attempt, in.attempt.generation);
   attempt->add_flag("--json", in.attempt.json, "the answer as JSON");
   attempt->add_option("--request", in.request, kRequestHelp)->excludes("--model");
   attempt->callback([&in] {
@@ -129,9 +149,10 @@ void AddTry(CLI::App& app, Invocation& in) {
 }
 
 void AddEval(CLI::App& app, Invocation& in) {
-  CLI::App* eval = app.add_subcommand("eval", "evaluate a model on rows with labels");
+  CLI::App* eval = app.add_subcommand("eval", "evaluate a model on rows");
   eval->add_option("--model", in.eval.model, "a model's directory");
   eval->add_option("--data", in.eval.data, "a data file");
+  eval->add_option("--max-length", in.eval.max_length, "tokens of a row; longer ones are cut");
   eval->add_flag("--fresh-head", in.eval.fresh_head,
                  "give a base model a new head with the labels of the data");
   eval->add_flag("--json", in.eval.json, "the answer as JSON");

@@ -7,6 +7,7 @@
 #include "worker/engine/classifier.h"
 #include "worker/engine/request.h"
 #include "worker/engine/tools.h"
+#include "worker/engine/writer.h"
 #include "worker/finetune/job.h"
 #include "worker/train/evaluator.h"
 
@@ -20,6 +21,7 @@ struct EvalInput {
   std::map<std::string, std::string> columns;
   std::optional<std::int64_t> max_length;
   bool fresh_head = false;
+  bool train_on_inputs = false;
 };
 
 // Of the request's "spec": a job's, or its "data" alone.
@@ -30,6 +32,7 @@ Status ReadSpec(const json& request, EvalInput& input) {
   const json& data = spec->contains("data") ? (*spec)["data"] : *spec;
   if (!data.is_object()) return Fail(ErrorCode::kInvalid, "expected an object", "#/spec/data");
   TUTTI_ASSIGN_OR_RETURN(input.max_length, OptionalCount(data, "max_length"));
+  input.train_on_inputs = data.value("train_on_inputs", json(false)) == true;
   const auto columns = data.find("columns");
   if (columns == data.end() || columns->is_null()) return {};
   for (const auto& [role, column] : columns->items()) {
@@ -42,9 +45,39 @@ Status ReadSpec(const json& request, EvalInput& input) {
   return {};
 }
 
+json AnswerOf(const train::Metrics& metrics, const train::Samples& samples) {
+  json answer = json::object();
+  for (const auto& [name, value] : metrics) answer[name] = value;
+  answer["rows"] = samples.size();
+  return answer;
+}
+
+// A language model on the rows of a file, its format told by the columns.
+Result<json> EvalText(const EvalInput& input) {
+  TUTTI_ASSIGN_OR_RETURN(Writer writer, Writer::Load(input.model_dir));
+  const model::ModelConfig& config = writer.model().config();
+  TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
+                         finetune::MaxLength(input.max_length, config, writer.tokenizer()));
+  data::LoadOptions options{.path = input.data_path,
+                            .shown_name = {},
+                            .columns = input.columns,
+                            .max_length = max_length,
+                            .cache_dir = {},
+                            .train_on_inputs = input.train_on_inputs,
+                            .end_token = writer.tokenizer().special().eos};
+  TUTTI_ASSIGN_OR_RETURN(options.format, data::DetectFormat(options));
+  TUTTI_ASSIGN_OR_RETURN(data::Dataset loaded, data::Dataset::Load(options, writer.tokenizer()));
+  const auto dataset = std::make_shared<const data::Dataset>(std::move(loaded));
+  TUTTI_RETURN_IF_ERROR(finetune::CheckVocabulary(*dataset, config));
+  const train::Samples samples = train::AllRows(dataset);
+  TUTTI_ASSIGN_OR_RETURN(const train::Metrics metrics, train::Evaluate(writer.model(), samples));
+  return AnswerOf(metrics, samples);
+}
+
 // Without a new head, the classes are the model's; with one, the data's.
 Result<json> EvalRows(const EvalInput& input) {
   TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadModelConfig(input.model_dir));
+  if (config.head == model::Head::kCausalLm && !input.fresh_head) return EvalText(input);
   TUTTI_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::Load(input.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          finetune::MaxLength(input.max_length, config, tokenizer));
@@ -74,10 +107,7 @@ Result<json> EvalRows(const EvalInput& input) {
   }
   TUTTI_ASSIGN_OR_RETURN(const train::Metrics metrics,
                          train::Evaluate(classifier.model(), samples));
-  json answer = json::object();
-  for (const auto& [name, value] : metrics) answer[name] = value;
-  answer["rows"] = samples.size();
-  return answer;
+  return AnswerOf(metrics, samples);
 }
 
 }  // namespace
@@ -94,7 +124,7 @@ int EvalByHand(const EvalArguments& arguments) {
   const Result<json> answer = EvalRows({.model_dir = arguments.model,
                                         .data_path = arguments.data,
                                         .columns = {},
-                                        .max_length = {},
+                                        .max_length = arguments.max_length,
                                         .fresh_head = arguments.fresh_head});
   if (arguments.json || !answer) return WriteByHand(answer, arguments.json);
   for (const auto& [name, value] : answer->items()) {

@@ -86,7 +86,7 @@ Result<json> Inspect(const json& request) {
                    {"export_bytes", job.model->layout().elements() * kWeightBytes},
                    {"parameters", job.model->layout().elements()}};
   return json{{"estimate", std::move(estimate)},
-              {"labels", job.labels()},
+              {"labels", job.generates() ? std::vector<std::string>() : job.labels()},
               {"length_histogram", HistogramOf(lengths)},
               {"warnings", job.warnings}};
 }

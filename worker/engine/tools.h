@@ -23,12 +23,14 @@ struct TryArguments {
   std::string model;
   std::vector<std::string> texts;  // none: lines of stdin
   std::int64_t top_k = 3;
+  nlohmann::json generation = nlohmann::json::object();  // of a language model (writer.h)
   bool json = false;
 };
 int TryByHand(const TryArguments& arguments);
 
 struct EvalArguments {
   std::string model, data;
+  std::optional<std::int64_t> max_length{};
   bool fresh_head = false;  // a new head with the labels of the data
   bool json = false;
 };

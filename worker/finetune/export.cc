@@ -12,11 +12,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What Transformers' tokenizers read, whatever the kind.
-constexpr std::array<const char*, 11> kTokenizerFiles = {
-    "added_tokens.json",       "chat_template.jinja", "merges.txt",     "sentencepiece.bpe.model",
-    "special_tokens_map.json", "spiece.model",        "tokenizer.json", "tokenizer.model",
-    "tokenizer_config.json",   "vocab.json",          "vocab.txt"};
+// What Transformers' tokenizers read, whatever the kind, and how texts are generated.
+constexpr std::array<const char*, 12> kCopiedFiles = {"added_tokens.json",
+                                                      "chat_template.jinja",
+                                                      "generation_config.json",
+                                                      "merges.txt",
+                                                      "sentencepiece.bpe.model",
+                                                      "special_tokens_map.json",
+                                                      "spiece.model",
+                                                      "tokenizer.json",
+                                                      "tokenizer.model",
+                                                      "tokenizer_config.json",
+                                                      "vocab.json",
+                                                      "vocab.txt"};
 
 Status CopyFile(const fs::path& from, const fs::path& to) {
   TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(from, Bytes{256 << 20}));
@@ -34,7 +42,7 @@ Result<std::vector<std::string>> ExportModel(const fs::path& directory, const Ex
   TUTTI_ASSIGN_OR_RETURN(const std::string config,
                          model::ExportConfig(model, model::Problem::kSingleLabel));
   TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / "config.json", config));
-  for (const char* name : kTokenizerFiles) {
+  for (const char* name : kCopiedFiles) {
     const fs::path from = input.job.model_dir / name;
     std::error_code absent;
     if (!fs::exists(from, absent)) continue;

@@ -16,15 +16,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kDefaultMaxLength = 512;
 
-std::optional<std::int64_t> WholeNumber(const model::ModelConfig& config, const char* key) {
-  const json object = json::parse(config.text, nullptr, /*allow_exceptions=*/false);
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (!object.is_object() || found == object.end() || !found->is_number_integer()) {
-    return std::nullopt;
-  }
-  return found->get<std::int64_t>();
-}
-
 bool IsClassifier(const model::ModelConfig& config) {
   return std::ranges::any_of(config.architectures, [](const std::string& name) {
     return name.ends_with("ForSequenceClassification");
@@ -36,8 +27,11 @@ Status CheckSupported(const spec::JobSpec& spec) {
     return Fail(ErrorCode::kUnsupported, std::move(what) + " is not supported yet",
                 std::move(where));
   };
-  if (spec.task != spec::Task::kTextClassification) {
+  if (spec.task != spec::Task::kTextClassification && spec.task != spec::Task::kTextGeneration) {
     return unsupported("task " + std::string(ToString(spec.task)), "task");
+  }
+  if (spec.data.packing && spec.task != spec::Task::kTextGeneration) {
+    return unsupported("packing of rows with labels", "data.packing");
   }
   if (!std::holds_alternative<spec::FullMethod>(spec.method)) {
     return unsupported("a method other than full", "method");
@@ -56,16 +50,24 @@ struct Loader {
   const JobInputs& inputs;
   const text::Tokenizer& tokenizer;
   std::int64_t max_length;
+  data::RowFormat format = data::RowFormat::kTextLabel;
+  std::optional<std::uint32_t> end_token{};
+
+  data::LoadOptions OptionsOf(const std::filesystem::path& path, std::string shown_name) const {
+    return {.path = path,
+            .shown_name = std::move(shown_name),
+            .columns = inputs.spec.data.columns,
+            .max_length = max_length,
+            .cache_dir = inputs.cache_dir,
+            .format = format,
+            .train_on_inputs = inputs.spec.data.train_on_inputs,
+            .end_token = end_token};
+  }
 
   Result<std::shared_ptr<const data::Dataset>> Load(const std::filesystem::path& path,
                                                     std::string shown_name) const {
     TUTTI_ASSIGN_OR_RETURN(data::Dataset dataset,
-                           data::Dataset::Load({.path = path,
-                                                .shown_name = std::move(shown_name),
-                                                .columns = inputs.spec.data.columns,
-                                                .max_length = max_length,
-                                                .cache_dir = inputs.cache_dir},
-                                               tokenizer));
+                           data::Dataset::Load(OptionsOf(path, std::move(shown_name)), tokenizer));
     return std::make_shared<const data::Dataset>(std::move(dataset));
   }
 };
@@ -87,8 +89,9 @@ void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length,
                      " rows are longer than " + std::to_string(max_length) + " tokens and are cut");
 }
 
-// The evaluation rows: of their own file, or a part of the training rows.
-Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job) {
+// The evaluation rows: of their own file, or a part of the training rows. A null table: a language
+// model's.
+Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job) {
   const spec::DataSpec& data = loader.inputs.spec.data;
   if (loader.inputs.eval_path) {
     const auto& file = loader.inputs.spec.inputs.eval;
@@ -96,8 +99,12 @@ Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job
         const auto dataset,
         loader.Load(*loader.inputs.eval_path, file ? file->path : data.eval.value_or("")));
     TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, job.model->config()));
-    WarnOfUnknownLabels(*dataset, table, job.warnings);
-    TUTTI_ASSIGN_OR_RETURN(job.eval, train::AllRows(dataset, table, /*strict=*/false));
+    if (table == nullptr) {
+      job.eval = train::AllRows(dataset);
+      return {};
+    }
+    WarnOfUnknownLabels(*dataset, *table, job.warnings);
+    TUTTI_ASSIGN_OR_RETURN(job.eval, train::AllRows(dataset, *table, /*strict=*/false));
   } else if (data.eval) {
     return Fail(ErrorCode::kInvalid, "the spec names evaluation data and no file was given for it",
                 "data.eval");
@@ -111,19 +118,130 @@ Status PrepareEval(const Loader& loader, const data::LabelTable& table, Job& job
   return {};
 }
 
+std::string TrainNameOf(const spec::JobSpec& spec) {
+  return spec.inputs.train ? spec.inputs.train->path : spec.data.train;
+}
+
+// What both tasks have from the start.
+struct Start {
+  model::ModelConfig config;
+  text::Tokenizer tokenizer;
+  std::int64_t max_length = 0;
+};
+
+Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
+  const spec::JobSpec& spec = inputs.spec;
+  const Loader loader{
+      .inputs = inputs, .tokenizer = start.tokenizer, .max_length = start.max_length};
+  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainNameOf(spec)));
+  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
+  const data::LabelTable table = ChooseLabels(start.config, dataset->labels());
+  if (table.names.size() < 2) {
+    return Fail(ErrorCode::kInvalid, "every row has the same label: there is nothing to learn",
+                TrainNameOf(spec), "give rows of at least two labels");
+  }
+  start.config.head = model::Head::kClassification;
+  start.config.labels = table.names;
+  start.config.problem = model::Problem::kSingleLabel;
+  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
+  TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
+  Job job{.spec = spec,
+          .model_dir = inputs.model_dir,
+          .tokenizer = std::move(start.tokenizer),
+          .model = std::move(model),
+          .max_length = start.max_length,
+          .train = std::move(samples)};
+  WarnOfCutRows(*dataset, job.max_length, job.warnings);
+  // `loader` still reads the tokenizer, which has moved.
+  const Loader eval_loader{
+      .inputs = inputs, .tokenizer = job.tokenizer, .max_length = job.max_length};
+  TUTTI_RETURN_IF_ERROR(PrepareEval(eval_loader, &table, job));
+  return job;
+}
+
+// Rows whose prompt alone fills max_length teach nothing.
+Status CheckPredicted(const train::Samples& samples, const std::string& name,
+                      std::vector<std::string>& warnings) {
+  std::int64_t empty = 0;
+  for (std::int64_t row = 0; row < samples.size(); ++row) {
+    if (!(samples.ItemsOf(row) > 0)) ++empty;
+  }
+  if (empty == samples.size()) {
+    return Fail(ErrorCode::kInvalid, "no row has a token to predict within max_length", name,
+                "raise data.max_length, or shorten the prompts");
+  }
+  if (empty > 0) {
+    warnings.push_back(std::to_string(empty) + " of " + std::to_string(samples.size()) +
+                       " rows have no token to predict within max_length: they teach nothing");
+  }
+  return {};
+}
+
+Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
+  const spec::JobSpec& spec = inputs.spec;
+  start.config.head = model::Head::kCausalLm;
+  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
+  Job job{.spec = spec,
+          .model_dir = inputs.model_dir,
+          .tokenizer = std::move(start.tokenizer),
+          .model = std::move(model),
+          .max_length = start.max_length,
+          .train = {}};
+  Loader loader{.inputs = inputs,
+                .tokenizer = job.tokenizer,
+                .max_length = job.max_length,
+                .end_token = job.tokenizer.special().eos};
+  TUTTI_ASSIGN_OR_RETURN(
+      loader.format,
+      LanguageFormat(spec.data.format, loader.OptionsOf(inputs.train_path, TrainNameOf(spec))));
+  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainNameOf(spec)));
+  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
+  job.train = train::AllRows(dataset);
+  TUTTI_RETURN_IF_ERROR(CheckPredicted(job.train, TrainNameOf(spec), job.warnings));
+  WarnOfCutRows(*dataset, job.max_length, job.warnings);
+  TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
+  if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
+  return job;
+}
+
 }  // namespace
 
 std::string FreshWarning(const std::vector<std::string>& fresh) {
   std::string names;
   for (const std::string& name : fresh) {
-    if (name.starts_with("classifier.")) continue;
+    if (name.starts_with("classifier.") || name.starts_with("pre_classifier.") ||
+        name.starts_with("score.")) {
+      continue;
+    }
     names += (names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? "" : "the base has no weights for " + names + ": they start at random";
 }
 
+Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options) {
+  switch (wanted) {
+    case spec::DataFormat::kAuto:
+      return data::DetectFormat(options);
+    case spec::DataFormat::kText:
+      return data::RowFormat::kText;
+    case spec::DataFormat::kPromptCompletion:
+      return data::RowFormat::kPromptCompletion;
+    case spec::DataFormat::kTextLabel:
+    case spec::DataFormat::kChat:
+    case spec::DataFormat::kAlpaca:
+    case spec::DataFormat::kShareGpt:
+    case spec::DataFormat::kPairs:
+    case spec::DataFormat::kPreference:
+      break;
+  }
+  return Fail(
+      ErrorCode::kUnsupported,
+      "format " + std::string(ToString(wanted)) + " is not supported yet by text-generation",
+      "data.format", "supported: auto, text, prompt-completion");
+}
+
 Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config) {
-  const auto size = WholeNumber(config, "vocab_size");
+  const auto size = model::VocabularyOf(config);
   for (std::int64_t row = 0; size && row < dataset.rows(); ++row) {
     const auto tokens = dataset.Tokens(row);
     const auto largest = std::ranges::max_element(tokens);
@@ -138,8 +256,7 @@ Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& c
 
 Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::ModelConfig& config,
                                const text::Tokenizer& tokenizer) {
-  const std::int64_t positions =
-      WholeNumber(config, "max_position_embeddings").value_or(kDefaultMaxLength);
+  const std::int64_t positions = model::PositionsOf(config).value_or(kDefaultMaxLength);
   if (wanted && *wanted > positions) {
     return Fail(ErrorCode::kInvalid,
                 "max_length is " + std::to_string(*wanted) + ", the model has " +
@@ -206,30 +323,11 @@ Result<Job> PrepareJob(const JobInputs& inputs) {
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(inputs.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          MaxLength(spec.data.max_length, config, tokenizer));
-  const Loader loader{.inputs = inputs, .tokenizer = tokenizer, .max_length = max_length};
-  const std::string train_name = spec.inputs.train ? spec.inputs.train->path : spec.data.train;
-  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, train_name));
-  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, config));
-
-  const data::LabelTable table = ChooseLabels(config, dataset->labels());
-  if (table.names.size() < 2) {
-    return Fail(ErrorCode::kInvalid, "every row has the same label: there is nothing to learn",
-                train_name, "give rows of at least two labels");
-  }
-  config.labels = table.names;
-  config.problem = model::Problem::kSingleLabel;
-  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
-  TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
-  Job job{.spec = spec,
-          .model_dir = inputs.model_dir,
-          .tokenizer = std::move(tokenizer),
-          .model = std::move(model),
-          .max_length = max_length,
-          .train = std::move(samples)};
-  WarnOfCutRows(*dataset, max_length, job.warnings);
-  // `loader` still reads the tokenizer, which has moved.
-  const Loader eval_loader{.inputs = inputs, .tokenizer = job.tokenizer, .max_length = max_length};
-  TUTTI_RETURN_IF_ERROR(PrepareEval(eval_loader, table, job));
+  Start start{
+      .config = std::move(config), .tokenizer = std::move(tokenizer), .max_length = max_length};
+  TUTTI_ASSIGN_OR_RETURN(Job job, spec.task == spec::Task::kTextClassification
+                                      ? PrepareClassification(inputs, std::move(start))
+                                      : PrepareGeneration(inputs, std::move(start)));
   job.counts = train::CountSteps({.rows = job.train.size(),
                                   .batch = spec.training.global_batch_size,
                                   .epochs = spec.training.num_train_epochs,

@@ -38,6 +38,8 @@ struct Job {
   train::StepCounts counts{};
   std::vector<std::string> warnings{};
 
+  bool generates() const { return spec.task == spec::Task::kTextGeneration; }
+  // The classes; of no meaning to a language model.
   const std::vector<std::string>& labels() const { return model->config().labels; }
 };
 
@@ -54,6 +56,9 @@ std::string SpecDigest(const spec::JobSpec& spec);
 // limit and 512. kInvalid when `wanted` is more than the model has.
 Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::ModelConfig& config,
                                const text::Tokenizer& tokenizer);
+
+// The format of a language model's rows: as the spec has it, or by the file's columns.
+Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options);
 
 // The classes of a model that is tuned on data with these labels: their order is the model's own
 // when it already is a classifier of the same.

@@ -77,6 +77,16 @@ std::string Training(const ExportInput& input) {
   return text + "\n";
 }
 
+constexpr char kUseGenerator[] = R"(## Use
+
+```python
+from transformers import pipeline
+
+write = pipeline("text-generation", model="path/to/this/directory")
+print(write("the beginning of a text", max_new_tokens=60)[0]["generated_text"])
+```
+)";
+
 std::string Labels(const ExportInput& input) {
   std::string text = "## Labels\n\n";
   for (const std::string& label : input.job.labels()) text += "- " + Code(label) + "\n";
@@ -99,8 +109,13 @@ std::string ModelCard(const ExportInput& input) {
   const std::string& name = input.job.spec.name;
   std::string text = Header(input);
   text += "# " + (name.empty() ? std::string("Tuned model") : name) + "\n\n";
-  text += "A " + input.job.model->config().model_type + " classifier of " +
-          std::to_string(input.job.labels().size()) + " labels.\n\n";
+  const std::string& family = input.job.model->config().model_type;
+  if (input.job.generates()) {
+    text += "A " + family + " model that continues texts.\n\n";
+    return text + Evaluation(input) + Training(input) + kUseGenerator;
+  }
+  text += "A " + family + " classifier of " + std::to_string(input.job.labels().size()) +
+          " labels.\n\n";
   return text + Evaluation(input) + Training(input) + Labels(input) + kUse;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 #include <span>
@@ -11,17 +12,20 @@
 #include <utility>
 #include <vector>
 
+#include "worker/model/language_model.h"
 #include "worker/train/loss.h"
 #include "worker/train/metrics.h"
 
 namespace tutti::train {
 namespace {
 
-// What one micro-batch gives; its predictions follow in the bytes that ranks exchange.
+// What one micro-batch gives; a classifier's predictions follow in the bytes that ranks exchange.
 struct Part {
   std::int64_t index = 0;
   double loss = 0;
-  std::int64_t items = 0;
+  double items = 0;         // that the loss is divided by
+  std::int64_t tokens = 0;  // of a language model: predicted ones, and those predicted right
+  std::int64_t right = 0;
   std::int64_t rows = 0;
 };
 
@@ -42,6 +46,36 @@ Result<std::vector<T>> Take(std::string_view& bytes, std::size_t count) {
   return values;
 }
 
+Result<std::string> EvaluateTokens(model::LanguageModel& language, const model::Batch& batch,
+                                   std::int64_t index) {
+  TUTTI_RETURN_IF_ERROR(language.ForwardTokens(batch, {}));
+  const model::TokenScores scores = language.Score({});
+  const Part part{.index = index,
+                  .loss = scores.loss,
+                  .items = scores.weight,
+                  .tokens = scores.items,
+                  .right = scores.right};
+  std::string bytes;
+  Append(bytes, std::span<const Part>(&part, 1));
+  return bytes;
+}
+
+Result<std::string> EvaluateClasses(model::Model& model, const model::Batch& batch,
+                                    std::int64_t index) {
+  TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model.Forward(batch, {}));
+  const Logits values{
+      .values = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
+      .columns = logits.size(1)};
+  const Part part{.index = index,
+                  .loss = CrossEntropySum(values, batch.labels),
+                  .items = static_cast<double>(CountItems(batch.labels)),
+                  .rows = batch.rows};
+  std::string bytes;
+  Append(bytes, std::span<const Part>(&part, 1));
+  Append<std::int64_t>(bytes, LargestColumns(values.values, values.columns));
+  return bytes;
+}
+
 // This rank's micro-batches as bytes.
 Result<std::string> EvaluateOwn(model::Model& model, const Samples& samples,
                                 const EvalOptions& options) {
@@ -55,18 +89,25 @@ Result<std::string> EvaluateOwn(model::Model& model, const Samples& samples,
         static_cast<std::size_t>(std::min(options.micro_batch, samples.size() - begin)));
     std::iota(rows.begin(), rows.end(), begin);
     const model::Batch batch = MakeBatch(samples, rows);
-    TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model.Forward(batch, {}));
-    const Logits values{
-        .values = {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
-        .columns = logits.size(1)};
-    const Part part{.index = index,
-                    .loss = CrossEntropySum(values, batch.labels),
-                    .items = CountItems(batch.labels),
-                    .rows = batch.rows};
-    Append(bytes, std::span<const Part>(&part, 1));
-    Append<std::int64_t>(bytes, LargestColumns(values.values, values.columns));
+    TUTTI_ASSIGN_OR_RETURN(const std::string part,
+                           model.language() == nullptr
+                               ? EvaluateClasses(model, batch, index)
+                               : EvaluateTokens(*model.language(), batch, index));
+    bytes += part;
   }
   return bytes;
+}
+
+Metrics TokenMetrics(double loss, std::span<const Part> parts) {
+  std::int64_t tokens = 0, right = 0;
+  for (const Part& part : parts) {
+    tokens += part.tokens;
+    right += part.right;
+  }
+  return {{"loss", loss},
+          {"perplexity", std::exp(loss)},
+          {"token_accuracy",
+           tokens > 0 ? static_cast<double>(right) / static_cast<double>(tokens) : 0.0}};
 }
 
 }  // namespace
@@ -88,19 +129,19 @@ Result<Metrics> Evaluate(model::Model& model, const Samples& samples, const Eval
       TUTTI_ASSIGN_OR_RETURN(const std::vector<std::int64_t> predictions,
                              Take<std::int64_t>(rest, static_cast<std::size_t>(part[0].rows)));
       parts.at(static_cast<std::size_t>(part[0].index)) = part[0];
+      if (predictions.empty()) continue;
       const auto begin = static_cast<std::size_t>(part[0].index * options.micro_batch);
       counts.Add(std::span(samples.labels).subspan(begin, predictions.size()), predictions);
     }
   }
-  double loss = 0;
-  std::int64_t items = 0;
+  double loss = 0, items = 0;
   for (const Part& part : parts) {
     loss += part.loss;
     items += part.items;
   }
-  return Metrics{{"accuracy", Accuracy(counts)},
-                 {"macro_f1", MacroF1(counts)},
-                 {"loss", items > 0 ? loss / static_cast<double>(items) : 0.0}};
+  loss = items > 0 ? loss / items : 0.0;
+  if (model.language() != nullptr) return TokenMetrics(loss, parts);
+  return Metrics{{"accuracy", Accuracy(counts)}, {"macro_f1", MacroF1(counts)}, {"loss", loss}};
 }
 
 }  // namespace tutti::train

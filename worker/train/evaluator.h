@@ -1,4 +1,4 @@
-// Evaluation of a classifier by all ranks of a gang, or by one process: micro-batch i goes to rank
+// Evaluation of a model by all ranks of a gang, or by one process: micro-batch i goes to rank
 // i mod W, results are combined in order of i, so that every size of the gang gives the same bits.
 // One thread a rank.
 #pragma once
@@ -17,7 +17,9 @@ namespace tutti::train {
 
 inline constexpr std::int64_t kEvalRows = 8;  // of a micro-batch
 
-// "accuracy", "macro_f1" and "loss" (mean in nats over the rows whose label is a class).
+// Of a classifier "accuracy", "macro_f1" and "loss" (mean in nats over the rows whose label is a
+// class); of a language model "loss" (mean in nats over what is predicted, by its weights),
+// "perplexity" (e to that) and "token_accuracy" (the share whose token has the largest logit).
 using Metrics = std::map<std::string, double>;
 
 struct EvalOptions {

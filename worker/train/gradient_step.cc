@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/model/language_model.h"
 #include "worker/train/adamw.h"
 #include "worker/train/generator.h"
 #include "worker/train/loss.h"
@@ -22,11 +23,9 @@ GradientStep::GradientStep(Parts parts)
 
 Status GradientStep::Compute(std::int64_t step, std::span<const std::int64_t> rows) {
   // The loss is a sum over items divided by their number in the whole global batch.
-  std::int64_t items = 0;
-  for (const std::int64_t row : rows) {
-    if (p_.samples.labels[static_cast<std::size_t>(row)] != model::kIgnoreLabel) ++items;
-  }
-  const double scale = items > 0 ? 1.0 / static_cast<double>(items) : 0.0;
+  double items = 0;
+  for (const std::int64_t row : rows) items += p_.samples.ItemsOf(row);
+  const double scale = items > 0 ? 1.0 / items : 0.0;
   exchange::GradientExchange& exchange = p_.gang.exchange;
   for (std::uint32_t own = 0; own < exchange.shards(); ++own) {
     p_.clock.Enter(Phase::kData);
@@ -57,33 +56,57 @@ Status GradientStep::ComputeShard(const Shard& shard, std::span<const std::int64
         .training = true,
         .seed = MicroBatchSeed(seed, {shard.step, shard.index, micro}),
         .want_hidden = false};
-    TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, p_.model.Forward(batch, options));
-    at::Tensor grad = at::empty_like(logits);
-    const auto count = static_cast<std::size_t>(logits.numel());
-    sums.loss +=
-        CrossEntropySum({.values = {logits.data_ptr<float>(), count},
-                         .columns = logits.size(1),
-                         .grad = {grad.data_ptr<float>(), count},
-                         .scale = shard.scale},
-                        batch.labels, {.label_smoothing = p_.training.label_smoothing_factor});
-    Backward(grad, shard.last && at + size >= rows.size());
-    sums.items += static_cast<double>(CountItems(batch.labels));
+    const bool last = shard.last && at + size >= rows.size();
+    TUTTI_ASSIGN_OR_RETURN(const double loss,
+                           p_.model.language() == nullptr
+                               ? ComputeRows(batch, options, shard.scale, last)
+                               : ComputeTokens(batch, options, shard.scale, last));
+    sums.loss += loss;
+    for (const std::int64_t row : part) sums.items += p_.samples.ItemsOf(row);
     sums.tokens += static_cast<double>(CountTokens(p_.samples, part));
     sums.rows += static_cast<double>(part.size());
   }
   return {};
 }
 
+Result<double> GradientStep::ComputeRows(const model::Batch& batch,
+                                         const model::ForwardOptions& options, double scale,
+                                         bool last) {
+  TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, p_.model.Forward(batch, options));
+  at::Tensor grad = at::empty_like(logits);
+  const auto count = static_cast<std::size_t>(logits.numel());
+  const double loss =
+      CrossEntropySum({.values = {logits.data_ptr<float>(), count},
+                       .columns = logits.size(1),
+                       .grad = {grad.data_ptr<float>(), count},
+                       .scale = scale},
+                      batch.labels, {.label_smoothing = p_.training.label_smoothing_factor});
+  p_.clock.Enter(Phase::kBackward);
+  p_.model.Backward(grad, OnFinal(last));
+  return loss;
+}
+
+Result<double> GradientStep::ComputeTokens(const model::Batch& batch,
+                                           const model::ForwardOptions& options, double scale,
+                                           bool last) {
+  model::LanguageModel& language = *p_.model.language();
+  TUTTI_RETURN_IF_ERROR(language.ForwardTokens(batch, options));
+  const model::TokenScores scores =
+      language.Score({.scale = scale, .label_smoothing = p_.training.label_smoothing_factor});
+  p_.clock.Enter(Phase::kBackward);
+  language.BackwardTokens(OnFinal(last));
+  return scores.loss;
+}
+
 // What the rank's last micro-batch has made final is summed with other machines while the rest of
 // it is computed.
-void GradientStep::Backward(const at::Tensor& grad, bool last) {
-  p_.clock.Enter(Phase::kBackward);
-  if (!last) return p_.model.Backward(grad);
-  p_.model.Backward(grad, [this](std::int64_t from) {
+model::GradientsFinal GradientStep::OnFinal(bool last) {
+  if (!last) return {};
+  return [this](std::int64_t from) {
     p_.clock.Enter(Phase::kReduce);
     p_.gang.exchange.FinishFrom(static_cast<std::uint64_t>(from));
     p_.clock.Enter(Phase::kBackward);
-  });
+  };
 }
 
 Result<exchange::Reduced> GradientStep::Reduce(std::uint64_t control) {
@@ -128,8 +151,14 @@ std::string GradientStep::FirstNotFinite() const {
 
 Result<std::int64_t> WorkingFloats(model::Model& model, const Samples& samples,
                                    std::span<const std::int64_t> rows) {
-  TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits,
-                         model.Forward(MakeBatch(samples, rows), {.training = true}));
+  const model::Batch batch = MakeBatch(samples, rows);
+  if (model::LanguageModel* language = model.language()) {
+    TUTTI_RETURN_IF_ERROR(language->ForwardTokens(batch, {.training = true}));
+    language->Score({});
+    language->BackwardTokens({});
+    return model.WorkingFloats();
+  }
+  TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model.Forward(batch, {.training = true}));
   model.Backward(at::zeros_like(logits));
   return model.WorkingFloats();
 }

@@ -58,7 +58,13 @@ class GradientStep {
   };
   Status ComputeShard(const Shard& shard, std::span<const std::int64_t> rows,
                       exchange::ShardSums& sums);
-  void Backward(const at::Tensor& grad, bool last);
+  // The loss of a micro-batch, summed, and its gradients.
+  Result<double> ComputeRows(const model::Batch& batch, const model::ForwardOptions& options,
+                             double scale, bool last);
+  Result<double> ComputeTokens(const model::Batch& batch, const model::ForwardOptions& options,
+                               double scale, bool last);
+  // What is told of gradients that are final; nothing but for the rank's last micro-batch.
+  model::GradientsFinal OnFinal(bool last);
 
   Parts p_;
   Deal deal_;

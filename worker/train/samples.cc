@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <string>
+#include <tuple>
 
 #include "common/base/check.h"
 #include "worker/train/generator.h"
@@ -28,7 +30,9 @@ Samples Part(const Samples& samples, std::span<const std::int64_t> indices) {
   Samples part{.dataset = samples.dataset};
   for (const std::int64_t index : indices) {
     part.rows.push_back(samples.rows[static_cast<std::size_t>(index)]);
-    part.labels.push_back(samples.labels[static_cast<std::size_t>(index)]);
+    if (!samples.labels.empty()) {
+      part.labels.push_back(samples.labels[static_cast<std::size_t>(index)]);
+    }
   }
   return part;
 }
@@ -42,6 +46,64 @@ Result<Samples> AllRows(std::shared_ptr<const data::Dataset> dataset, const data
   samples.rows.resize(samples.labels.size());
   std::iota(samples.rows.begin(), samples.rows.end(), std::int64_t{0});
   return samples;
+}
+
+Samples AllRows(std::shared_ptr<const data::Dataset> dataset) {
+  Samples samples{.dataset = std::move(dataset)};
+  samples.rows.resize(static_cast<std::size_t>(samples.dataset->rows()));
+  std::iota(samples.rows.begin(), samples.rows.end(), std::int64_t{0});
+  return samples;
+}
+
+std::span<const std::int64_t> Samples::RowsOf(std::int64_t sample) const {
+  const auto at = static_cast<std::size_t>(sample);
+  if (packs.empty()) return std::span(rows).subspan(at, 1);
+  const auto begin = static_cast<std::size_t>(packs[at]);
+  return std::span(rows).subspan(begin, static_cast<std::size_t>(packs[at + 1]) - begin);
+}
+
+// A row's first token is predicted by nothing.
+double Samples::ItemsOf(std::int64_t sample) const {
+  if (!by_token()) {
+    return labels[static_cast<std::size_t>(sample)] == model::kIgnoreLabel ? 0 : 1;
+  }
+  double items = 0;
+  for (const std::int64_t row : RowsOf(sample)) {
+    for (const float weight : dataset->Weights(row).subspan(1)) {
+      items += static_cast<double>(weight);
+    }
+  }
+  return items;
+}
+
+// Room left is looked up by size, so that packing takes n log n.
+Samples Pack(const Samples& samples, std::int64_t max_length) {
+  const auto length = [&samples](std::int64_t row) {
+    return static_cast<std::int64_t>(samples.dataset->Tokens(row).size());
+  };
+  std::vector<std::int64_t> order = samples.rows;
+  std::ranges::stable_sort(order, std::ranges::greater{}, length);
+  std::vector<std::vector<std::int64_t>> packs;
+  std::multimap<std::int64_t, std::size_t> room;  // tokens left -> pack
+  for (const std::int64_t row : order) {
+    auto fits = room.lower_bound(length(row));
+    std::size_t pack = packs.size();
+    std::int64_t left = max_length;
+    if (fits != room.end()) {
+      std::tie(left, pack) = *fits;
+      room.erase(fits);
+    } else {
+      packs.emplace_back();
+    }
+    packs[pack].push_back(row);
+    room.emplace(left - length(row), pack);
+  }
+  Samples packed{.dataset = samples.dataset, .packs = {0}};
+  for (const std::vector<std::int64_t>& pack : packs) {
+    packed.rows.insert(packed.rows.end(), pack.begin(), pack.end());
+    packed.packs.push_back(static_cast<std::int64_t>(packed.rows.size()));
+  }
+  return packed;
 }
 
 Result<Split> SplitRows(const Samples& samples, double fraction, std::uint64_t seed) {
@@ -89,6 +151,20 @@ std::span<const std::int64_t> EpochOrder::RowsOf(std::int64_t step) {
                                                        static_cast<std::size_t>(count));
 }
 
+namespace {
+
+// The tokens of a language model's row, as labels of themselves where they count.
+void AddTokenLabels(std::span<const std::int32_t> tokens, std::span<const float> weights,
+                    std::size_t at, model::Batch& batch) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!(weights[i] > 0)) continue;
+    batch.labels[at + i] = tokens[i];
+    batch.weights[at + i] = weights[i];
+  }
+}
+
+}  // namespace
+
 model::Batch MakeBatch(const Samples& samples, std::span<const std::int64_t> rows) {
   model::Batch batch{.rows = static_cast<std::int64_t>(rows.size())};
   for (const std::int64_t row : rows) {
@@ -97,22 +173,38 @@ model::Batch MakeBatch(const Samples& samples, std::span<const std::int64_t> row
   const auto T = static_cast<std::size_t>(batch.columns);
   batch.input_ids.assign(rows.size() * T, 0);
   batch.attention_mask.assign(rows.size() * T, 0);
+  if (samples.by_token()) {
+    batch.labels.assign(rows.size() * T, model::kIgnoreLabel);
+    batch.weights.assign(rows.size() * T, 0);
+    batch.documents.assign(rows.size() * T, 0);
+  }
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto at = static_cast<std::size_t>(rows[i]);
-    const std::span<const std::int32_t> tokens = samples.dataset->Tokens(samples.rows[at]);
-    std::ranges::copy(tokens, batch.input_ids.begin() + static_cast<std::ptrdiff_t>(i * T));
-    std::fill_n(batch.attention_mask.begin() + static_cast<std::ptrdiff_t>(i * T), tokens.size(),
-                1);
-    batch.labels.push_back(samples.labels[at]);
+    std::size_t at = i * T;
+    std::int64_t document = 0;
+    for (const std::int64_t row : samples.RowsOf(rows[i])) {
+      const std::span<const std::int32_t> tokens = samples.dataset->Tokens(row);
+      const auto begin = static_cast<std::ptrdiff_t>(at);
+      std::ranges::copy(tokens, batch.input_ids.begin() + begin);
+      std::fill_n(batch.attention_mask.begin() + begin, tokens.size(), 1);
+      if (samples.by_token()) {
+        std::fill_n(batch.documents.begin() + begin, tokens.size(), document++);
+        AddTokenLabels(tokens, samples.dataset->Weights(row), at, batch);
+      }
+      at += tokens.size();
+    }
+    if (!samples.by_token()) {
+      batch.labels.push_back(samples.labels[static_cast<std::size_t>(rows[i])]);
+    }
   }
   return batch;
 }
 
 std::int64_t CountTokens(const Samples& samples, std::span<const std::int64_t> rows) {
   std::int64_t tokens = 0;
-  for (const std::int64_t row : rows) {
-    const std::int64_t at = samples.rows[static_cast<std::size_t>(row)];
-    tokens += static_cast<std::int64_t>(samples.dataset->Tokens(at).size());
+  for (const std::int64_t sample : rows) {
+    for (const std::int64_t row : samples.RowsOf(sample)) {
+      tokens += static_cast<std::int64_t>(samples.dataset->Tokens(row).size());
+    }
   }
   return tokens;
 }

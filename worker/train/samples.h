@@ -13,18 +13,33 @@
 
 namespace tutti::train {
 
-// Some rows of a data set with their class ids; model::kIgnoreLabel = a label that is no class.
+// Some rows of a data set with their class ids; model::kIgnoreLabel = a label that is no class. Of
+// a language model's rows the tokens are the labels; several may share one sample.
 struct Samples {
   std::shared_ptr<const data::Dataset> dataset;
   std::vector<std::int64_t> rows{};    // of the data set
-  std::vector<std::int64_t> labels{};  // as many
+  std::vector<std::int64_t> labels{};  // as many; none of a language model
+  std::vector<std::int64_t> packs{};   // [size + 1] where in `rows` each sample begins; none: each
+                                       // row is a sample
 
-  std::int64_t size() const { return static_cast<std::int64_t>(rows.size()); }
+  std::int64_t size() const {
+    return static_cast<std::int64_t>(packs.empty() ? rows.size() : packs.size() - 1);
+  }
+  std::span<const std::int64_t> RowsOf(std::int64_t sample) const;
+  // What its loss is divided by: 1 of a row with a class, else the weights of what is predicted.
+  double ItemsOf(std::int64_t sample) const;
+  bool by_token() const { return labels.empty() && !rows.empty(); }
 };
 
 // Every row. A label that `table` lacks is kInvalid when `strict`, else no class.
 Result<Samples> AllRows(std::shared_ptr<const data::Dataset> dataset, const data::LabelTable& table,
                         bool strict);
+
+// Every row, for a language model.
+Samples AllRows(std::shared_ptr<const data::Dataset> dataset);
+// Samples of at most `max_length` tokens made of several rows, where rows in their order find the
+// first sample that has room (first fit over the longest first).
+Samples Pack(const Samples& samples, std::int64_t max_length);
 
 struct Split {
   Samples train, eval;
@@ -60,7 +75,7 @@ class EpochOrder {
   std::vector<std::int64_t> order_;  // of epoch_
 };
 
-// The padded micro-batch of `rows` (indices of `samples`), as long as its longest row. Labels that
+// The padded micro-batch of `rows` (indices of `samples`), as long as its longest one. Labels that
 // are no class stay so.
 model::Batch MakeBatch(const Samples& samples, std::span<const std::int64_t> rows);
 // Tokens of these rows, padding aside.

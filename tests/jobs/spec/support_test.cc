@@ -29,13 +29,20 @@ INSTANTIATE_TEST_SUITE_P(
     Tasks, NotYet,
     testing::Values(NotYetCase{"name: a\ntask: translation\nmodel: m\ndata: {train: t}\n",
                                "spec:2:7: task translation is not supported yet (supported: "
-                               "text-classification)"},
+                               "text-classification, text-generation)"},
                     NotYetCase{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
                                "spec:2:7: task summarization is not supported yet (supported: "
-                               "text-classification)"},
-                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t}\n",
-                               "spec:2:7: task text-generation is not supported yet (supported: "
-                               "text-classification)"}));
+                               "text-classification, text-generation)"},
+                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t, "
+                               "format: chat}\n",
+                               "spec:4:25: data.format chat is not supported yet (supported: auto; "
+                               "text-label, or of text-generation text, prompt-completion)"}));
+
+TEST(Support, TextGenerationIsSupported) {
+  EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
+                       "data: {train: t, format: prompt-completion, packing: true}\n"),
+            "");
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, NotYet,
@@ -80,8 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "spec:5:8: sweep is not supported yet (write a spec for each trial)"),
         NotYetCase{
             "name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
-            "spec:4:27: data.packing is not supported yet (leave it false; rows of like length "
-            "share a batch anyway)"}));
+            "spec:4:27: data.packing is not supported yet (supported: of text-generation; "
+            "elsewhere rows of like length share a batch anyway)"}));
 
 struct BadCase {
   std::string text;
@@ -114,25 +121,21 @@ TEST(NotYet, ABadValueIsReportedAsSuch) {
 TEST(NotYet, FormatsAndDpoOfOtherTasks) {
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
                        "data: {train: t, format: preference}\nmethod: {dpo: {beta: 0.1}}\n"),
-            "unsupported spec:2:7: task text-generation is not supported yet (supported: "
-            "text-classification)\n"
-            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto, "
-            "text-label)\n"
+            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
+            "text-label, or of text-generation text, prompt-completion)\n"
             "unsupported spec:5:9: method dpo is not supported yet (supported: full)\n");
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
                        "data: {train: t, format: preference}\n"),
-            "unsupported spec:2:7: task text-generation is not supported yet (supported: "
-            "text-classification)\n"
             "invalid spec:4:26: rows of format preference need method dpo (write method: {dpo: "
             "{}})\n"
-            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto, "
-            "text-label)\n");
+            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
+            "text-label, or of text-generation text, prompt-completion)\n");
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-classification\nmodel: m\n"
                        "data: {train: t, format: chat}\n"),
             "invalid spec:4:26: data.format chat is none of text-classification (one of auto, "
             "text-label)\n"
-            "unsupported spec:4:26: data.format chat is not supported yet (supported: auto, "
-            "text-label)\n");
+            "unsupported spec:4:26: data.format chat is not supported yet (supported: auto; "
+            "text-label, or of text-generation text, prompt-completion)\n");
 }
 
 TEST(Limits, EachIsAboutAFieldOfTheTable) {
