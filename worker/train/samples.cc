@@ -26,7 +26,7 @@ std::vector<std::int64_t> Permutation(std::int64_t count, std::uint64_t seed) {
   return order;
 }
 
-Samples Part(const Samples& samples, std::span<const std::int64_t> indices) {
+Samples PartOf(const Samples& samples, std::span<const std::int64_t> indices) {
   Samples part{.dataset = samples.dataset};
   for (const std::int64_t index : indices) {
     part.rows.push_back(samples.rows[static_cast<std::size_t>(index)]);
@@ -118,8 +118,8 @@ Result<Split> SplitRows(const Samples& samples, double fraction, std::uint64_t s
   const auto middle = order.begin() + eval_rows;
   std::sort(order.begin(), middle);
   std::sort(middle, order.end());
-  return Split{.train = Part(samples, {middle, order.end()}),
-               .eval = Part(samples, {order.begin(), middle})};
+  return Split{.train = PartOf(samples, {middle, order.end()}),
+               .eval = PartOf(samples, {order.begin(), middle})};
 }
 
 std::span<const std::int64_t> Deal::OfShard(std::span<const std::int64_t> rows,

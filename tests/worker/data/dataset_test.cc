@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/worker/data/files.h"
 #include "worker/text/tokenizer.h"
@@ -114,6 +117,82 @@ TEST_F(DatasetTest, ErrorsNameTheFileAsItIsShown) {
   options.columns = {};
   options.max_length = 0;
   EXPECT_EQ(Dataset::Load(options, tokenizer_).error().where, "data.max_length");
+}
+
+LoadOptions LanguageOptions(std::filesystem::path path, RowFormat format) {
+  return {.path = std::move(path),
+          .shown_name = "rows.jsonl",
+          .columns = {},
+          .max_length = 512,
+          .cache_dir = {},
+          .format = format,
+          .end_token = 7};
+}
+
+TEST_F(DatasetTest, OnlyTheCompletionIsPredictedUnlessPromptsAreTrained) {
+  LoadOptions options =
+      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \"three\"}\n"),
+                      RowFormat::kPromptCompletion);
+  const auto data = Dataset::Load(options, tokenizer_);
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  auto ids = tokenizer_.Encode("one two")->ids;
+  const std::size_t prompt = ids.size();
+  const auto completion = tokenizer_.Encode("three", {.add_special_tokens = false})->ids;
+  ids.insert(ids.end(), completion.begin(), completion.end());
+  ids.push_back(7);
+  EXPECT_THAT(data->Tokens(0), testing::ElementsAreArray(ids));
+  std::vector<float> weights(ids.size(), 1);
+  std::fill_n(weights.begin(), prompt, 0.0F);
+  EXPECT_THAT(data->Weights(0), testing::ElementsAreArray(weights));
+  options.train_on_inputs = true;
+  EXPECT_THAT(Dataset::Load(options, tokenizer_)->Weights(0),
+              testing::ElementsAreArray(std::vector<float>(ids.size(), 1)));
+}
+
+TEST_F(DatasetTest, RowsOfTextArePredictedWhole) {
+  const auto data =
+      Dataset::Load(LanguageOptions(Put("a.csv", "text\none two\n"), RowFormat::kText), tokenizer_);
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  EXPECT_EQ(data->Tokens(0).back(), 7);
+  EXPECT_THAT(data->Weights(0), testing::Each(1.0F));
+}
+
+TEST_F(DatasetTest, WeightsComeBackFromTheCache) {
+  LoadOptions options =
+      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \"three\"}\n"),
+                      RowFormat::kPromptCompletion);
+  options.cache_dir = folder_ / "cache";
+  const auto first = Dataset::Load(options, tokenizer_);
+  const auto second = Dataset::Load(options, tokenizer_);
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_THAT(second->Weights(0), testing::ElementsAreArray(first->Weights(0)));
+  options.train_on_inputs = true;  // of another key
+  EXPECT_THAT(Dataset::Load(options, tokenizer_)->Weights(0), testing::Each(1.0F));
+}
+
+TEST_F(DatasetTest, TheColumnsTellTheFormat) {
+  const auto detect = [this](const std::string& name, std::string_view text) {
+    return DetectFormat(LanguageOptions(Put(name, text), RowFormat::kTextLabel));
+  };
+  EXPECT_EQ(detect("a.jsonl", "{\"completion\": \"x\", \"prompt\": \"y\"}\n").value(),
+            RowFormat::kPromptCompletion);
+  EXPECT_EQ(detect("b.csv", "id,text\n1,x\n").value(), RowFormat::kText);
+  const auto none = detect("c.jsonl", "{\"question\": \"x\"}\n");
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().message, HasSubstr("question"));
+  EXPECT_THAT(none.error().hint, HasSubstr("prompt-completion"));
+}
+
+TEST_F(DatasetTest, ACompletionIsTextAndMustBeThere) {
+  const auto load = [this](const std::string& name, std::string_view text) {
+    const auto data =
+        Dataset::Load(LanguageOptions(Put(name, text), RowFormat::kPromptCompletion), tokenizer_);
+    return data ? std::string() : data.error().ToString();
+  };
+  EXPECT_THAT(load("a.jsonl", "{\"prompt\": \"y\", \"completion\": 3}\n"),
+              HasSubstr("'completion' is 3, not text"));
+  EXPECT_THAT(load("b.jsonl", "{\"prompt\": \"y\"}\n"), HasSubstr("no column 'completion'"));
+  EXPECT_EQ(load("c.jsonl", "{\"prompt\": \"y\", \"completion\": \"5\"}\n"), "");
 }
 
 }  // namespace

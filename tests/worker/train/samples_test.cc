@@ -4,8 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <memory>
 #include <numeric>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/file/file.h"
+#include "worker/text/tokenizer.h"
 
 namespace tutti::train {
 namespace {
@@ -67,6 +75,54 @@ TEST(Deal, EveryRowGoesToOneShardWhateverTheCount) {
     }
     EXPECT_EQ(dealt, rows);
   }
+}
+
+// Rows of text, tokenised by words, with an end token each.
+std::shared_ptr<const data::Dataset> TextRows(const std::vector<int>& words) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "samples-rows";
+  EXPECT_TRUE(MakeDirectories(folder).has_value());
+  std::string text = "text\n";
+  for (const int count : words) {
+    for (int i = 0; i < count; ++i) text += "one ";
+    text += "\n";
+  }
+  EXPECT_TRUE(WriteFileAtomically(folder / "rows.csv", text).has_value());
+  const auto tokenizer =
+      text::Tokenizer::Load("tests/parity/cases/tokenizers/bert-tiny/tokenizer.json");
+  auto loaded = data::Dataset::Load({.path = folder / "rows.csv",
+                                     .shown_name = {},
+                                     .columns = {},
+                                     .max_length = 512,
+                                     .cache_dir = {},
+                                     .format = data::RowFormat::kText},
+                                    *tokenizer);
+  EXPECT_TRUE(loaded.has_value()) << loaded.error().ToString();
+  return std::make_shared<const data::Dataset>(*std::move(loaded));
+}
+
+TEST(Pack, RowsShareSamplesWithoutBeingCut) {
+  const Samples rows = AllRows(TextRows({8, 3, 5, 1, 2}));  // and two special tokens each
+  const Samples packed = Pack(rows, 12);
+  EXPECT_EQ(packed.size(), 3);
+  std::multiset<std::int64_t> all;
+  double items = 0;
+  for (std::int64_t sample = 0; sample < packed.size(); ++sample) {
+    EXPECT_LE(CountTokens(packed, {&sample, 1}), 12);
+    for (const std::int64_t row : packed.RowsOf(sample)) all.insert(row);
+    items += packed.ItemsOf(sample);
+  }
+  EXPECT_THAT(all, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(items, 8 + 3 + 5 + 1 + 2 + 5);  // all but each row's first token
+}
+
+TEST(Pack, ABatchSaysWhichDocumentATokenBelongsTo) {
+  const Samples packed = Pack(AllRows(TextRows({2, 1})), 12);
+  ASSERT_EQ(packed.size(), 1);
+  const std::int64_t sample = 0;
+  const model::Batch batch = MakeBatch(packed, {&sample, 1});
+  EXPECT_THAT(batch.documents, ElementsAre(0, 0, 0, 0, 1, 1, 1));
+  EXPECT_EQ(batch.labels, batch.input_ids);
+  EXPECT_THAT(batch.weights, testing::Each(1.0F));
 }
 
 }  // namespace

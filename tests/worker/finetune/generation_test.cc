@@ -1,0 +1,152 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <string>
+
+#include "tests/worker/finetune/trainers.h"
+#include "worker/model/load.h"
+
+namespace tutti::finetune {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+// A GPT-2 of random weights in place of the small job's model.
+void WriteGpt2(const fs::path& directory) {
+  WriteText(directory / "config.json",
+            R"({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": 2004,
+                "n_positions": 32, "n_embd": 64, "n_layer": 2, "n_head": 2, "pad_token_id": 0,
+                "eos_token_id": 3, "resid_pdrop": 0.1, "torch_dtype": "float16"})");
+  WriteText(directory / "generation_config.json", R"({"eos_token_id": 3})");
+  auto made = model::MakeModel(*model::ReadModelConfig(directory));
+  ASSERT_TRUE(made.has_value()) << made.error().ToString();
+  const model::ParameterLayout& layout = (*made)->layout();
+  std::vector<float> values(static_cast<std::size_t>(layout.total()));
+  std::minstd_rand generator(7);
+  for (const model::ParameterInfo& parameter : layout.parameters()) {
+    for (std::int64_t i = 0; i < parameter.count; ++i) {
+      const float draw =
+          static_cast<float>(generator()) / static_cast<float>(std::minstd_rand::max()) - 0.5f;
+      const bool gamma =
+          parameter.name.find("ln_") != std::string::npos && parameter.name.ends_with("weight");
+      values[static_cast<std::size_t>(parameter.offset + i)] = gamma ? 1.0f : 0.08f * draw;
+    }
+  }
+  ASSERT_TRUE(
+      safetensors::Write(directory / "model.safetensors", model::TensorsToWrite(layout, values))
+          .has_value());
+}
+
+// Prompts of two words whose completion says the first again and again.
+void WritePairs(const fs::path& path, int rows, unsigned seed) {
+  std::ofstream out(path);
+  std::minstd_rand generator(seed);
+  for (int row = 0; row < rows; ++row) {
+    const std::string word = "w" + std::to_string(generator() % 20);
+    std::string completion;
+    for (unsigned i = 0; i < 1 + generator() % 6; ++i) completion += " " + word;
+    out << nlohmann::json{{"prompt", word + " w" + std::to_string(generator() % 500)},
+                          {"completion", completion}}
+        << "\n";
+  }
+}
+
+class Generation : public testing::Test {
+ protected:
+  explicit Generation() : trainers_(testing::UnitTest::GetInstance()->current_test_info()->name()) {
+    WriteGpt2(trainers_.job().model_dir());
+    WritePairs(trainers_.job().train_path(), kTrainRows, 1);
+    WritePairs(trainers_.job().eval_path(), kEvalRows, 2);
+    trainers_.spec.task = spec::Task::kTextGeneration;
+  }
+  Result<Job> Prepare() { return PrepareJob(trainers_.job().Inputs(trainers_.spec)); }
+
+  Trainers trainers_;
+};
+
+TEST_F(Generation, LossFallsAndTheMetricsAreOfTokens) {
+  trainers_.spec.training.num_train_epochs = 20;
+  const Ended ended = trainers_.Train({.size = 2});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  const auto progress = ended.All<enginelink::Progress>();
+  EXPECT_LT(progress.back().loss, 0.7 * progress.front().loss);
+  ASSERT_THAT(ended.metrics, SizeIs(3));
+  EXPECT_DOUBLE_EQ(ended.metrics.at("perplexity"), std::exp(ended.metrics.at("loss")));
+  EXPECT_GT(ended.metrics.at("token_accuracy"), 0.3);
+}
+
+TEST_F(Generation, AnySizeGivesTheSameBitsPackedOrNot) {
+  for (const bool packing : {false, true}) {
+    trainers_.spec.data.packing = packing;
+    const std::string name = packing ? "packed" : "rows";
+    const Ended one = trainers_.Train({.size = 1, .name = name + "1"});
+    ASSERT_THAT(one.statuses, Each(kFinished)) << one.error;
+    for (const std::uint32_t size : {2u, 4u}) {
+      const Ended other = trainers_.Train({.size = size, .name = name + std::to_string(size)});
+      ASSERT_THAT(other.statuses, Each(kFinished)) << other.error;
+      EXPECT_EQ(other.weights, one.weights) << name << ", " << size << " ranks";
+      EXPECT_EQ(other.metrics, one.metrics) << name << ", " << size << " ranks";
+    }
+  }
+}
+
+TEST_F(Generation, TheExportIsALanguageModelOfTheSameWeights) {
+  const Ended ended = trainers_.Train({});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  const fs::path directory = trainers_.ExportOf("run");
+  const auto config = model::ReadModelConfig(directory);
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  EXPECT_EQ(config->head, model::Head::kCausalLm);
+  EXPECT_THAT(config->text, HasSubstr("\"torch_dtype\": \"float32\""));
+  EXPECT_THAT(config->text, testing::Not(HasSubstr("problem_type")));
+  EXPECT_TRUE(fs::exists(directory / "generation_config.json"));
+  auto made = model::MakeModel(*config);
+  ASSERT_TRUE(made.has_value());
+  std::vector<float> values(static_cast<std::size_t>((*made)->layout().total()));
+  ASSERT_TRUE(model::LoadWeights(**made, directory, 0, values).has_value());
+  EXPECT_EQ(DigestOf(values), ended.weights);
+}
+
+TEST_F(Generation, PackingMakesFewerSamplesOfTheSameTokens) {
+  const auto rows = Prepare();
+  trainers_.spec.data.packing = true;
+  const auto packed = Prepare();
+  ASSERT_TRUE(rows.has_value() && packed.has_value());
+  EXPECT_LT(packed->train.size(), rows->train.size() / 2);
+  EXPECT_EQ(packed->train.rows.size(), rows->train.rows.size());
+  EXPECT_EQ(packed->eval->size(), rows->eval->size());
+}
+
+TEST_F(Generation, RowsWithoutRoomForACompletionAreAWarningOrAnError) {
+  trainers_.spec.data.max_length = 5;  // [CLS] two words [SEP], and one token
+  EXPECT_TRUE(Prepare().has_value());
+  trainers_.spec.data.max_length = 4;
+  const auto none = Prepare();
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().message, HasSubstr("no row has a token to predict"));
+}
+
+TEST_F(Generation, AnEncoderIsRefusedWithTheFamiliesThatWriteText) {
+  WriteModel(trainers_.job().model_dir());
+  const auto refused = Prepare();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(refused.error().hint, HasSubstr("gpt2, llama, mistral, qwen2"));
+}
+
+TEST_F(Generation, ADecoderLearnsToClassifyWithAFreshHead) {
+  WriteRows(trainers_.job().train_path(), kTrainRows, 1);
+  WriteRows(trainers_.job().eval_path(), kEvalRows, 2);
+  trainers_.spec.task = spec::Task::kTextClassification;
+  trainers_.spec.training.num_train_epochs = 15;
+  const Ended ended = trainers_.Train({.size = 2});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  EXPECT_GT(ended.metrics.at("accuracy"), 0.5);
+}
+
+}  // namespace
+}  // namespace tutti::finetune
