@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(
                                "text-classification, text-generation)"},
                     NotYetCase{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t, "
                                "format: chat}\n",
-                               "spec:4:25: data.format chat is not supported yet (supported: auto; "
+                               "spec:4:26: data.format chat is not supported yet (supported: auto; "
                                "text-label, or of text-generation text, prompt-completion)"}));
 
 TEST(Support, TextGenerationIsSupported) {
