@@ -327,7 +327,9 @@ void FakeWorker::Freeze(Duration time) {
   frozen_until_ = std::max(frozen_until_, scene_.now() + time);
   if (frozen) return;
   const std::uint64_t life = life_;
-  scene_.After(kLease, [this, life] {
+  // They were told until when the worker's own lease holds.
+  const Instant ends = lease_running_ ? lease_from_ + kLease : scene_.now() + kLease;
+  scene_.After(std::max(ends - scene_.now(), Duration{}), [this, life] {
     if (life == life_ && up_ && scene_.now() < frozen_until_) KillEverything(1 << 8);
   });
 }
