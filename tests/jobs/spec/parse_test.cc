@@ -95,10 +95,10 @@ TEST(ParseSpec, ReadsTheShippedExample) {
 
 TEST(ParseSpec, JsonHasTheSameFields) {
   const JobSpec yaml = JobOf(Minimal("resources: {ranks: 2}\nmetadata: {x: \"1\"}\n"));
-  const JobSpec json = JobOf(R"( {"name": "a", "task": "text-classification", "model": "./m",
+  const JobSpec as_json = JobOf(R"( {"name": "a", "task": "text-classification", "model": "./m",
       "data": {"train": "t.jsonl", "eval": "e.jsonl"}, "resources": {"ranks": 2},
       "metadata": {"x": "1"}})");
-  EXPECT_EQ(yaml, json);
+  EXPECT_EQ(yaml, as_json);
 }
 
 TEST(ParseSpec, MaxStepsWinsWithANote) {
