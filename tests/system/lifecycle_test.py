@@ -27,7 +27,7 @@ class Jobs(unittest.TestCase):
         self.assertEqual(self.cluster.wait(job), 0)
 
     def test_cancel_while_running_leaves_no_rank(self):
-        job = self.cluster.submit(sections_spec("cancelled", max_steps=100000))["id"]
+        job = self.cluster.submit(sections_spec("cancelled", max_steps=100000, save_total_limit=2))["id"]
         self.cluster.wait_step(job, 2)
         pids = wait_for("rank pids", lambda: self.cluster.rank_pids(job))
         self.cluster.run("cancel", job, check=True)
@@ -42,7 +42,7 @@ class Jobs(unittest.TestCase):
         self.assertEqual(self.cluster.show(job)["state"], "cancelled")
 
     def test_higher_priority_goes_first(self):
-        first = self.cluster.submit(sections_spec("long", max_steps=100000))["id"]
+        first = self.cluster.submit(sections_spec("long", max_steps=100000, save_total_limit=2))["id"]
         self.cluster.wait_state(first, "running")
         low = self.cluster.submit({**sections_spec("low", max_steps=1), "schedule": {"priority": 0}})["id"]
         high = self.cluster.submit({**sections_spec("high", max_steps=1), "schedule": {"priority": 9}})["id"]

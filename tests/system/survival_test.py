@@ -64,7 +64,7 @@ class Deaths(unittest.TestCase):
 
     def test_supervisor_killed_takes_everything_with_it(self):
         with Cluster(slots=2) as cluster:
-            job = cluster.submit(sections_spec("alone", max_steps=100000))["id"]
+            job = cluster.submit(sections_spec("alone", max_steps=100000, save_total_limit=2))["id"]
             cluster.wait_step(job, 3)
             os.kill(cluster.endpoint["pid"], signal.SIGKILL)
             wait_for("all processes to go", lambda: not cluster.ours(), 10)
