@@ -12,7 +12,7 @@
 namespace tutti::spec {
 namespace {
 
-constexpr std::string_view kPath = "training.lr_scheduler_kwargs";
+constexpr std::string_view kKwargsPath = "training.lr_scheduler_kwargs";
 
 using Words = std::span<const std::string_view>;
 
@@ -84,7 +84,7 @@ void CheckTogether(const Draft& draft, Problems& problems) {
   const SchedulerType type = training.lr_scheduler_type;
   const std::string_view name = ToString(type);
   const Place place =
-      draft.Where(kwargs.empty() ? std::string_view("training.lr_scheduler_type") : kPath);
+      draft.Where(kwargs.empty() ? std::string_view("training.lr_scheduler_type") : kKwargsPath);
   const bool needs_minimum =
       type == SchedulerType::kCosineWithMinLr || type == SchedulerType::kCosineWarmupWithMinLr;
   if (needs_minimum && kwargs.contains("min_lr") == kwargs.contains("min_lr_rate")) {
@@ -116,7 +116,7 @@ void CheckScheduleKwargs(const Draft& draft, Problems& problems) {
   const SchedulerType type = training.lr_scheduler_type;
   const auto names = SchedulerKwargs(type);
   for (const auto& [key, value] : training.lr_scheduler_kwargs) {
-    const std::string path = fmt::format("{}.{}", kPath, key.substr(0, 100));
+    const std::string path = fmt::format("{}.{}", kKwargsPath, key.substr(0, 100));
     if (std::ranges::find(names, key) == names.end()) {
       if (problems.enough()) return;
       problems.Invalid(fmt::format("schedule {} does not take {}", ToString(type), Quoted(key)),
