@@ -103,6 +103,9 @@ struct Teller {
   void operator()(const core::NodeLeft&) {}
   void operator()(const core::NodeDrained&) {}
   void operator()(const core::CoordinatorStarted&) {}
+  void operator()(const core::QueueSet&) {}
+  void operator()(const core::PolicySet&) {}
+  void operator()(const core::UsageCharged&) {}
 };
 
 }  // namespace

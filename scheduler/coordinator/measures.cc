@@ -97,6 +97,9 @@ struct Measures::Counter {
   void operator()(const core::NodeLeft& f) const { Down(f.node); }
   void operator()(const core::NodeDrained&) const {}
   void operator()(const core::CoordinatorStarted&) const {}
+  void operator()(const core::QueueSet&) const {}
+  void operator()(const core::PolicySet&) const {}
+  void operator()(const core::UsageCharged&) const {}
 
   void Down(NodeId id) const {
     if (const core::Node* node = core::FindNode(ledger, id)) metrics.nodes.Up(node->name, false);
