@@ -9,7 +9,7 @@
 namespace tutti::text {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kTemplateBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 20;
@@ -24,7 +24,7 @@ Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput&
     return Fail(ErrorCode::kTooLarge, "a chat template above 1 MiB");
   }
   // What the caller names cannot be hidden by a variable.
-  Json variables = input.variables.is_object() ? input.variables : Json::object();
+  OrderedJson variables = input.variables.is_object() ? input.variables : OrderedJson::object();
   variables["messages"] = input.messages;
   variables["tools"] = input.tools;
   variables["documents"] = nullptr;
@@ -32,7 +32,7 @@ Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput&
   std::string json;
   try {
     json = variables.dump();
-  } catch (const Json::exception& e) {  // text that is not UTF-8
+  } catch (const OrderedJson::exception& e) {  // text that is not UTF-8
     return Fail(ErrorCode::kInvalid, std::string("the messages are not UTF-8: ") + e.what());
   }
   TUTTI_RETURN_IF_ERROR(CheckJsonLimits(json, kMessageLimits, "messages"));
@@ -61,15 +61,15 @@ Result<std::optional<std::string>> LoadChatTemplate(const std::filesystem::path&
   if (!text.has_value() && text.error().code == ErrorCode::kNotFound) return std::nullopt;
   if (!text.has_value()) return Fail(text.error());
   TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kConfigLimits, path.string()));
-  const Json config = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const OrderedJson config = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
   const auto it = config.find("chat_template");
   if (it == config.end() || it->is_null()) return std::nullopt;
   if (it->is_string()) return std::optional(it->get<std::string>());
   if (it->is_array()) {
-    for (const Json& named : *it) {
-      if (named.is_object() && named.value("name", Json()) == "default" &&
-          named.value("template", Json()).is_string()) {
+    for (const OrderedJson& named : *it) {
+      if (named.is_object() && named.value("name", OrderedJson()) == "default" &&
+          named.value("template", OrderedJson()).is_string()) {
         return std::optional(named["template"].get<std::string>());
       }
     }

@@ -18,19 +18,19 @@ namespace tutti::text {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using Outcome = ParityCase::Outcome;
 
 constexpr Bytes kCasesMax{256 << 20};
 
 // "" = equal.
-std::string Difference(std::string_view what, const Json& got, const Json& expected) {
+std::string Difference(std::string_view what, const OrderedJson& got, const OrderedJson& expected) {
   if (got == expected) return "";
   const auto clip = [](std::string text) {
     return text.size() > 200 ? text.substr(0, 200) + "…" : text;
   };
-  const auto dump = [](const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const auto dump = [](const OrderedJson& json) {
+    return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
   };
   return std::string(what) + " got=" + clip(dump(got)) + " expected=" + clip(dump(expected));
 }
@@ -46,7 +46,7 @@ Status ForEachRow(const fs::path& file, const std::string& name, const ParitySin
     const std::string_view row(text.data() + at, end - at);
     at = end + 1;
     ++line;
-    const Json json = Json::parse(row, nullptr, /*allow_exceptions=*/false);
+    const OrderedJson json = OrderedJson::parse(row, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) {
       return Fail(ErrorCode::kInvalid, "not a JSON object",
                   file.string() + ":" + std::to_string(line));
@@ -54,7 +54,7 @@ Status ForEachRow(const fs::path& file, const std::string& name, const ParitySin
     std::string detail;
     try {
       detail = check(json);
-    } catch (const Json::exception& e) {
+    } catch (const OrderedJson::exception& e) {
       return Fail(ErrorCode::kInvalid, e.what(), file.string() + ":" + std::to_string(line));
     }
     const Outcome outcome = detail.empty() ? Outcome::kOk : Outcome::kFail;
@@ -63,12 +63,12 @@ Status ForEachRow(const fs::path& file, const std::string& name, const ParitySin
   return {};
 }
 
-EncodeOptions OptionsOf(const Json& row) {
+EncodeOptions OptionsOf(const OrderedJson& row) {
   EncodeOptions options;
   if (!row.contains("pair")) return options;
   options.add_special_tokens = row.value("add_special_tokens", true);
   if (row["pair"].is_string()) options.pair = row["pair"].get_ref<const std::string&>();
-  const Json& truncation = row.at("truncation");
+  const OrderedJson& truncation = row.at("truncation");
   if (truncation.is_null()) return options;
   options.max_length = row.at("max_length").get<std::size_t>();
   options.truncation = truncation == "only_first"    ? Truncation::kOnlyFirst
@@ -77,7 +77,7 @@ EncodeOptions OptionsOf(const Json& row) {
   return options;
 }
 
-std::string CheckTokenizerRow(const Tokenizer& tokenizer, const Json& row) {
+std::string CheckTokenizerRow(const Tokenizer& tokenizer, const OrderedJson& row) {
   const std::string& text = row.at("text").get_ref<const std::string&>();
   const Result<Encoding> encoding = tokenizer.Encode(text, OptionsOf(row));
   if (row.contains("error")) {
@@ -89,8 +89,8 @@ std::string CheckTokenizerRow(const Tokenizer& tokenizer, const Json& row) {
   if (row.contains("type_ids")) {
     return Difference("type_ids", encoding->type_ids, row["type_ids"]);
   }
-  const Json& decoded = row.contains("decoded") ? row["decoded"] : row["text"];
-  const Json& skipped =
+  const OrderedJson& decoded = row.contains("decoded") ? row["decoded"] : row["text"];
+  const OrderedJson& skipped =
       row.contains("decoded_skip_special") ? row["decoded_skip_special"] : decoded;
   for (const bool skip : {false, true}) {
     const Result<std::string> got = tokenizer.Decode(encoding->ids, skip);
@@ -101,12 +101,12 @@ std::string CheckTokenizerRow(const Tokenizer& tokenizer, const Json& row) {
   return "";
 }
 
-std::string CheckChatRow(const std::string& chat_template, const Json& row) {
+std::string CheckChatRow(const std::string& chat_template, const OrderedJson& row) {
   const Result<RenderedChat> chat =
       RenderChat(chat_template, {.messages = row.at("messages"),
-                                 .tools = row.value("tools", Json(nullptr)),
+                                 .tools = row.value("tools", OrderedJson(nullptr)),
                                  .add_generation_prompt = row.value("add_generation_prompt", false),
-                                 .variables = row.value("variables", Json::object())});
+                                 .variables = row.value("variables", OrderedJson::object())});
   if (row.contains("error")) {
     const std::string& error = row["error"].get_ref<const std::string&>();
     if (chat.has_value()) return "text where an error was expected: " + error;
@@ -116,9 +116,9 @@ std::string CheckChatRow(const std::string& chat_template, const Json& row) {
   if (!chat.has_value()) return chat.error().ToString();
   std::string detail = Difference("rendered", chat->text, row.at("rendered"));
   if (!detail.empty()) return detail;
-  Json spans = Json::array();
+  OrderedJson spans = OrderedJson::array();
   for (const ByteRange& span : chat->assistant_spans) spans.push_back({span.from, span.to});
-  return Difference("assistant_spans", spans, row.value("assistant_spans", Json::array()));
+  return Difference("assistant_spans", spans, row.value("assistant_spans", OrderedJson::array()));
 }
 
 Result<std::vector<fs::path>> FilesOf(const fs::path& folder, std::string_view extension) {
@@ -163,8 +163,9 @@ Status RunTokenizerParity(const fs::path& folder, const ParitySink& sink) {
       continue;
     }
     TUTTI_ASSIGN_OR_RETURN(const Tokenizer tokenizer, Tokenizer::Load(tokenizer_file));
-    TUTTI_RETURN_IF_ERROR(ForEachRow(
-        file, name, sink, [&](const Json& row) { return CheckTokenizerRow(tokenizer, row); }));
+    TUTTI_RETURN_IF_ERROR(ForEachRow(file, name, sink, [&](const OrderedJson& row) {
+      return CheckTokenizerRow(tokenizer, row);
+    }));
   }
   return {};
 }
@@ -175,11 +176,12 @@ Status RunChatParity(const fs::path& folder, const ParitySink& sink) {
   for (const fs::path& file : files) {
     TUTTI_ASSIGN_OR_RETURN(templates[file.stem().string()], ReadFile(file));
   }
-  return ForEachRow(folder / "cases.jsonl", "chat", sink, [&](const Json& row) -> std::string {
-    const auto it = templates.find(row.at("template").get<std::string>());
-    if (it == templates.end()) return "no template " + row["template"].dump();
-    return CheckChatRow(it->second, row);
-  });
+  return ForEachRow(folder / "cases.jsonl", "chat", sink,
+                    [&](const OrderedJson& row) -> std::string {
+                      const auto it = templates.find(row.at("template").get<std::string>());
+                      if (it == templates.end()) return "no template " + row["template"].dump();
+                      return CheckChatRow(it->second, row);
+                    });
 }
 
 }  // namespace tutti::text
