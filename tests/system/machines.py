@@ -177,9 +177,9 @@ class Machines:
         try:
             if kind is None:
                 wait_for("processes to go", lambda: not self.ours(), 10)
-                # What a killed worker had half written of its copies goes with the job's next launch there, or in a day.
-            left = [str(p) for p in self.dir.rglob("*.tmp-*") if not p.match("*/worker/jobs/*/checkpoints/*")]
-            left += [str(p) for p in self.dir.glob("*/*/run/*")]
+                # A killed worker's half-written copies go with the job's next launch there, or in a day.
+                left = [str(p) for p in self.dir.rglob("*.tmp-*") if not p.match("*/worker/jobs/*/checkpoints/*")]
+                left += [str(p) for p in self.dir.glob("*/*/run/*")]
                 assert not left, f"temporary files left: {left}"
         finally:
             for pid in self.ours():
