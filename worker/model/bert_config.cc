@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "worker/model/config_fields.h"
-#include "worker/model/families.h"
 
 namespace tutti::model {
 namespace {
@@ -47,11 +46,6 @@ void ReadShared(Fields& fields, BertConfig& bert) {
 }
 
 Result<BertConfig> Checked(Fields fields, BertConfig bert, const ModelConfig& config) {
-  if (config.head != Head::kClassification) {
-    fields.Keep({ErrorCode::kUnsupported,
-                 "model_type '" + config.model_type + "' does not write text", config.path,
-                 "supported for text-generation: " + SupportedFamilies(Head::kCausalLm)});
-  }
   if (const auto* found = fields.Find("quantization_config"); found != nullptr) {
     fields.Unsupported("quantization_config", *found, "use the unquantized model");
   }

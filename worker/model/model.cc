@@ -7,7 +7,6 @@
 
 #include "worker/model/bert.h"
 #include "worker/model/decoder.h"
-#include "worker/model/families.h"
 
 namespace tutti::model {
 namespace {
@@ -28,8 +27,7 @@ constexpr std::array kFamilies = {
     Family{.model_type = "roberta", .make = MakeRoberta},
 };
 
-}  // namespace
-
+// "bert, gpt2, …": those that can have this head, in order.
 std::string SupportedFamilies(Head head) {
   std::string names;
   for (const Family& family : kFamilies) {
@@ -39,12 +37,21 @@ std::string SupportedFamilies(Head head) {
   return names;
 }
 
+}  // namespace
+
 Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config) {
   const auto family = std::ranges::find(kFamilies, config.model_type, &Family::model_type);
-  if (family != kFamilies.end()) return family->make(config);
-  return Fail(ErrorCode::kUnsupported,
-              "model_type '" + config.model_type + "' is not supported yet", config.path,
-              "supported: " + SupportedFamilies(config.head));
+  if (family == kFamilies.end()) {
+    return Fail(ErrorCode::kUnsupported,
+                "model_type '" + config.model_type + "' is not supported yet", config.path,
+                "supported: " + SupportedFamilies(config.head));
+  }
+  if (config.head == Head::kCausalLm && !family->generates) {
+    return Fail(ErrorCode::kUnsupported,
+                "model_type '" + config.model_type + "' does not write text", config.path,
+                "supported for text-generation: " + SupportedFamilies(Head::kCausalLm));
+  }
+  return family->make(config);
 }
 
 }  // namespace tutti::model

@@ -82,6 +82,16 @@ TEST(MakeModel, AnotherFamilyIsRefusedWithThoseThatAreThere) {
   EXPECT_THAT(model.error().ToString(), HasSubstr("supported: bert"));
 }
 
+TEST(MakeModel, AHeadThatAFamilyLacksIsRefusedWithThoseThatHaveIt) {
+  auto config = ParseModelConfig(R"({"model_type": "bert"})", "m/config.json");
+  ASSERT_TRUE(config) << config.error().ToString();
+  config->head = Head::kCausalLm;
+  const auto model = MakeModel(*config);
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(model.error().ToString(), HasSubstr("gpt2, llama, mistral, qwen2"));
+}
+
 TEST(Parameters, DecayFollowsTheNamesOfTheTrainer) {
   EXPECT_TRUE(DecaysByName("bert.encoder.layer.0.output.dense.weight"));
   EXPECT_TRUE(DecaysByName("bert.embeddings.word_embeddings.weight"));
