@@ -1,5 +1,7 @@
 #include "common/json/limits.h"
 
+#include <utility>
+
 namespace tutti {
 namespace {
 
@@ -15,7 +17,7 @@ std::size_t EndOfString(std::string_view json, std::size_t at) {
 
 }  // namespace
 
-Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const std::string& where) {
+std::optional<JsonExcess> FindJsonExcess(std::string_view json, const JsonLimits& limits) {
   int depth = 0;
   std::size_t values = 1;
   for (std::size_t i = 0; i < json.size(); ++i) {
@@ -27,9 +29,9 @@ Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const st
       case '{':
         ++values;
         if (++depth > limits.depth_max) {
-          return Fail(ErrorCode::kInvalid,
-                      "JSON nested deeper than " + std::to_string(limits.depth_max) + " levels",
-                      where);
+          return JsonExcess{
+              ErrorCode::kInvalid,
+              "JSON nested deeper than " + std::to_string(limits.depth_max) + " levels", i};
         }
         break;
       case ']':
@@ -43,11 +45,17 @@ Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const st
         break;
     }
     if (values > limits.values_max) {
-      return Fail(ErrorCode::kTooLarge,
-                  "JSON with more than " + std::to_string(limits.values_max) + " values", where);
+      return JsonExcess{ErrorCode::kTooLarge,
+                        "JSON with more than " + std::to_string(limits.values_max) + " values", i};
     }
   }
-  return {};
+  return std::nullopt;
+}
+
+Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const std::string& where) {
+  auto excess = FindJsonExcess(json, limits);
+  if (!excess) return {};
+  return Fail(excess->code, std::move(excess->message), where);
 }
 
 std::vector<std::string_view> MembersNamed(std::string_view json, std::string_view key) {

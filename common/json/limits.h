@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +17,18 @@ struct JsonLimits {
   std::size_t values_max = 1'000'000;  // a value takes up to 60 bytes beyond its text
 };
 
-// kInvalid when brackets nest deeper, kTooLarge when there are more values. Not a parser: what is
-// in strings is skipped, nothing else is checked, and of text that is no JSON it may say either.
-// O(n).
+// Where JSON exceeds a limit first, and what is to be said of it.
+struct JsonExcess {
+  ErrorCode code = ErrorCode::kInvalid;  // kInvalid: depth; kTooLarge: values
+  std::string message = {};
+  std::size_t offset = 0;  // bytes
+};
+
+// nullopt: within the limits. Not a parser: what is in strings is skipped, nothing else is checked,
+// and of text that is no JSON it may say either. O(n).
+std::optional<JsonExcess> FindJsonExcess(std::string_view json, const JsonLimits& limits);
+
+// The same as a Status; `where` names the text.
 Status CheckJsonLimits(std::string_view json, const JsonLimits& limits, const std::string& where);
 
 // The text of each value that the object `json` has under `key`, or under a key with an escape in

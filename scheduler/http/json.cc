@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "common/json/limits.h"
 #include "scheduler/http/uri.h"
@@ -26,7 +27,9 @@ std::string PlaceOf(std::string_view text, std::size_t offset) {
 
 Result<nlohmann::json> ParseJson(std::string_view text) {
   if (!IsUtf8(text)) return Fail(ErrorCode::kInvalid, "the body is no UTF-8");
-  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kJsonLimits, ""));
+  if (auto excess = FindJsonExcess(text, kJsonLimits)) {
+    return Fail(excess->code, std::move(excess->message), PlaceOf(text, excess->offset));
+  }
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {

@@ -96,7 +96,7 @@ TEST(ParseJson, BoundsTheDepth) {
            std::string(static_cast<std::size_t>(depth), ']');
   };
   EXPECT_TRUE(ParseJson(nested(kJsonDepthMax)));
-  EXPECT_EQ(ParseJson(nested(kJsonDepthMax + 1)).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(ParseJson(nested(kJsonDepthMax + 1)).error().where, "1:65");
   std::string many = "[0";
   for (std::size_t i = 0; i < kJsonValuesMax; ++i) many += ",0";
   EXPECT_EQ(ParseJson(many + "]").error().code, ErrorCode::kTooLarge);
