@@ -219,14 +219,19 @@ std::uint64_t MemoryPerRank(const Job& job) {
 }
 
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan, std::uint64_t slots_max) {
-  if (auto placement = Find(job, plan, DiskNeeded(job), slots_max)) return std::move(*placement);
+  const std::uint64_t disk_bytes = DiskNeeded(job);
+  if (auto placement = Find(job, plan, disk_bytes, slots_max)) return std::move(*placement);
   // Would it fit, were it not for the disk? Others may pass then: waiting alone makes no room.
-  if (Find(job, plan, 0, slots_max)) {
+  if (disk_bytes > 0 && Find(job, plan, 0, slots_max)) {
     std::string text = NoRoomText(job, plan);
     if (text.empty()) text = "the workers with free slots have too little disk free";
     return NoFit{spec::PendingReason::kResources, std::move(text), false};
   }
   return Why(job, SizesOf(job).min, plan);
+}
+
+bool HasRoom(const Job& job, const Plan& plan, std::uint64_t slots_max) {
+  return Find(job, plan, DiskNeeded(job), slots_max).has_value();
 }
 
 Status LimitHolds(const JobRequest& request, const Estimate& estimate) {

@@ -53,6 +53,10 @@ std::variant<Placement, NoFit> Fit(
     const Job& job, const Plan& plan,
     std::uint64_t slots_max = std::numeric_limits<std::uint64_t>::max());
 
+// Whether Fit finds a placement, without the reason when it does not.
+bool HasRoom(const Job& job, const Plan& plan,
+             std::uint64_t slots_max = std::numeric_limits<std::uint64_t>::max());
+
 // kInvalid with the numbers when the prediction is so far beyond the request's own limit that an
 // error of the prediction does not explain it.
 Status LimitHolds(const JobRequest& request, const Estimate& estimate);

@@ -30,12 +30,12 @@ Plan::Use Plan::UseOf(const std::map<NodeId, Use>& uses, NodeId node) {
   return use == uses.end() ? Use{} : use->second;
 }
 
-void Plan::Release(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
-                   std::uint64_t memory_bytes_per_rank) {
-  for (const GangMember& member : members) {
+void Plan::Release(const Job& job) {
+  const Gang& gang = *ActiveGang(job);
+  for (const GangMember& member : gang.members) {
     Use& use = released_[member.node];
-    use.slots += member.ranks * cpus_per_rank;
-    use.memory_bytes += member.ranks * memory_bytes_per_rank;
+    use.slots += member.ranks * job.request.cpus_per_rank;
+    use.memory_bytes += member.ranks * gang.memory_bytes_per_rank;
   }
 }
 

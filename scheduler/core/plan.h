@@ -24,9 +24,8 @@ class Plan {
   std::uint64_t FreeStore() const;
   // What `job` takes once it is placed on `members`.
   void Book(const std::vector<GangMember>& members, const Job& job);
-  // As if the gang had ended; what it wrote stays.
-  void Release(const std::vector<GangMember>& members, std::uint32_t cpus_per_rank,
-               std::uint64_t memory_bytes_per_rank);
+  // As if the job's gang had ended; what it wrote stays. REQUIRES: it has one.
+  void Release(const Job& job);
   const Ledger& ledger() const { return ledger_; }
 
  private:

@@ -40,9 +40,7 @@ class Forecast {
   bool EndOne() {
     if (next_ == ends_.size()) return false;
     const auto& [in, id] = ends_[next_++];
-    const Job& job = ledger_.jobs.at(id);
-    const Gang& gang = *ActiveGang(job);
-    plan_.Release(gang.members, job.request.cpus_per_rank, gang.memory_bytes_per_rank);
+    plan_.Release(ledger_.jobs.at(id));
     at_ = std::max(at_, in);
     return true;
   }

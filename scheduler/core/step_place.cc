@@ -28,11 +28,6 @@ double Milliseconds(Duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
-void Release(Plan& plan, const Job& job) {
-  const Gang& gang = *ActiveGang(job);
-  plan.Release(gang.members, job.request.cpus_per_rank, gang.memory_bytes_per_rank);
-}
-
 // Where the job that waits first is going to be placed.
 struct Reservation {
   const Job* job = nullptr;
@@ -95,8 +90,8 @@ class Placer {
     std::sort(order.begin(), order.end());
     Plan then = plan_;
     for (const auto& [in, id] : order) {
-      Release(then, ledger_.jobs.at(id));
-      if (!std::holds_alternative<Placement>(Fit(job, then, allowed))) continue;
+      then.Release(ledger_.jobs.at(id));
+      if (!HasRoom(job, then, allowed)) continue;
       reservation_.emplace(Reservation{&job, in, then});
       return Verdict::kPassed;
     }
@@ -106,9 +101,7 @@ class Placer {
   bool EndsBefore(const Job& job, const Placement& placement) const {
     const auto step = StepMs(job, placement.size);
     if (!step || !job.estimate || job.estimate->total_steps == 0) return false;
-    const std::uint64_t done = job.checkpoints.empty() ? 0 : job.checkpoints.back().step;
-    const double left = step->high * static_cast<double>(job.estimate->total_steps -
-                                                         std::min(done, job.estimate->total_steps));
+    const double left = step->high * static_cast<double>(StepsLeft(job));
     return left + kRestartMs < Milliseconds(reservation_->in);
   }
 
@@ -117,7 +110,7 @@ class Placer {
     if (EndsBefore(job, placement)) return true;
     Plan then = reservation_->plan;
     then.Book(placement.members, job);
-    return std::holds_alternative<Placement>(Fit(*reservation_->job, then));
+    return HasRoom(*reservation_->job, then);
   }
 
   // ---- preemption ----
@@ -134,25 +127,22 @@ class Placer {
     const bool owed = held_.Owed(job.request.queue) >=
                       std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
     if (!owed && !policy_.preempts) return;
-    Plan room = plan_;
+    Plan soon = plan_;  // without those that stop already
     for (const JobId id : ledger_.active) {
       const Job& other = ledger_.jobs.at(id);
-      if (std::holds_alternative<Stopping>(other.phase)) Release(room, other);
+      if (std::holds_alternative<Stopping>(other.phase)) soon.Release(other);
     }
-    if (Fits(job, room, allowed)) return;
+    if (HasRoom(job, soon, allowed)) return;
+    Plan room = soon;
     std::vector<Victim> victims = Victims(job, owed);
     std::vector<Victim> chosen;
     for (const Victim& victim : victims) {
-      Release(room, *victim.job);
+      room.Release(*victim.job);
       chosen.push_back(victim);
-      if (!Fits(job, room, allowed)) continue;
-      Stop(job, allowed, std::move(chosen));
+      if (!HasRoom(job, room, allowed)) continue;
+      Stop(job, allowed, soon, std::move(chosen));
       return;
     }
-  }
-
-  bool Fits(const Job& job, const Plan& plan, std::uint64_t allowed) const {
-    return std::holds_alternative<Placement>(Fit(job, plan, allowed));
   }
 
   // Those that lose least first.
@@ -184,17 +174,13 @@ class Placer {
   }
 
   // All of them that are needed: who turned out not to be stays.
-  void Stop(const Job& job, std::uint64_t allowed, std::vector<Victim> chosen) {
+  void Stop(const Job& job, std::uint64_t allowed, const Plan& soon, std::vector<Victim> chosen) {
     for (std::size_t spare = 0; spare < chosen.size();) {
-      Plan without = plan_;
-      for (const JobId id : ledger_.active) {
-        const Job& other = ledger_.jobs.at(id);
-        if (std::holds_alternative<Stopping>(other.phase)) Release(without, other);
-      }
+      Plan without = soon;
       for (std::size_t i = 0; i < chosen.size(); ++i) {
-        if (i != spare) Release(without, *chosen[i].job);
+        if (i != spare) without.Release(*chosen[i].job);
       }
-      if (Fits(job, without, allowed)) {
+      if (HasRoom(job, without, allowed)) {
         chosen.erase(chosen.begin() + static_cast<std::ptrdiff_t>(spare));
       } else {
         ++spare;

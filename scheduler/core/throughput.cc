@@ -34,12 +34,12 @@ std::vector<Sample> SamplesOf(const Job& job) {
   return samples;
 }
 
+}  // namespace
+
 std::uint64_t StepsLeft(const Job& job) {
   const std::uint64_t done = job.checkpoints.empty() ? 0 : job.checkpoints.back().step;
   return job.estimate->total_steps - std::min(done, job.estimate->total_steps);
 }
-
-}  // namespace
 
 std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks) {
   const std::vector<Sample> samples = SamplesOf(job);

@@ -22,6 +22,9 @@ struct Guess {
 // newest attempts is scaled by ranks: T(r) = s/r + (1 - s) with s = the share that ranks divide.
 std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks);
 
+// From its newest checkpoint on. REQUIRES: it has an estimate.
+std::uint64_t StepsLeft(const Job& job);
+
 // Milliseconds of training left of a job that waits, on the ranks it ran with or else asked for
 // least; nullopt: not known. From its newest checkpoint on.
 std::optional<std::uint64_t> WorkLeftMs(const Job& job);
