@@ -278,9 +278,14 @@ Status Table::TidySeries(const Extent& extent, const Limits& limits, WallTime no
   return kept == points ? Status() : Replace(extent.id, kept);
 }
 
-Status Table::DropOldest(std::vector<Extent> extents, std::uint64_t points_max) {
+std::uint64_t Table::PointsIn(const std::vector<Extent>& extents) {
   std::uint64_t total = 0;
   for (const Extent& extent : extents) total += extent.points;
+  return total;
+}
+
+Status Table::DropOldest(std::vector<Extent> extents, std::uint64_t points_max) {
+  std::uint64_t total = PointsIn(extents);
   for (const Extent& extent : extents) {
     if (total <= points_max) return {};
     TUTTI_RETURN_IF_ERROR(Drop(extent.id));
@@ -296,7 +301,11 @@ Status Table::Tidy(const Limits& limits, WallTime now) {
     TUTTI_RETURN_IF_ERROR(TidySeries(extent, limits, now));
     TUTTI_RETURN_IF_ERROR(Commit());
   }
-  TUTTI_ASSIGN_OR_RETURN(std::vector<Extent> left, Extents());
+  // Nothing grew meanwhile: where all fit before, there is none to drop.
+  std::vector<Extent> left;
+  if (PointsIn(extents) > limits.points_max) {
+    TUTTI_ASSIGN_OR_RETURN(left, Extents());
+  }
   TUTTI_RETURN_IF_ERROR(Begin());
   TUTTI_RETURN_IF_ERROR(DropOldest(std::move(left), limits.points_max));
   {

@@ -66,6 +66,7 @@ class Table {
   Status TidySeries(const Extent& extent, const Limits& limits, WallTime now);
   Status Replace(std::int64_t series, const std::vector<Point>& points);
   Status Drop(std::int64_t series);
+  static std::uint64_t PointsIn(const std::vector<Extent>& extents);
   Status DropOldest(std::vector<Extent> extents, std::uint64_t points_max);
 
   sqlite3* handle_;

@@ -1,7 +1,5 @@
 // Checkpoints over HTTP: workers that do not share the jobs folder put theirs there and fetch those
 // of other machines.
-#include <unistd.h>
-
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,22 +10,11 @@
 namespace tutti::coordinator {
 namespace {
 
-namespace fs = std::filesystem;
-
 using registry::CheckpointName;
 
 constexpr const char* kPath = "/api/v1/jobs/{job}/checkpoints/{file}";
 constexpr const char* kBytesType = "application/octet-stream";
 constexpr Bytes kCheckpointMax{std::int64_t{1} << 40};
-
-// An upload that is removed unless it was moved into place.
-struct Upload {
-  explicit Upload(fs::path where) : path(std::move(where)) {}
-  ~Upload() { ::unlink(path.c_str()); }
-  Upload(const Upload&) = delete;
-  Upload& operator=(const Upload&) = delete;
-  const fs::path path;
-};
 
 Result<CheckpointName> NameIn(const http::Request& request) {
   const auto name = CheckpointName::Parse(request.Param("file"));
@@ -94,19 +81,19 @@ void Take(Api& api, http::Request& request, const http::Responder& responder) {
     responder.Send(ready.error());
     return;
   }
-  const auto size = request.file->size();
-  const auto upload = std::make_shared<const Upload>(request.file->Release());
-  DoOrRefuse(
-      api, responder,
-      [&api, responder, upload, size, name = *name, text = request.Param("job")](Round& round) {
-        Status placed = CheckAttempt(round.state().ledger, text, name);
-        if (placed) placed = api.checkpoints.Place(upload->path, *JobId::Parse(text), name);
-        if (!placed) {
-          responder.Send(placed.error());
-          return;
-        }
-        responder.Send(http::Json(201, {{"file", name.ToString()}, {"size_bytes", size.count}}));
-      });
+  const auto upload = std::make_shared<const http::SpooledFile>(std::move(*request.file));
+  DoOrRefuse(api, responder,
+             [&api, responder, upload, name = *name, text = request.Param("job")](Round& round) {
+               Status placed = CheckAttempt(round.state().ledger, text, name);
+               if (placed)
+                 placed = api.checkpoints.Place(upload->path(), *JobId::Parse(text), name);
+               if (!placed) {
+                 responder.Send(placed.error());
+                 return;
+               }
+               responder.Send(http::Json(
+                   201, {{"file", name.ToString()}, {"size_bytes", upload->size().count}}));
+             });
 }
 
 }  // namespace

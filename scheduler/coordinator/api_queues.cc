@@ -29,17 +29,12 @@ Result<QueueRows> ReadQueues(const View& view) {
   all.policy = core::PolicyOf(ledger, view.state->policy).name;
   all.rows["default"];
   for (const auto& [name, config] : ledger.sharing.queues) all.rows[name];
-  for (const auto* waiting : {&ledger.validating, &ledger.queued}) {
-    for (const core::QueueKey& key : *waiting) {
-      ++all.rows[ledger.jobs.at(key.job).request.queue].queued;
-    }
+  for (const core::QueueKey& key : ledger.validating) {
+    ++all.rows[ledger.jobs.at(key.job).request.queue].queued;
   }
-  for (const JobId id : ledger.active) {
-    const core::Job& job = ledger.jobs.at(id);
-    QueueRow& row = all.rows[job.request.queue];
-    ++row.running;
-    row.slots_used += core::SlotsOf(job, *core::ActiveGang(job));
-  }
+  for (const auto& [who, line] : ledger.queued_by) all.rows[who.queue].queued += line.size();
+  for (const JobId id : ledger.active) ++all.rows[ledger.jobs.at(id).request.queue].running;
+  for (const auto& [who, slots] : ledger.slots_by) all.rows[who.queue].slots_used += slots;
   for (auto& [name, row] : all.rows) row.config = core::ConfigOf(ledger.sharing, name);
   return all;
 }

@@ -26,20 +26,14 @@ Error ForAnswer(Error error) {
   return error;
 }
 
-using Shape = std::function<http::Response(Round&, const json& answer)>;
-
-http::Response AsItIs(Round&, const json& answer) { return http::Json(200, answer); }
-
-void RunTool(Api& api, const http::Responder& responder, ToolCall call, Shape shape) {
-  DoOrRefuse(api, responder,
-             [&api, responder, call = std::move(call), shape = std::move(shape)](Round& round) {
-               api.workers.tools().Start(
-                   call, std::nullopt, round.now(),
-                   [responder, shape](Round& now, const Result<json>& answer) {
-                     responder.Send(answer ? shape(now, *answer)
-                                           : http::ErrorResponse(ForAnswer(answer.error())));
-                   });
-             });
+void RunTool(Api& api, const http::Responder& responder, ToolCall call) {
+  DoOrRefuse(api, responder, [&api, responder, call = std::move(call)](Round& round) {
+    api.workers.tools().Start(
+        call, std::nullopt, round.now(), [responder](Round&, const Result<json>& answer) {
+          responder.Send(answer ? http::Json(200, *answer)
+                                : http::ErrorResponse(ForAnswer(answer.error())));
+        });
+  });
 }
 
 // What inspect found, and what admission would say to it.
@@ -194,7 +188,7 @@ void EvalModel(Api& api, const http::Request& request, const http::Responder& re
     if (const auto job = JobReader::FindJob(*view, asked.job.ToString())) {
       call.request["spec"] = json::parse(job->spec_json, nullptr, false);
     }
-    RunTool(api, responder, std::move(call), AsItIs);
+    RunTool(api, responder, std::move(call));
   });
 }
 
@@ -250,7 +244,7 @@ void RegisterToolRoutes(http::Router& router, Api& api) {
                   responder.Send(call.error());
                   return;
                 }
-                RunTool(api, responder, std::move(*call), AsItIs);
+                RunTool(api, responder, std::move(*call));
               }});
   router.Add({.method = http::Method::kPost,
               .path = "/api/v1/models/{model}/eval",

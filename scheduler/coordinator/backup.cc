@@ -130,19 +130,21 @@ bool IsDatabase(const fs::path& file) {
 // neither a database nor passing.
 Status CopyOwn(Copier& copier, const fs::path& from, const fs::path& to) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(from, error)) {
-    const std::string name = entry.path().filename();
+  for (fs::directory_iterator entry(from, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code gone;
+    const std::string name = entry->path().filename();
     if (name == "uploads" || name == "blobs" || name == "serving.json" || name == "reserve" ||
         !IsFinal(name)) {
       continue;
     }
-    if (entry.is_directory()) {
-      TUTTI_RETURN_IF_ERROR(copier.Tree(entry.path(), to / name, How::kCopy));
+    if (entry->is_directory(gone)) {
+      TUTTI_RETURN_IF_ERROR(copier.Tree(entry->path(), to / name, How::kCopy));
     } else if (!IsDatabase(name)) {
-      TUTTI_RETURN_IF_ERROR(copier.File(entry.path(), to / name, How::kCopy));
+      TUTTI_RETURN_IF_ERROR(copier.File(entry->path(), to / name, How::kCopy));
     } else if (name == "history.db") {
       // Curves: a backup without them is better than none.
-      if (const Status copied = store::CopyDatabase(entry.path(), to / name); !copied) {
+      if (const Status copied = store::CopyDatabase(entry->path(), to / name); !copied) {
         Log(kWarning, "history_not_backed_up", {{"error", copied.error().ToString()}});
       }
     }
