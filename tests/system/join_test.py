@@ -164,7 +164,7 @@ class Join(unittest.TestCase):
     def test_a_killed_rank_is_made_good_from_the_machines_own_copy(self):
         job = self.cluster.submit(long_spec("rank-killed"), 4)
         shown = self.cluster.wait_checkpoint(job)
-        os.kill(self.cluster.rank_pids(job)[-1], signal.SIGKILL)
+        os.kill(wait_for("ranks", lambda: self.cluster.rank_pids(job))[-1], signal.SIGKILL)
         self.assertEqual(self.cluster.digest(job), self.expected)
         after = self.cluster.show(job)["attempts"][1]
         self.assertGreaterEqual(after["from_step"], shown["checkpoints"][-1]["step"])

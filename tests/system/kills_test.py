@@ -48,7 +48,7 @@ class Kills(unittest.TestCase):
 
             job = cluster.submit(self.spec("struck"))["id"]
             killed = {"rank": 0, "worker": 0, "coordinator": 0}
-            for _ in range(KILLS):
+            while sum(killed.values()) < KILLS:
                 kind = self.chance.choice(list(killed))
                 pid = self.victim(cluster, job, kind)
                 if pid is None:
@@ -56,7 +56,7 @@ class Kills(unittest.TestCase):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
-                    continue  # it died with another
+                    continue  # it died with another, and who takes its place is not known yet
                 killed[kind] += 1
                 if kind == "coordinator":
                     wait_for("the coordinator to return", lambda: cluster.run("ps").returncode == 0, 30)
