@@ -39,6 +39,12 @@ Families::Families()
       store_commit_duration(Histogram(registry, "tutti_store_commit_duration_seconds",
                                       "Time to make a round's facts durable", Milli())),
       store_size(Gauge(registry, "tutti_store_size_bytes", "Size of the state database")),
+      store_disk_free(Gauge(registry, "tutti_store_disk_free_bytes",
+                            "Free space of the coordinator's data directory")),
+      store_disk_size(Gauge(registry, "tutti_store_disk_size_bytes",
+                            "Size of the disk that has the coordinator's data directory")),
+      store_read_only(Gauge(registry, "tutti_store_read_only",
+                            "1 while the coordinator cannot keep anything new, else 0")),
       scheduler_step_duration(Histogram(registry, "tutti_scheduler_step_duration_seconds",
                                         "Time of one scheduling step", Micro())),
       scheduler_decisions(
@@ -67,6 +73,8 @@ Families::Families()
       node_memory(Gauge(registry, "tutti_node_memory_bytes", "Memory by state: free, used")),
       node_disk_free(Gauge(registry, "tutti_node_disk_free_bytes",
                            "Free space of the worker's data directory")),
+      node_disk_size(Gauge(registry, "tutti_node_disk_size_bytes",
+                           "Size of the disk that has the worker's data directory")),
       node_cpu(Counter(registry, "tutti_node_cpu_seconds_total", "Processor time used")),
       gpu_utilization(
           Gauge(registry, "tutti_gpu_utilization_ratio", "Share of time the GPU is busy")),
@@ -81,6 +89,9 @@ Families::Families()
       train_gradient_norm(Gauge(registry, "tutti_train_gradient_norm",
                                 "Gradient norm of the last step, before clipping")),
       train_progress(Gauge(registry, "tutti_train_progress_ratio", "Steps done of all steps")),
+      train_ranks(Gauge(registry, "tutti_train_ranks",
+                        "Ranks that train the job now; 0 while it waits, starts, stops or is "
+                        "paused")),
       train_tokens(
           Counter(registry, "tutti_train_tokens_total", "Tokens trained on, without padding")),
       train_samples(Counter(registry, "tutti_train_samples_total", "Rows trained on")),

@@ -38,6 +38,9 @@ struct Families {
   Gauges& build_info;
   Histograms store_commit_duration;
   Gauges& store_size;
+  Gauges& store_disk_free;
+  Gauges& store_disk_size;
+  Gauges& store_read_only;
   Histograms scheduler_step_duration;
   Counters& scheduler_decisions;
   Counters& scheduler_preemptions;
@@ -59,6 +62,7 @@ struct Families {
   Gauges& node_slots;
   Gauges& node_memory;
   Gauges& node_disk_free;
+  Gauges& node_disk_size;
   Counters& node_cpu;
   Gauges& gpu_utilization;
   Gauges& gpu_memory_used;
@@ -71,6 +75,7 @@ struct Families {
   Gauges& train_learning_rate;
   Gauges& train_gradient_norm;
   Gauges& train_progress;
+  Gauges& train_ranks;
   Counters& train_tokens;
   Counters& train_samples;
   Counters& train_nonfinite_steps;

@@ -77,6 +77,11 @@ void ControlMetrics::StoreCommit(Duration duration) {
   f_.store_commit_duration.Add({}).Observe(Seconds(duration));
 }
 void ControlMetrics::StoreSize(Bytes size) { f_.store_size.Add({}).Set(Count(size)); }
+void ControlMetrics::StoreDisk(Bytes free, Bytes size) {
+  f_.store_disk_free.Add({}).Set(Count(free));
+  f_.store_disk_size.Add({}).Set(Count(size));
+}
+void ControlMetrics::ReadOnly(bool read_only) { f_.store_read_only.Add({}).Set(read_only ? 1 : 0); }
 void ControlMetrics::SchedulerStep(Duration duration) {
   f_.scheduler_step_duration.Add({}).Observe(Seconds(duration));
 }
@@ -118,6 +123,14 @@ void JobMetrics::Launched(Duration placed_to_first_step) {
 void JobMetrics::Restarted(std::string_view reason) {
   f_.job_restarts.Add({{"reason", Label(reason)}}).Increment();
 }
+void JobMetrics::ExpectFinished(std::string_view task, std::string_view status,
+                                std::string_view reason) {
+  f_.jobs_finished.Add(
+      {{"task", Label(task)}, {"status", Label(status)}, {"reason", Label(reason)}});
+}
+void JobMetrics::ExpectRestarted(std::string_view reason) {
+  f_.job_restarts.Add({{"reason", Label(reason)}});
+}
 void JobMetrics::Recovered(std::string_view reason, Duration failure_to_next_step) {
   f_.job_recovery_duration.Add({{"reason", Label(reason)}}).Observe(Seconds(failure_to_next_step));
 }
@@ -138,6 +151,9 @@ void NodeMetrics::Memory(std::string_view node, Bytes free, Bytes used) {
 }
 void NodeMetrics::DiskFree(std::string_view node, Bytes free) {
   SetNode(f_, f_.node_disk_free, node, {}, Count(free));
+}
+void NodeMetrics::DiskSize(std::string_view node, Bytes size) {
+  SetNode(f_, f_.node_disk_size, node, {}, Count(size));
 }
 void NodeMetrics::CpuTime(std::string_view node, Duration total_since_start) {
   const std::lock_guard lock(f_.nodes_mutex);
@@ -180,6 +196,9 @@ void TrainingMetrics::Progress(JobId job, const TrainingProgress& progress) {
   }
   jobs_.Add(f_.train_tokens, job, static_cast<double>(progress.tokens_since_last));
   jobs_.Add(f_.train_samples, job, static_cast<double>(progress.rows_since_last));
+}
+void TrainingMetrics::Ranks(JobId job, std::int64_t training) {
+  jobs_.Set(f_.train_ranks, job, static_cast<double>(training));
 }
 void TrainingMetrics::EvalLoss(JobId job, double loss) { jobs_.Set(f_.train_eval_loss, job, loss); }
 void TrainingMetrics::NonfiniteStep(JobId job) { jobs_.Add(f_.train_nonfinite_steps, job, 1); }
@@ -251,6 +270,10 @@ Metrics::Metrics(std::string_view version, std::string_view revision)
       http(*families_),
       wire(*families_) {
   families_->build_info.Add({{"version", Label(version)}, {"revision", Label(revision)}}).Set(1);
+  families_->sse_dropped_events.Add({});
+  for (const char* reason : {"disk_full", "not_arrived"}) {
+    families_->checkpoint_failures.Add({{"reason", reason}});
+  }
 }
 Metrics::~Metrics() = default;
 

@@ -28,6 +28,8 @@ class ControlMetrics {
   explicit ControlMetrics(Families& families) : f_(families) {}
   void StoreCommit(Duration duration);
   void StoreSize(Bytes size);
+  void StoreDisk(Bytes free, Bytes size);
+  void ReadOnly(bool read_only);
   void SchedulerStep(Duration duration);
   void Decision(std::string_view outcome);  // placed, admitted, rejected, none, …
   void Preemption(std::string_view reason);
@@ -57,6 +59,9 @@ class JobMetrics {
   void Finished(std::string_view task, std::string_view status, std::string_view reason);
   void Launched(Duration placed_to_first_step);
   void Restarted(std::string_view reason);
+  // From 0 on, so that the first of its kind is a rise that Prometheus sees.
+  void ExpectFinished(std::string_view task, std::string_view status, std::string_view reason);
+  void ExpectRestarted(std::string_view reason);
   void Recovered(std::string_view reason, Duration failure_to_next_step);
 
  private:
@@ -71,6 +76,7 @@ class NodeMetrics {
   void Slots(std::string_view node, std::int64_t free, std::int64_t used);
   void Memory(std::string_view node, Bytes free, Bytes used);
   void DiskFree(std::string_view node, Bytes free);
+  void DiskSize(std::string_view node, Bytes size);
   void CpuTime(std::string_view node, Duration total_since_start);  // a rising total
   struct Gpu {
     double utilization_ratio = 0;
@@ -101,6 +107,7 @@ class TrainingMetrics {
  public:
   TrainingMetrics(Families& families, JobSeries& jobs) : f_(families), jobs_(jobs) {}
   void Progress(JobId job, const TrainingProgress& progress);
+  void Ranks(JobId job, std::int64_t training);
   void EvalLoss(JobId job, double loss);
   void NonfiniteStep(JobId job);
   void StragglerDelay(JobId job, Duration delay);

@@ -156,7 +156,7 @@ struct Coordinator::Parts {
   GangWatch gangs;
   RankLogs logs;
   Waiters waiters;
-  Measures measures{metrics};
+  Measures measures{metrics, options.data_dir / "coordinator" / "allowed"};
   DiskWatch disk{options.data_dir / "coordinator"};
   JobReader jobs{progress, gangs};
   Workers workers{{progress, gangs, logs, blobs, checkpoints, metrics}};

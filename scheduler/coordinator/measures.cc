@@ -1,8 +1,12 @@
 #include "scheduler/coordinator/measures.h"
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include "scheduler/core/explain.h"
 
@@ -10,6 +14,13 @@ namespace tutti::coordinator {
 namespace {
 
 using nlohmann::json;
+
+using spec::FailureReason;
+constexpr std::array kFailures = {
+    FailureReason::kCrash,   FailureReason::kOom,      FailureReason::kData,
+    FailureReason::kNumeric, FailureReason::kHang,     FailureReason::kWorkerLost,
+    FailureReason::kTimeout, FailureReason::kDiskFull, FailureReason::kInternal};
+static_assert(kFailures.size() == static_cast<std::size_t>(FailureReason::kInternal) + 1);
 
 Duration Between(WallTime from, WallTime to) {
   return std::chrono::milliseconds(std::max<std::int64_t>(0, to.unix_ms - from.unix_ms));
@@ -102,12 +113,19 @@ struct Measures::Counter {
   void operator()(const core::UsageCharged&) const {}
 
   void Down(NodeId id) const {
-    if (const core::Node* node = core::FindNode(ledger, id)) metrics.nodes.Up(node->name, false);
+    const core::Node* node = core::FindNode(ledger, id);
+    if (node == nullptr) return;
+    if (node->state == core::NodeState::kLeft) {
+      metrics.nodes.Forget(node->name);
+    } else {
+      metrics.nodes.Up(node->name, false);
+    }
   }
 };
 
 void Measures::Finished(const core::Job& job, std::string_view status, std::string_view reason) {
   metrics_.jobs.Finished(job.request.task, status, reason);
+  if (training_.erase(job.id) > 0) metrics_.training.Ranks(job.id, 0);
   metrics_.JobEnded(job.id, MonotonicNow());
   placed_.erase(job.id);
   failed_.erase(job.id);
@@ -118,12 +136,13 @@ void Measures::OnStored(const Stored& stored) {
   for (const core::Fact& fact : stored.facts) std::visit(counter, fact);
 }
 
-void Measures::Refresh(const View& view) {
-  const core::Ledger& ledger = view.state->ledger;
+// Slots a queue's gangs may hold together: its limit, and no more than there are.
+void Measures::RefreshQueues(const core::Ledger& ledger) {
   const WallTime now = WallNow();
   std::map<std::pair<std::string, std::string>, std::int64_t> counts;
   std::map<std::string, Duration> oldest;
-  std::map<std::string, std::int64_t> allocated;
+  std::map<std::string, std::int64_t> allocated = {{"default", 0}};
+  for (const auto& [name, config] : ledger.sharing.queues) allocated.try_emplace(name, 0);
   for (const auto& [id, job] : ledger.jobs) {
     const std::string& queue = job.request.queue;
     allocated.try_emplace(queue, 0);
@@ -141,13 +160,77 @@ void Measures::Refresh(const View& view) {
   for (const auto& [key, count] : counts) shown_[key] = count;
   for (const auto& [key, count] : shown_) metrics_.queue.Jobs(key.first, key.second, count);
   for (const auto& [queue, wait] : oldest) metrics_.queue.OldestWait(queue, wait);
-  for (const auto& [queue, slots] : allocated) metrics_.queue.AllocatedSlots(queue, slots);
+  std::uint64_t slots = 0;
+  for (const auto& [id, node] : ledger.nodes) slots += core::IsOpen(node) ? node.slots : 0;
+  for (const auto& [queue, used] : allocated) {
+    const std::uint64_t limit = core::ConfigOf(ledger.sharing, queue).slots_max;
+    metrics_.queue.AllocatedSlots(queue, used);
+    metrics_.queue.QuotaSlots(
+        queue, static_cast<std::int64_t>(limit == 0 ? slots : std::min(limit, slots)));
+  }
+}
+
+void Measures::RefreshNodes(const core::Ledger& ledger) {
+  std::error_code ignored;
   for (const auto& [id, node] : ledger.nodes) {
     const bool up = node.state == core::NodeState::kUp;
+    const bool removed = node.state == core::NodeState::kLost &&
+                         !std::filesystem::exists(allowed_dir_ / (node.name + ".pub"), ignored);
+    if (removed || node.state == core::NodeState::kLeft) {
+      metrics_.nodes.Forget(node.name);
+      continue;
+    }
     metrics_.nodes.Up(node.name, up);
     metrics_.nodes.Slots(node.name, up ? node.slots - node.slots_used : 0, node.slots_used);
+    if (node.disk_bytes > 0) {
+      metrics_.nodes.DiskSize(node.name, Bytes{static_cast<std::int64_t>(node.disk_bytes)});
+    }
   }
+}
+
+void Measures::RefreshRanks(const core::Ledger& ledger) {
+  std::set<JobId> training;
+  for (const JobId id : ledger.active) {
+    if (const auto* running = std::get_if<core::Running>(&ledger.jobs.at(id).phase)) {
+      metrics_.training.Ranks(id, running->gang.size);
+      training.insert(id);
+    }
+  }
+  for (const JobId id : training_) {
+    if (!training.contains(id)) metrics_.training.Ranks(id, 0);
+  }
+  training_ = std::move(training);
+}
+
+void Measures::ExpectOutcomes(const core::Ledger& ledger) {
+  if (tasks_.empty()) {
+    for (const auto reason : kFailures) metrics_.jobs.ExpectRestarted(spec::ToString(reason));
+  }
+  for (const auto& [id, job] : ledger.jobs) {
+    const std::string& task = job.request.task;
+    if (!tasks_.insert(task).second) continue;
+    for (const char* status : {"succeeded", "cancelled"}) {
+      metrics_.jobs.ExpectFinished(task, status, "");
+    }
+    for (const auto reason : kFailures) {
+      metrics_.jobs.ExpectFinished(task, "failed", spec::ToString(reason));
+    }
+  }
+}
+
+void Measures::Refresh(const View& view) {
+  const core::Ledger& ledger = view.state->ledger;
+  RefreshQueues(ledger);
+  RefreshNodes(ledger);
+  RefreshRanks(ledger);
+  ExpectOutcomes(ledger);
   metrics_.control.StoreSize(Bytes{static_cast<std::int64_t>(view.store->size_bytes())});
+  metrics_.control.ReadOnly(view.read_only);
+  const core::Liveness& seen = view.state->liveness;
+  if (seen.store_disk_bytes > 0) {
+    metrics_.control.StoreDisk(Bytes{static_cast<std::int64_t>(seen.store_disk_free_bytes)},
+                               Bytes{static_cast<std::int64_t>(seen.store_disk_bytes)});
+  }
   metrics_.Sweep(MonotonicNow());
 }
 

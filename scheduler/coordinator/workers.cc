@@ -299,6 +299,7 @@ bool Workers::Count(Round& round, const Session& session, const wire::GangReport
   if (uploaded && (!here || static_cast<std::uint64_t>(size->count) != report.size_bytes)) {
     Log(kError, "checkpoint_not_counted",
         {{"job", job.ToString()}, {"file", name.ToString()}, {"problem", "it did not arrive"}});
+    parts_.metrics.checkpoints.Failed("not_arrived");
     return true;
   }
   if (!round.Step(std::move(report))) return false;

@@ -12,6 +12,8 @@ inline void Fill(Metrics& m) {
   using namespace std::chrono_literals;
   m.control.StoreCommit(2ms);
   m.control.StoreSize(Bytes{4096});
+  m.control.StoreDisk(Bytes{1 << 20}, Bytes{1 << 30});
+  m.control.ReadOnly(false);
   m.control.SchedulerStep(3us);
   m.control.Decision("placed");
   m.control.Preemption("drain");
@@ -24,12 +26,15 @@ inline void Fill(Metrics& m) {
   m.jobs.Finished("text-classification", "failed", "oom");
   m.jobs.Launched(200ms);
   m.jobs.Restarted("crash");
+  m.jobs.ExpectFinished("text-classification", "succeeded", "");
+  m.jobs.ExpectRestarted("hang");
   m.jobs.Recovered("crash", 2s);
   m.nodes.Up("worker-0", true);
   m.nodes.Heartbeat("worker-0", WallTime{1'700'000'000'000});
   m.nodes.Slots("worker-0", 1, 1);
   m.nodes.Memory("worker-0", Bytes{1 << 30}, Bytes{1 << 20});
   m.nodes.DiskFree("worker-0", Bytes{1 << 30});
+  m.nodes.DiskSize("worker-0", Bytes{1 << 30});
   m.nodes.CpuTime("worker-0", 3s);
   m.nodes.GpuState("worker-0", 0,
                    {.utilization_ratio = 0.5, .power_watts = 60, .temperature_celsius = 40});
@@ -40,6 +45,7 @@ inline void Fill(Metrics& m) {
                                  .gradient_norm = 0.5,
                                  .tokens_since_last = 100,
                                  .rows_since_last = 8});
+  m.training.Ranks(JobId{7}, 2);
   m.training.EvalLoss(JobId{7}, 1.25);
   m.training.NonfiniteStep(JobId{7});
   m.training.StragglerDelay(JobId{7}, 10ms);

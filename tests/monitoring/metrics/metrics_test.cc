@@ -41,6 +41,9 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_build_info", "gauge"},
       {"tutti_store_commit_duration_seconds", "histogram"},
       {"tutti_store_size_bytes", "gauge"},
+      {"tutti_store_disk_free_bytes", "gauge"},
+      {"tutti_store_disk_size_bytes", "gauge"},
+      {"tutti_store_read_only", "gauge"},
       {"tutti_scheduler_step_duration_seconds", "histogram"},
       {"tutti_scheduler_decisions_total", "counter"},
       {"tutti_scheduler_preemptions_total", "counter"},
@@ -59,6 +62,7 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_node_slots", "gauge"},
       {"tutti_node_memory_bytes", "gauge"},
       {"tutti_node_disk_free_bytes", "gauge"},
+      {"tutti_node_disk_size_bytes", "gauge"},
       {"tutti_node_cpu_seconds_total", "counter"},
       {"tutti_gpu_utilization_ratio", "gauge"},
       {"tutti_gpu_memory_used_bytes", "gauge"},
@@ -70,6 +74,7 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_train_learning_rate", "gauge"},
       {"tutti_train_gradient_norm", "gauge"},
       {"tutti_train_progress_ratio", "gauge"},
+      {"tutti_train_ranks", "gauge"},
       {"tutti_train_tokens_total", "counter"},
       {"tutti_train_samples_total", "counter"},
       {"tutti_train_nonfinite_steps_total", "counter"},
@@ -147,6 +152,16 @@ TEST(Metrics, ForgetRemovesANode) {
   EXPECT_THAT(m.ToText(), Not(HasSubstr("node=\"worker-0\"")));
   m.nodes.Up("worker-0", false);
   EXPECT_THAT(m.ToText(), HasSubstr("tutti_node_up{node=\"worker-0\"} 0"));
+}
+
+TEST(Metrics, WhatIsExpectedIsZeroUntilItHappens) {
+  Metrics m("0.1.0", "abc");
+  EXPECT_THAT(m.ToText(), HasSubstr("tutti_sse_dropped_events_total 0"));
+  m.jobs.ExpectRestarted("hang");
+  EXPECT_THAT(m.ToText(), HasSubstr("tutti_job_restarts_total{reason=\"hang\"} 0"));
+  m.jobs.Restarted("hang");
+  m.jobs.ExpectRestarted("hang");
+  EXPECT_THAT(m.ToText(), HasSubstr("tutti_job_restarts_total{reason=\"hang\"} 1"));
 }
 
 TEST(Metrics, CpuTimeGoesOnAfterAWorkersRestart) {
