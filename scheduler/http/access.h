@@ -6,6 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/time.h"
+#include "common/digest/sha256.h"
+
 namespace tutti::http {
 
 // What a token may do. From viewer to admin each may do what those before it may; a worker's token
@@ -26,6 +29,8 @@ bool Suffices(Scope scope, Access access, bool workers);
 struct Caller {
   std::string user = {};  // "" on open routes
   Scope scope = Scope::kViewer;
+  Digest token = {};  // of the token, or of the one its session stands for; zero: of no table
+  std::optional<WallTime> until = {};  // a session's end
 };
 
 }  // namespace tutti::http

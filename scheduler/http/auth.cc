@@ -57,6 +57,8 @@ constexpr const char* kHowToSend =
     "send the header 'Authorization: Bearer TOKEN'; the command line takes it from TUTTI_TOKEN or "
     "from the data directory's file 'token'";
 
+constexpr const char* kHowToSignIn = "open the dashboard again with: tutti ui";
+
 }  // namespace
 
 Auth::Auth(std::vector<std::string> hosts, Others others)
@@ -76,9 +78,11 @@ tl::expected<Caller, Denial> Auth::Identify(const Fields& headers) const {
     return refuse("missing", "the Authorization header has no bearer token");
   }
   const std::string_view token = header->substr(kScheme.size());
-  const auto [state, caller] = tokens_.Look(Sha256Of(token), WallNow());
+  const Digest digest = Sha256Of(token);
+  auto [state, caller] = tokens_.Look(digest, WallNow());
   switch (state) {
     case TokenTable::State::kValid:
+      caller.token = digest;
       return caller;
     case TokenTable::State::kExpired:
       return refuse("expired", "the token has expired");
@@ -91,11 +95,32 @@ tl::expected<Caller, Denial> Auth::Identify(const Fields& headers) const {
   return refuse("unknown", "the token is not known; it may have been revoked");
 }
 
+tl::expected<Caller, Denial> Auth::IdentifySession(const Fields& headers, bool changes) const {
+  const auto session = sessions_->Find(headers, WallNow());
+  if (!session) {
+    return Deny(401, "unknown", {ErrorCode::kAuth, "the session is over", {}, kHowToSignIn});
+  }
+  if (changes && !IsOwnPage(headers)) {
+    return Deny(403, "origin",
+                {ErrorCode::kAuth, "the request does not come from the dashboard", "origin"});
+  }
+  auto [state, caller] = tokens_.Look(session->token, WallNow());
+  if (state != TokenTable::State::kValid) {
+    return Deny(401, "expired",
+                {ErrorCode::kAuth, "the session's token is valid no more", {}, kHowToSignIn});
+  }
+  caller.token = session->token;
+  caller.until = session->expires;
+  return caller;
+}
+
 tl::expected<Caller, Denial> Auth::Check(const Fields& headers, const Demand& demand,
                                          const std::string& peer) const {
   if (demand.access == Access::kOpen) return Caller{};
-  auto caller = Identify(headers);
-  if (!caller) {
+  const bool session = sessions_ != nullptr && !Find(headers, "authorization") &&
+                       Find(headers, "cookie").has_value();
+  auto caller = session ? IdentifySession(headers, demand.changes) : Identify(headers);
+  if (!caller && caller.error().status == 401 && !session) {
     const auto wait = failures_.Count(peer, MonotonicNow());
     if (!wait) return caller;
     Denial denial{.status = 429, .reason = "limited", .error = {}, .retry_after = wait};
@@ -106,6 +131,7 @@ tl::expected<Caller, Denial> Auth::Check(const Fields& headers, const Demand& de
                     "requests with a valid one are answered as ever"};
     return tl::unexpected(std::move(denial));
   }
+  if (!caller) return caller;
   if (Suffices(caller->scope, demand.access, demand.workers)) return caller;
   const std::string needed(ToString(demand.access));
   return Deny(403, "scope",
@@ -114,6 +140,13 @@ tl::expected<Caller, Denial> Auth::Check(const Fields& headers, const Demand& de
                    ", and this needs " + needed,
                {},
                "an admin makes one: tutti token create --scope " + needed});
+}
+
+bool Auth::StillHolds(const Caller& caller) const {
+  if (caller.token == Digest{}) return true;
+  const WallTime now = WallNow();
+  if (caller.until && *caller.until <= now) return false;
+  return tokens_.Look(caller.token, now).first == TokenTable::State::kValid;
 }
 
 bool Auth::Allowed(std::string_view authority) const {

@@ -1,5 +1,5 @@
-// Who may talk to the server: bearer tokens with scopes, a limit of wrong ones, and the Host and
-// Origin checks that keep web pages of others out. Thread-safe.
+// Who may talk to the server: bearer tokens and browsers' sessions with scopes, a limit of wrong
+// ones, and the Host and Origin checks that keep web pages of others out. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 #include "scheduler/http/access.h"
 #include "scheduler/http/failure_limit.h"
 #include "scheduler/http/message.h"
+#include "scheduler/http/sessions.h"
 #include "scheduler/http/token_table.h"
 
 namespace tutti::http {
@@ -31,6 +32,7 @@ struct Denial {
 struct Demand {
   Access access = Access::kUndeclared;
   bool workers = false;
+  bool changes = false;  // the method is no GET or HEAD
 };
 
 class Auth {
@@ -43,20 +45,28 @@ class Auth {
   explicit Auth(std::vector<std::string> hosts, Others others = nullptr);
 
   TokenTable& tokens() { return tokens_; }
+  // Without it no session is believed. Borrowed; before the server starts.
+  void Believe(const Sessions& sessions) { sessions_ = &sessions; }
 
-  // Who sends `Authorization: Bearer <token>` from `peer`, if that is enough for the route.
+  // Who sends `Authorization: Bearer <token>`, or else a session's cookie, from `peer`, if that is
+  // enough for the route. A session changes something from our own pages only.
   tl::expected<Caller, Denial> Check(const Fields& headers, const Demand& demand,
                                      const std::string& peer) const;
+  // Whether what let the caller in is valid still: an answer may take days. True of those whom no
+  // table knows (open routes, workers).
+  bool StillHolds(const Caller& caller) const;
   // Whether Host is ours and Origin, where there is one, no other's page.
   tl::expected<void, Denial> CheckOrigin(const Fields& headers) const;
 
  private:
   tl::expected<Caller, Denial> Identify(const Fields& headers) const;
+  tl::expected<Caller, Denial> IdentifySession(const Fields& headers, bool changes) const;
   bool Allowed(std::string_view authority) const;
 
   TokenTable tokens_;
   std::vector<std::string> hosts_;
   Others others_;
+  const Sessions* sessions_ = nullptr;
   mutable FailureLimit failures_;
 };
 

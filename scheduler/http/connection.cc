@@ -114,11 +114,7 @@ void Connection::Start() {
 void Connection::Wind() {
   keep_alive_ = false;
   if (doing_ == Doing::kIdle || doing_ == Doing::kReading) return Close();
-  if (doing_ != Doing::kStreaming) return;
-  if (streaming_->writing) return Close();  // a slow client: it would hold up the end
-  streaming_->pulling = false;
-  streaming_->timer.cancel();
-  WriteChunk({}, true);
+  if (doing_ == Doing::kStreaming) EndStream();
 }
 
 void Connection::Close() {
@@ -256,8 +252,10 @@ std::optional<Response> Connection::CheckHead() {
   route_ = match->route;
   request_.route = route_->path;
   request_.params = std::move(match->params);
-  auto caller =
-      shared_.auth.Check(request_.headers, {route_->access, route_->workers}, request_.peer);
+  const bool changes = request_.method != Method::kGet && request_.method != Method::kHead;
+  auto caller = shared_.auth.Check(
+      request_.headers, {.access = route_->access, .workers = route_->workers, .changes = changes},
+      request_.peer);
   if (!caller) return deny(caller.error());
   request_.caller = *std::move(caller);
   const auto length = parser_->content_length();
@@ -381,6 +379,7 @@ void Connection::Handle() {
   Request kept;  // what the answer still needs of the request
   kept.id = request_.id;
   kept.method = request_.method;
+  kept.caller = request_.caller;
   for (const char* name : {"range", "if-range", "if-none-match"}) {
     if (const auto value = request_.Header(name)) kept.headers.emplace_back(name, *value);
   }

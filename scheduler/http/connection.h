@@ -114,6 +114,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void StartStream(Response response);
   void PullNext();
   void OnPiece(std::string piece, bool last);
+  void EndStream();
   void WriteChunk(std::string_view data, bool last);
   void ArmHeartbeat();
   void WatchForEof();

@@ -232,10 +232,19 @@ void Connection::OnPiece(std::string piece, bool last) {
     streaming_->next.emplace(std::move(piece), last);
     return;
   }
+  if (!shared_.auth.StillHolds(request_.caller)) return EndStream();
   streaming_->pulling = false;
   streaming_->timer.cancel();
   if (piece.empty() && !last) return PullNext();
   WriteChunk(piece, last);
+}
+
+void Connection::EndStream() {
+  keep_alive_ = false;
+  if (streaming_->writing) return Close();  // a slow client: it would hold up the end
+  streaming_->pulling = false;
+  streaming_->timer.cancel();
+  WriteChunk({}, true);
 }
 
 void Connection::WriteChunk(std::string_view data, bool last) {
@@ -273,6 +282,7 @@ void Connection::ArmHeartbeat() {
     const auto self = weak.lock();
     if (error || !self || self->doing_ != Doing::kStreaming) return;
     if (self->streaming_->writing || !self->streaming_->pulling) return;
+    if (!self->shared_.auth.StillHolds(self->request_.caller)) return self->EndStream();
     self->WriteChunk(self->streaming_->body.heartbeat, false);
   });
 }

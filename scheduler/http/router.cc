@@ -149,7 +149,8 @@ Result<RouteMatch> Router::Find(Method method, std::string_view path) const {
       match.params.emplace_back(compiled_[found].names[name++], parts[i]);
     } else if (part == kRest) {
       std::string rest;
-      for (std::size_t k = i; k < parts.size(); ++k) {
+      const bool nothing = parts.size() == i + 1 && parts[i].empty();  // "/files/"
+      for (std::size_t k = i; k < parts.size() && !nothing; ++k) {
         if (parts[k].empty() || parts[k].find_first_of("/\\") != std::string::npos) {
           return Fail(ErrorCode::kInvalid, "the path has an odd part", std::string(path));
         }

@@ -29,7 +29,8 @@ enum class RunOn : std::uint8_t {
 
 struct Route {
   Method method = Method::kGet;
-  // "/api/v1/jobs/{job}"; a last part "{path...}" takes the rest, slashes too. A parameter is one
+  // "/api/v1/jobs/{job}"; a last part "{path...}" takes the rest, slashes too, or nothing after
+  // a slash. A parameter is one
   // part of the path as sent, then decoded: it may hold a "/" that came as %2F.
   std::string path = {};
   std::string summary = {};          // one line

@@ -241,6 +241,33 @@ TEST_F(EventStream, AHeartbeatComesWhenNothingElseDoes) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(client.ReadChunk().value_or(""), "beat");
 }
 
+TEST_F(EventStream, EndsWhenItsTokenDoes) {
+  constexpr std::string_view kGuest = "a guest's token";
+  auth_.tokens().Put({.id = "t-guest",
+                      .sha256 = Sha256Of(kGuest),
+                      .caller = {.user = "ana", .scope = Scope::kAdmin}});
+  const auto open = [&](Client& client, const std::string& path) {
+    client.Send(ToBytes({.path = path, .token = std::string(kGuest)}));
+    EXPECT_EQ(client.ReadHead().status, 200);
+  };
+  Client busy(port());
+  open(busy, "/events");
+  hub_.Publish(Durable(1));
+  EXPECT_EQ(Ids(ReadThrough(busy, 1)), "1 ");
+  Client quiet(port());
+  open(quiet, "/quiet");
+  EXPECT_EQ(quiet.ReadChunk().value_or(""), "beat");
+  Client other(port());
+  Open(other);
+  auth_.tokens().Remove("t-guest");
+  hub_.Publish(Durable(2));
+  EXPECT_EQ(busy.ReadChunk().value_or("(cut)"), "") << "what comes after is not for it";
+  std::string beat = "beat";
+  while (beat == "beat") beat = quiet.ReadChunk().value_or("(cut)");
+  EXPECT_EQ(beat, "");
+  EXPECT_EQ(Ids(ReadThrough(other, 2)), "2 ") << "others read on";
+}
+
 TEST_F(EventStream, AClientOfHttp10ReadsUntilTheEnd) {
   Client client(port());
   client.Send("GET /events?after=0 HTTP/1.0\r\nauthorization: Bearer " + std::string(kTestToken) +

@@ -51,10 +51,11 @@ TEST(Router, APartIsDecodedAfterItWasFound) {
   EXPECT_EQ(Matched(router, Method::kGet, "/models/org%2Fname"), "/models/{model} model=org/name");
   EXPECT_EQ(Matched(router, Method::kGet, "/models/m/files/a%20b/c"),
             "/models/{model}/files/{path...} model=m path=a b/c");
-  for (const char* path :
-       {"/models/..", "/models/%2e%2e", "/models/m/files/../x", "/models/.",
-        "/models/m/files/a%2Fb", "/models/m/files/a%5Cb", "/models/m/files/a//b",
-        "/models/m/files/a/", "/models/m/files/", "/models/%", "/models/%00", "models/m", ""}) {
+  EXPECT_EQ(Matched(router, Method::kGet, "/models/m/files/"),
+            "/models/{model}/files/{path...} model=m path=");
+  for (const char* path : {"/models/..", "/models/%2e%2e", "/models/m/files/../x", "/models/.",
+                           "/models/m/files/a%2Fb", "/models/m/files/a%5Cb", "/models/m/files/a//b",
+                           "/models/m/files/a/", "/models/%", "/models/%00", "models/m", ""}) {
     EXPECT_EQ(Matched(router, Method::kGet, path), "invalid") << path;
   }
   for (const char* path :
