@@ -13,6 +13,17 @@ wanted() {
     echo cargo-web
     echo rustc-web
   fi
+  # For monitoring/dashboard: a node >= 18 with npm on the PATH will do, else Debian's.
+  if ! node_is_new_enough; then
+    echo nodejs
+    echo npm
+  fi
+}
+
+node_is_new_enough() {
+  local version
+  version=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p') || return 1
+  [ "${version:-0}" -ge 18 ] && command -v npm >/dev/null
 }
 
 cargo_is_new_enough() {

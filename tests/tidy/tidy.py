@@ -21,6 +21,7 @@ ARROWS = {
     "common/base": [],
     "common": ["common"],
     "monitoring/metrics": ["common/base"],
+    "monitoring/dashboard": ["common/base"],
     "monitoring/history": ["common/base"],
     "jobs/cli": ["common", "jobs"],
     "jobs": ["common", "jobs"],

@@ -1,0 +1,616 @@
+// A new job: a form for people and the spec beside it, one and the same document. The coordinator
+// checks every change; files go up as blobs.
+import {useEffect, useRef, useState} from "preact/hooks";
+import type {ComponentChildren} from "preact";
+import type {Doc, Estimate, Job, Json, Model, ModelFile, Problem} from "../types";
+import {api, get, part, said, upload} from "../api";
+import {bytes, count, plural, until} from "../format";
+import {useLive} from "../live";
+import {
+  Button, Empty, Facts, Failure, Heading, Icon, Notice, Panel, tell, useRead, useTitle,
+} from "../parts";
+import {distinct, preview, rolesFor, taskFor, type Preview} from "../preview";
+import {go, usePlace} from "../route";
+import {at, flatten, put, toYaml} from "../yaml";
+
+interface Input {
+  path: string;
+  digest: string;
+  size_bytes: number;
+}
+
+// What a spec's words stand for: files that went up, models whose files are blobs already.
+interface Known {
+  data: Record<string, Input>;
+  models: Record<string, Input[]>;
+}
+
+interface Checked {
+  problems: Problem[];
+  notes: string[];
+  document: Doc | null;
+  spec: Doc | null;
+}
+
+const START: Doc = {
+  name: "my-job",
+  task: "text-classification",
+  model: "",
+  data: {train: "", eval: 0.1},
+  training: {num_train_epochs: 3, learning_rate: 5e-5},
+  resources: {ranks: {min: 1, max: 2}},
+};
+const TASKS: Record<string, string> = {
+  "text-classification": "sort texts into classes",
+  "text-generation": "write texts like these",
+};
+const KEPT = "tutti-new-job";
+const MODEL_FILE = /(\.safetensors|\.json|\.jinja|\.spm|\.model)$|^(vocab|merges)\.txt$/;
+
+function isInPlace(path: string): boolean {
+  return path.startsWith("file:///");
+}
+
+// A resolved spec without what is the default anyway would need the defaults: only nulls and empty
+// sections go.
+function pruned(value: Json): Json | undefined {
+  if (value === null) return undefined;
+  if (typeof value !== "object" || Array.isArray(value)) {
+    return Array.isArray(value) && value.length === 0 ? undefined : value;
+  }
+  const out: Doc = {};
+  for (const [key, each] of Object.entries(value)) {
+    const kept = pruned(each);
+    if (kept !== undefined) out[key] = kept;
+  }
+  return Object.keys(out).length === 0 ? undefined : out;
+}
+
+// ---- fields --------------------------------------------------------------------------------------
+
+function Field({label, hint, children}: {label: string; hint?: string; children: ComponentChildren}) {
+  return (
+    <label class="field"><span>{label}</span>{children}{hint && <span class="hint">{hint}</span>}</label>
+  );
+}
+
+// What is being typed stays as it is until it is left, whatever is drawn meanwhile.
+function Typed({value, done, decimal, maxLength}: {
+  value: string; done: (text: string) => void; decimal?: boolean; maxLength?: number;
+}) {
+  const [typed, setTyped] = useState<string | null>(null);
+  return (
+    <input inputMode={decimal ? "decimal" : "text"} maxLength={maxLength} value={typed ?? value}
+           onInput={(event) => setTyped(event.currentTarget.value)}
+           onChange={(event) => {
+             done(event.currentTarget.value);
+             setTyped(null);
+           }} />
+  );
+}
+
+// 0.00005 as people write it: 5e-5.
+function written(value: Json | undefined): string {
+  if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) return value.toExponential();
+  return value === undefined || value === null ? "" : String(value);
+}
+
+function NumberField(props: {
+  label: string; doc: Doc; path: string; hint?: string; step?: string; set: (path: string, value: Json | undefined) => void;
+}) {
+  const value = at(props.doc, props.path);
+  return (
+    <Field label={props.label} hint={props.hint}>
+      <Typed decimal value={written(value)} done={(typed) => {
+        const text = typed.trim();
+        const number = Number(text);
+        props.set(props.path, text === "" ? undefined : Number.isFinite(number) ? number : text);
+      }} />
+    </Field>
+  );
+}
+
+function Drop({label, accept, take, children}: {
+  label: string; accept: string; take: (file: File) => Promise<void>; children: ComponentChildren;
+}) {
+  const [over, setOver] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const use = async (file: File | undefined) => {
+    if (!file) return;
+    setBusy(true);
+    try {
+      await take(file);
+    } catch (error) {
+      tell(`${file.name} was not taken: ${said(error)}`, "", true);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <label class={over ? "drop over" : "drop"}
+           onDragOver={(event) => { event.preventDefault(); setOver(true); }}
+           onDragLeave={() => setOver(false)}
+           onDrop={(event) => {
+             event.preventDefault();
+             setOver(false);
+             void use(event.dataTransfer?.files[0]);
+           }}>
+      <input type="file" accept={accept} aria-label={label}
+             onChange={(event) => void use(event.currentTarget.files?.[0])} />
+      <Icon name="file" /><span>{busy ? "Uploading…" : children}</span>
+    </label>
+  );
+}
+
+const ROLES: Record<string, [role: string, label: string][]> = {
+  "text-classification": [["text", "Text is in"], ["label", "Its label is in"]],
+  "text-generation": [["text", "Text is in"], ["prompt", "or: prompt in"], ["completion", "completion in"]],
+};
+
+// What the file holds, and which column is what.
+function Rows({shown, doc, set}: {
+  shown: Preview; doc: Doc; set: (path: string, value: Json | undefined) => void;
+}) {
+  const task = String(doc.task ?? "");
+  const given = at(doc, "data.columns") as Record<string, string> | undefined;
+  const guessed = rolesFor(task, shown.columns);
+  const roles = given ?? guessed;
+  const labels = distinct(shown, roles.label);
+  const choose = (role: string, column: string) => {
+    const next = {...roles};
+    if (column === "") delete next[role];
+    else next[role] = column;
+    const usual = Object.entries(next).every(([name, where]) => name === where);
+    set("data.columns", usual ? undefined : next);
+  };
+  return (
+    <div class="preview">
+      <p><b>{shown.format}</b>{shown.columns.length > 0 && <> with {plural(shown.columns.length, "column")}</>}
+        {labels.length > 0 && <span class="muted">; labels {labels.slice(0, 6).join(", ")}
+          {labels.length > 6 && ", …"}</span>}</p>
+      {shown.columns.length > 0 && ROLES[task] && (
+        <div class="pair">
+          {ROLES[task].map(([role, label]) => (
+            <Field key={role} label={label}>
+              <select value={roles[role] ?? ""} onChange={(event) => choose(role, event.currentTarget.value)}>
+                <option value="">choose a column</option>
+                {shown.columns.map((name) => <option key={name} value={name}>{name}</option>)}
+              </select>
+            </Field>
+          ))}
+        </div>
+      )}
+      {labels.length > 50 && (
+        <Notice kind="warn"><p>{plural(labels.length, "different label")} in the first rows: is
+          that column the label?</p></Notice>
+      )}
+      {shown.trouble && <Notice kind="bad"><p>{shown.trouble}</p></Notice>}
+      {shown.rows.length > 0 && (
+        <div class="scroll"><table class="rows small">
+          <thead><tr>{shown.columns.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
+          <tbody>{shown.rows.slice(0, 4).map((row, i) => (
+            <tr key={i}>{row.map((cell, j) => <td key={j}>{cell.length > 90 ? cell.slice(0, 90) + "…" : cell}</td>)}</tr>
+          ))}</tbody>
+        </table></div>
+      )}
+    </div>
+  );
+}
+
+// ---- models --------------------------------------------------------------------------------------
+
+interface Choice {
+  name: string;
+  note: string;
+  files: () => Promise<Input[]>;
+}
+
+async function filesOfModel(id: string): Promise<Input[]> {
+  const model = await get<Model>(`/models/${part(id)}`);
+  return model.files.filter((file: ModelFile) => MODEL_FILE.test(file.path))
+    .map(({path, digest, size_bytes}) => ({path, digest, size_bytes}))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+// Models that jobs made, and base models that jobs of this cluster have used.
+function useChoices(): Choice[] {
+  const {jobs} = useLive();
+  const models = useRead((stop) => get<{data: Model[]}>("/models", stop), []);
+  const bases = new Map<string, Job>();
+  for (const job of [...jobs.values()].sort((a, b) => a.sequence - b.sequence)) {
+    if (!job.model.startsWith("ft:") && !isInPlace(job.model)) bases.set(job.model, job);
+  }
+  return [
+    ...[...bases].map(([name, job]) => ({
+      name,
+      note: `base, as in ${job.name}`,
+      files: async () => {
+        const spec = await get<Json>(`/jobs/${job.id}/spec`);
+        return (at(spec, "inputs.model") as unknown as Input[] | undefined) ?? [];
+      },
+    })),
+    ...(models.value?.data ?? []).map((model) => ({
+      name: model.id,
+      note: `${model.name}, ${model.task}`,
+      files: () => filesOfModel(model.id),
+    })),
+  ];
+}
+
+function ModelField({doc, set, know}: {
+  doc: Doc; set: (path: string, value: Json | undefined) => void;
+  know: (model: string, files: Input[]) => void;
+}) {
+  const choices = useChoices();
+  const chosen = String(at(doc, "model") ?? "");
+  const [busy, setBusy] = useState("");
+  const choose = async (name: string) => {
+    const choice = choices.find((each) => each.name === name);
+    if (!choice) return;
+    know(name, await choice.files());
+    set("model", name);
+  };
+  const takeFolder = async (files: FileList | null) => {
+    const list = [...(files ?? [])].filter((file) =>
+      MODEL_FILE.test(file.name) && file.webkitRelativePath.split("/").length === 2);
+    const folder = list[0]?.webkitRelativePath.split("/")[0];
+    if (!folder || !list.some((file) => file.name === "config.json") ||
+        !list.some((file) => file.name.endsWith(".safetensors"))) {
+      tell("That folder is no Hugging Face model", "It needs config.json and *.safetensors.", true);
+      return;
+    }
+    const inputs: Input[] = [];
+    try {
+      for (const file of list) {
+        setBusy(`Uploading ${file.name}…`);
+        inputs.push({path: file.name, ...await upload(file)});
+      }
+      inputs.sort((a, b) => (a.path < b.path ? -1 : 1));
+      know(folder, inputs);
+      set("model", folder);
+    } catch (error) {
+      tell(said(error), "", true);
+    } finally {
+      setBusy("");
+    }
+  };
+  return (
+    <div class="field">
+      <label for="model-choice">Model</label>
+      <select id="model-choice" value={choices.some((each) => each.name === chosen) ? chosen : ""}
+              onChange={(event) => void choose(event.currentTarget.value).catch((e) => tell(said(e), "", true))}>
+        <option value="">{chosen === "" ? "choose one" : chosen}</option>
+        {choices.map((each) => <option key={each.name} value={each.name}>{each.name} · {each.note}</option>)}
+      </select>
+      <label class="drop small">
+        <input type="file" multiple aria-label="a model's folder"
+               ref={(node) => node?.setAttribute("webkitdirectory", "")}
+               onChange={(event) => void takeFolder(event.currentTarget.files)} />
+        <Icon name="models" /><span>{busy || "Or upload the folder of a Hugging Face model"}</span>
+      </label>
+    </div>
+  );
+}
+
+// ---- the spec's text -----------------------------------------------------------------------------
+
+function Editor({text, problems, set}: {
+  text: string; problems: Problem[]; set: (text: string) => void;
+}) {
+  const gutter = useRef<HTMLDivElement>(null);
+  const bad = new Map(problems.filter((each) => each.line !== null)
+    .map((each) => [each.line!, each.message]));
+  const lines = text.split("\n").length;
+  return (
+    <div class="editor">
+      <div class="gutter" ref={gutter} aria-hidden="true">
+        {Array.from({length: lines}, (_, i) => (
+          <span key={i} class={bad.has(i + 1) ? "wrong" : ""} title={bad.get(i + 1)}>{i + 1}</span>
+        ))}
+      </div>
+      <textarea id="spec" aria-label="the spec as YAML" spellcheck={false} wrap="off" value={text}
+                aria-invalid={problems.length > 0}
+                onScroll={(event) => { gutter.current!.scrollTop = event.currentTarget.scrollTop; }}
+                onInput={(event) => set(event.currentTarget.value)} />
+    </div>
+  );
+}
+
+function Problems({problems}: {problems: Problem[]}) {
+  const jump = (problem: Problem) => {
+    const area = document.getElementById("spec") as HTMLTextAreaElement;
+    const before = area.value.split("\n").slice(0, problem.line! - 1).join("\n").length + 1;
+    const place = (problem.line === 1 ? 0 : before) + (problem.column ?? 1) - 1;
+    area.focus();
+    area.setSelectionRange(place, place);
+  };
+  return (
+    <ul class="problems" aria-live="polite" aria-label="problems">
+      {problems.map((each, i) => (
+        <li key={i}>
+          {each.line === null ? <span class="place">{each.where || "here"}</span> : (
+            <button type="button" class="place" onClick={() => jump(each)}>line {each.line}</button>
+          )}
+          <span>{each.message}{each.hint && <em> {each.hint}</em>}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+// ---- the page ------------------------------------------------------------------------------------
+
+function localProblem(where: string, message: string, hint: string): Problem {
+  return {code: "invalid", message, where, hint, line: null, column: null};
+}
+
+// The spec with the inputs it names; what is missing as problems.
+function withInputs(spec: Doc, known: Known): {spec: Doc; missing: Problem[]} {
+  const missing: Problem[] = [];
+  const inputs: Doc = {};
+  const model = String(spec.model ?? "");
+  if (known.models[model]) inputs.model = known.models[model] as unknown as Json;
+  else if (!isInPlace(model)) {
+    missing.push(localProblem("model", `the files of '${model}' are not here`,
+      "choose a model, or upload its folder"));
+  }
+  for (const name of ["train", "eval"]) {
+    const path = at(spec, "data." + name);
+    if (typeof path !== "string" || isInPlace(path)) continue;
+    if (known.data[path]) inputs[name] = known.data[path] as unknown as Json;
+    else {
+      missing.push(localProblem("data." + name, `the file '${path}' was not uploaded`,
+        "drop it into the form"));
+    }
+  }
+  return {spec: {...spec, inputs}, missing};
+}
+
+function useDraft() {
+  const {query} = usePlace();
+  const from = query.get("from");
+  const model = query.get("model");
+  const [text, setText] = useState(() => toYaml(START));
+  const [doc, setDoc] = useState<Doc>(START);
+  const [known, setKnown] = useState<Known>({data: {}, models: {}});
+  const [checked, setChecked] = useState<Checked | null>(null);
+  const [error, setError] = useState<unknown>();
+  const [loaded, setLoaded] = useState(false);
+
+  useEffect(() => {
+    const load = async () => {
+      if (from) {
+        const spec = await get<Doc>(`/jobs/${part(from)}/spec`);
+        const {inputs, ...rest} = spec;
+        const clean = pruned(rest) as Doc;
+        const train = at(inputs, "train") as unknown as Input | undefined;
+        const evaluation = at(inputs, "eval") as unknown as Input | undefined;
+        const data: Record<string, Input> = {};
+        if (train) data[String(at(spec, "data.train"))] = train;
+        if (evaluation) data[String(at(spec, "data.eval"))] = evaluation;
+        setKnown({data, models: {[String(spec.model)]: (at(inputs, "model") as unknown as Input[]) ?? []}});
+        setDoc(clean);
+        setText(toYaml(clean));
+      } else {
+        const kept = sessionStorage.getItem(KEPT);
+        let start = START;
+        let knows: Known = {data: {}, models: {}};
+        if (kept && !model) {
+          const draft = JSON.parse(kept) as {text: string; known: Known};
+          setText(draft.text);
+          setKnown(draft.known);
+          return;
+        }
+        if (model) {
+          start = put(START, "model", model);
+          knows = {data: {}, models: {[model]: await filesOfModel(model)}};
+        }
+        setDoc(start);
+        setText(toYaml(start));
+        setKnown(knows);
+      }
+    };
+    load().catch(setError).finally(() => setLoaded(true));
+  }, [from, model]);
+
+  useEffect(() => {
+    if (!loaded) return;
+    const stop = new AbortController();
+    const timer = window.setTimeout(() => {
+      if (!from) sessionStorage.setItem(KEPT, JSON.stringify({text, known}));
+      api<Checked>("POST", "/specs/check", {text}, {signal: stop.signal}).then((answer) => {
+        setChecked(answer);
+        if (answer.document && typeof answer.document === "object") setDoc(answer.document);
+        setError(undefined);
+      }, (failed: unknown) => {
+        if (!stop.signal.aborted) setError(failed);
+      });
+    }, 250);
+    return () => {
+      window.clearTimeout(timer);
+      stop.abort();
+    };
+  }, [text, known, loaded]);
+
+  const change = (next: Doc) => {
+    setDoc(next);
+    setText(toYaml(next));
+  };
+  return {
+    text, setText, doc, known, setKnown, checked, error, change,
+    set: (path: string, value: Json | undefined) => change(put(doc, path, value)),
+  };
+}
+
+export function NewJob() {
+  useTitle("New job");
+  const {cluster, session} = useLive();
+  const draft = useDraft();
+  const {doc, known, checked} = draft;
+  const [shown, setShown] = useState<Preview | null>(null);
+  const [estimate, setEstimate] = useState<{estimate: Estimate; report: Doc} | null>(null);
+  const [failure, setFailure] = useState<unknown>();
+  const ready = checked?.spec ? withInputs(checked.spec, known) : null;
+  const problems = [...(checked?.problems ?? []), ...(ready?.missing ?? [])];
+  const set = (path: string, value: Json | undefined) => {
+    setEstimate(null);
+    draft.set(path, value);
+  };
+
+  const takeData = (name: "train" | "eval") => async (file: File) => {
+    const looked = await preview(file);
+    const blob = await upload(file);
+    draft.setKnown((was) => ({...was, data: {...was.data, [file.name]: {path: file.name, ...blob}}}));
+    let next = put(doc, "data." + name, file.name);
+    if (name === "train") {
+      setShown(looked);
+      const task = taskFor(looked.columns) ?? String(doc.task);
+      next = put(next, "task", task);
+      const roles = rolesFor(task, looked.columns);
+      const usual = Object.entries(roles).every(([role, column]) => role === column);
+      next = put(next, "data.columns", usual ? undefined : roles);
+      if (at(next, "name") === START.name) {
+        const stem = file.name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 50);
+        if (/^[A-Za-z0-9]/.test(stem)) next = put(next, "name", stem);
+      }
+    }
+    setEstimate(null);
+    draft.change(next);
+  };
+  const know = (model: string, files: Input[]) =>
+    draft.setKnown((was) => ({...was, models: {...was.models, [model]: files}}));
+  const dryRun = async () => {
+    setFailure(undefined);
+    try {
+      setEstimate(await api("POST", "/inspect", {spec: ready!.spec}));
+    } catch (error) {
+      setFailure(error);
+    }
+  };
+  const submit = async () => {
+    setFailure(undefined);
+    try {
+      const job = await api<Job>("POST", "/jobs", {spec: ready!.spec},
+        {headers: {"idempotency-key": crypto.randomUUID?.() ?? String(Math.random()) + Date.now()}});
+      sessionStorage.removeItem(KEPT);
+      tell(`${job.name} is submitted`);
+      go(`/jobs/${job.id}`);
+    } catch (error) {
+      setFailure(error);
+    }
+  };
+  if (session?.scope === "viewer") {
+    return <Panel><Empty title="Submitting needs a submitter's token">Ask an admin for one.</Empty></Panel>;
+  }
+  const evaluation = at(doc, "data.eval");
+  const train = String(at(doc, "data.train") ?? "");
+  const ranksMax = Number(at(doc, "resources.ranks.max") ?? 1);
+  const sizes = [1, 2, 4, 8, 16, 32].filter((n) => n <= Math.max(cluster?.slots.total ?? 1, ranksMax, 2));
+  const good = problems.length === 0 && ready !== null;
+  return (
+    <>
+      <Heading title="New job">
+        <Button disabled={!good} run={dryRun}>Estimate</Button>
+        <Button kind="primary" icon="play" disabled={!good} run={submit}>Start</Button>
+      </Heading>
+      <Failure error={failure ?? draft.error} />
+      <div class="columns even newjob">
+        <div>
+          <Panel title="1 · Data">
+            <Drop label="training data" accept=".csv,.tsv,.jsonl,.ndjson,.json,.gz" take={takeData("train")}>
+              {train && known.data[train]
+                ? <><b>{train}</b>, {bytes(known.data[train].size_bytes)}. Drop another to replace it.</>
+                : "Drop a CSV, TSV or JSON Lines file with your examples, or click to choose one"}
+            </Drop>
+            {shown && <Rows shown={shown} doc={doc} set={set} />}
+            <div class="pair">
+              <Field label="Evaluate on">
+                <select value={typeof evaluation === "number" ? "part" : evaluation === undefined ? "none" : "file"}
+                        onChange={(event) => {
+                          const kind = event.currentTarget.value;
+                          set("data.eval", kind === "part" ? 0.1 : kind === "file" ? "" : undefined);
+                        }}>
+                  <option value="part">a part of the data</option>
+                  <option value="file">another file</option><option value="none">nothing</option>
+                </select>
+              </Field>
+              {typeof evaluation === "number" && (
+                <NumberField label="Which part" doc={doc} path="data.eval" set={set} hint="0.1 = a tenth" />
+              )}
+            </div>
+            {typeof evaluation === "string" && (
+              <Drop label="evaluation data" accept=".csv,.tsv,.jsonl,.ndjson,.json,.gz" take={takeData("eval")}>
+                {evaluation && known.data[evaluation] ? <b>{evaluation}</b> : "Drop the file to evaluate on"}
+              </Drop>
+            )}
+          </Panel>
+          <Panel title="2 · Model">
+            <div class="pair">
+              <Field label="Task">
+                <select value={String(doc.task ?? "")} onChange={(event) => set("task", event.currentTarget.value)}>
+                  {[...new Set([...Object.keys(TASKS), String(doc.task ?? "")])].filter(Boolean).map((task) =>
+                    <option key={task} value={task}>{TASKS[task] ?? task}</option>)}
+                </select>
+              </Field>
+              <Field label="Name">
+                <Typed value={String(doc.name ?? "")} maxLength={63} done={(text) => set("name", text)} />
+              </Field>
+            </div>
+            <ModelField doc={doc} set={set} know={know} />
+          </Panel>
+          <Panel title="3 · Training">
+            <div class="pair">
+              <NumberField label="Epochs" doc={doc} path="training.num_train_epochs" set={set}
+                           hint="times through the data" />
+              <NumberField label="Learning rate" doc={doc} path="training.learning_rate" set={set}
+                           hint="5e-5 suits most models" />
+              <NumberField label="Rows per step" doc={doc} path="training.global_batch_size" set={set}
+                           hint="empty: the usual" />
+              <NumberField label="Longest row, in tokens" doc={doc} path="data.max_length" set={set}
+                           hint="empty: the model's, up to 512" />
+              <NumberField label="Evaluate every" doc={doc} path="training.eval_steps" set={set} hint="steps" />
+              <NumberField label="Checkpoint every" doc={doc} path="training.save_steps" set={set} hint="steps" />
+            </div>
+            <fieldset class="choice">
+              <legend>Ranks at most: it takes what is free, the result is the same</legend>
+              {sizes.map((n) => (
+                <label key={n}><input type="radio" name="max" checked={ranksMax === n}
+                  onChange={() => set("resources.ranks", {min: 1, max: n})} /><span>{n}</span></label>
+              ))}
+            </fieldset>
+          </Panel>
+        </div>
+        <div class="side">
+          <Panel title="Spec" aside={
+            <span class={problems.length > 0 ? "bad" : "muted"} role="status">
+              {checked === null ? "checking…" : problems.length > 0 ? plural(problems.length, "problem")
+                : <><Icon name="check" /> ready to start</>}
+            </span>
+          }>
+            <Editor text={draft.text} problems={checked?.problems ?? []}
+                    set={(text) => { setEstimate(null); draft.setText(text); }} />
+            <Problems problems={problems} />
+            {checked?.notes.map((note) => <p key={note} class="faint">{note}</p>)}
+          </Panel>
+          {estimate && (
+            <Panel title="Estimate">
+              {estimate.estimate.warnings.map((each) => <Notice key={each} kind="warn"><p>{each}</p></Notice>)}
+              <Facts rows={[
+                ["Rows", count(estimate.estimate.rows)],
+                ["Tokens per epoch", count(estimate.estimate.tokens)],
+                ["Steps", count(estimate.estimate.total_steps)],
+                ["Memory per rank", bytes(estimate.estimate.memory_bytes_per_rank)],
+                ["Disk", bytes(estimate.estimate.disk_bytes)],
+                ["Would start", estimate.estimate.start_at ? until(estimate.estimate.start_at) : "not known"],
+                ...[...flatten(estimate.report)]
+                  .filter(([name]) => /^(format|columns|labels|num_labels)/.test(name)).slice(0, 8)
+                  .map(([name, value]): [string, ComponentChildren] =>
+                    [name, value.replace(/^\[|\]$/g, "").replaceAll('"', "").replaceAll(",", ", ").slice(0, 300)]),
+              ]} />
+            </Panel>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}

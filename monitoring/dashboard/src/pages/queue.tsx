@@ -1,0 +1,132 @@
+// Who goes next, and why not now.
+import {useState} from "preact/hooks";
+import type {Job, Queue} from "../types";
+import {WAITING} from "../types";
+import {api, get} from "../api";
+import {duration, moment, plural, secondsSince, until} from "../format";
+import {readJob, useLive} from "../live";
+import {
+  Badge, Button, Empty, Failure, Heading, Icon, JobName, Panel, tell, useRead, useTick, useTitle,
+} from "../parts";
+import {waitText} from "../story";
+
+// Queued ones by how many go first; those that nobody may start come last.
+export function inOrder(jobs: Job[]): Job[] {
+  const ahead = (job: Job) =>
+    job.state === "paused" ? 3e9 : job.held ? 2e9 : job.pending?.jobs_ahead ?? 1e9;
+  return [...jobs].sort((a, b) =>
+    ahead(a) - ahead(b) || b.priority - a.priority || a.sequence - b.sequence);
+}
+
+function Priority({job, among}: {job: Job; among: Job[]}) {
+  const {session} = useLive();
+  const may = session?.scope === "admin" ||
+    (session?.scope === "submitter" && session.user === job.user);
+  const set = async (priority: number) => {
+    await api("PATCH", `/jobs/${job.id}`, {priority});
+    tell(`${job.name} has priority ${priority} now`);
+    readJob(job.id);
+  };
+  const highest = Math.max(...among.map((each) => each.priority));
+  if (!may) return <span class="num">{job.priority}</span>;
+  return (
+    <span class="priority">
+      <button type="button" class="quiet" aria-label={`lower the priority of ${job.name}`}
+              onClick={() => void set(job.priority - 1).catch((e) => tell(String(e.message), "", true))}>
+        <Icon name="down" /></button>
+      <b class="num">{job.priority}</b>
+      <button type="button" class="quiet" aria-label={`raise the priority of ${job.name}`}
+              onClick={() => void set(job.priority + 1).catch((e) => tell(String(e.message), "", true))}>
+        <Icon name="up" /></button>
+      {job.pending && job.pending.jobs_ahead > 0 && (
+        <Button kind="quiet" run={() => set(highest + 1)}>First</Button>
+      )}
+    </span>
+  );
+}
+
+export function QueuePage() {
+  useTitle("Queue");
+  useTick(3000);
+  const {jobs, cluster, session} = useLive();
+  const [dragged, setDragged] = useState<Job | null>(null);
+  const waiting = inOrder([...jobs.values()].filter((job) => WAITING.has(job.state)));
+  const queues = useRead((stop) => get<{data: Queue[]}>("/queues", stop),
+                         [waiting.length, cluster?.slots.used]);
+  const free = (cluster?.slots.total ?? 0) - (cluster?.slots.used ?? 0);
+  // Dropped on another: just above it.
+  const drop = async (on: Job) => {
+    if (!dragged || dragged.id === on.id) return;
+    const priority = on.priority + 1;
+    try {
+      await api("PATCH", `/jobs/${dragged.id}`, {priority});
+      tell(`${dragged.name} goes before ${on.name}: priority ${priority}`);
+      readJob(dragged.id);
+    } catch (error) {
+      tell(error instanceof Error ? error.message : String(error), "", true);
+    }
+    setDragged(null);
+  };
+  return (
+    <>
+      <Heading title="Queue" />
+      <div class="stats">
+        {queues.value?.data.map((queue) => (
+          <div class="stat" key={queue.name}>
+            <span class="label asis">{queue.name}</span>
+            <span class="value">{queue.queued}<small> waiting</small></span>
+            <span class="note">{queue.running} running on {plural(queue.slots_used, "slot")}
+              {(queue.slots ?? 0) > 0 && `, ${queue.slots} of its own`}
+              {queue.slots_max !== null && `, ${queue.slots_max} at most`}
+              {queue.weight !== 1 && `, weight ${queue.weight}`}</span>
+          </div>
+        ))}
+        <div class="stat">
+          <span class="label">Free slots</span>
+          <span class="value">{free}<small> of {cluster?.slots.total ?? 0}</small></span>
+          <span class="note">policy {cluster?.policy}</span>
+        </div>
+      </div>
+      <Failure error={queues.error} again={queues.again} />
+      <Panel title="In the order they start" flush
+             aside={session?.scope === "viewer" ? null
+               : <span class="muted">Drag a job onto another to go before it</span>}>
+        {waiting.length === 0 ? (
+          <Empty title="Nobody waits">{plural(free, "slot")} {free === 1 ? "is" : "are"} free: a new job
+            starts at once if it fits.</Empty>
+        ) : (
+          <div class="scroll">
+            <table class="rows stack">
+              <thead><tr>
+                <th scope="col" class="num">#</th><th scope="col">Job</th><th scope="col">State</th>
+                <th scope="col">Why it waits</th><th scope="col" class="num">Ranks</th>
+                <th scope="col">Priority</th><th scope="col">Expected start</th>
+                <th scope="col" class="num">Waits</th>
+              </tr></thead>
+              <tbody>
+                {waiting.map((job, i) => (
+                  <tr key={job.id} draggable={job.state === "queued" && session?.scope !== "viewer"}
+                      class={dragged?.id === job.id ? "dragged" : ""}
+                      onDragStart={() => setDragged(job)} onDragEnd={() => setDragged(null)}
+                      onDragOver={(event) => event.preventDefault()}
+                      onDrop={() => void drop(job)}>
+                    <td class="num muted wide">{i + 1}</td>
+                    <td><JobName job={job} /></td>
+                    <td><Badge state={job.state} held={job.held} /></td>
+                    <td class="whycell">{waitText(job)}</td>
+                    <td class="num wide">{job.ranks.min === job.ranks.max ? job.ranks.max
+                      : `${job.ranks.min}–${job.ranks.max}`}</td>
+                    <td><Priority job={job} among={waiting} /></td>
+                    <td title={moment(job.estimate?.start_at)}>{job.estimate?.start_at ? until(job.estimate.start_at)
+                      : <span class="muted">not known</span>}</td>
+                    <td class="num wide">{duration(secondsSince(job.submitted_at))}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Panel>
+    </>
+  );
+}
