@@ -20,6 +20,7 @@
 #include "scheduler/coordinator/workers.h"
 #include "scheduler/http/events.h"
 #include "scheduler/http/router.h"
+#include "scheduler/http/sessions.h"
 #include "scheduler/registry/checkpoint_store.h"
 
 namespace tutti::history {
@@ -38,6 +39,7 @@ struct Api {
   Models& models;
   RankLogs& logs;
   Tokens& tokens;  // of the loop's thread
+  http::Sessions& sessions;
   http::EventHub& events;
   const registry::BlobStore& blobs;
   const registry::ModelStore& model_store;
@@ -70,6 +72,8 @@ void RegisterJoinRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
 void RegisterTokenRoutes(http::Router& router, Api& api);
 void RegisterUpkeepRoutes(http::Router& router, Api& api);
+void RegisterSpecRoutes(http::Router& router, Api& api);
+void RegisterUiRoutes(http::Router& router, Api& api);
 void AddSchemas(http::Router& router);
 
 // Durable events from the journal, for clients that ask for more than the hub remembers.

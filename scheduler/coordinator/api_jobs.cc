@@ -40,6 +40,7 @@ Result<JobFilter> FilterOf(const http::Request& request) {
   JobFilter filter;
   TUTTI_ASSIGN_OR_RETURN(filter.states, StatesIn(request.Query("state").value_or("")));
   filter.name = request.Query("name").value_or("");
+  filter.text = request.Query("q").value_or("");
   TUTTI_ASSIGN_OR_RETURN(filter.all, request.QueryFlag("all"));
   TUTTI_ASSIGN_OR_RETURN(filter.before, request.QueryNumber("before", 0));
   TUTTI_ASSIGN_OR_RETURN(const std::uint64_t limit, request.QueryNumber("limit", kListDefault));
@@ -147,7 +148,7 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
                 "properties": {"data": {"type": "array", "items":
                   {"$ref": "#/components/schemas/Job"}},
                 "next": {"type": ["integer", "null"], "description": "for ?before="}}})",
-              .query = {"state", "name", "limit", "before", "all"},
+              .query = {"state", "name", "q", "limit", "before", "all"},
               .access = http::Access::kViewer,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {
                 ListJobs(api, request, responder);

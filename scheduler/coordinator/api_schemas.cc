@@ -130,6 +130,7 @@ constexpr const char* kWorker = R"json({
     "cores": {"type": "integer"},
     "memory_bytes": {"type": ["integer", "null"]},
     "memory_bytes_used": {"type": ["integer", "null"]},
+    "cpu_seconds": {"type": ["number", "null"], "description": "of all its processes, ever rising"},
     "disk_free_bytes": {"type": ["integer", "null"]},
     "cpu_model": {"type": ["string", "null"]},
     "numerics_fingerprint": {"type": ["string", "null"]},
@@ -190,6 +191,8 @@ void RegisterRoutes(http::Router& router, Api& api) {
   RegisterToolRoutes(router, api);
   RegisterTokenRoutes(router, api);
   RegisterUpkeepRoutes(router, api);
+  RegisterSpecRoutes(router, api);
+  RegisterUiRoutes(router, api);
   registry::RegisterBlobRoutes(router, api.blobs);
   registry::RegisterModelRoutes(router, api.model_store, [&api] { return api.models.Records(); });
   const auto document = std::make_shared<std::string>();

@@ -81,6 +81,7 @@ json WorkerJson(const WorkerRow& row) {
           {"memory_bytes", CountOrNull(row.node.memory_bytes)},
           {"memory_bytes_used", seen ? CountOrNull(row.seen->memory_used_bytes) : json()},
           {"disk_free_bytes", seen ? CountOrNull(row.seen->disk_free_bytes) : json()},
+          {"cpu_seconds", seen ? json(row.seen->cpu_seconds) : json()},
           {"cpu_model", TextOrNull(row.node.cpu_model)},
           {"numerics_fingerprint", TextOrNull(row.node.numerics_fingerprint)},
           {"pid", seen ? CountOrNull(row.seen->pid) : json()},

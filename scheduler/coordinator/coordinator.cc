@@ -25,6 +25,7 @@
 #include "scheduler/coordinator/worker_tokens.h"
 #include "scheduler/http/auth.h"
 #include "scheduler/http/server.h"
+#include "scheduler/http/sessions.h"
 #include "scheduler/store/reserve.h"
 
 namespace tutti::coordinator {
@@ -119,6 +120,7 @@ struct Coordinator::Parts {
         worker_tokens(opened.token, options.data_dir / "coordinator" / "allowed"),
         auth(HostsOf(reach, identity),
              [this](std::string_view other) { return worker_tokens.Check(other); }),
+        sessions(opened.token, identity.has_value()),
         tokens(auth.tokens()),
         metrics(Version(), Revision()),
         blobs(std::move(blob_store)),
@@ -129,6 +131,7 @@ struct Coordinator::Parts {
         progress(events, metrics, history.get()),
         gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
+    auth.Believe(sessions);
     auth.tokens().Put({.id = "token file",
                        .sha256 = Sha256Of(opened.token),
                        .caller = {.user = "local", .scope = http::Scope::kAdmin}});
@@ -140,6 +143,7 @@ struct Coordinator::Parts {
   std::optional<tls::Identity> identity;
   WorkerTokens worker_tokens;
   http::Auth auth;
+  http::Sessions sessions;
   Tokens tokens;
   metrics::Metrics metrics;
   ByteBudget wire_bytes{kWireBytesMax};
@@ -258,6 +262,7 @@ Status Coordinator::Parts::StartServer() {
                   .models = *models,
                   .logs = logs,
                   .tokens = tokens,
+                  .sessions = sessions,
                   .events = events,
                   .blobs = blobs,
                   .model_store = *model_store,

@@ -1,6 +1,7 @@
 #include "scheduler/coordinator/job_view.h"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 namespace tutti::coordinator {
@@ -23,8 +24,19 @@ WallTime After(WallTime now, Duration in) {
   return {now.unix_ms + std::chrono::duration_cast<std::chrono::milliseconds>(in).count()};
 }
 
+bool HasText(std::string_view where, std::string_view what) {
+  const auto same = [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  };
+  return std::search(where.begin(), where.end(), what.begin(), what.end(), same) != where.end();
+}
+
 bool Wanted(const View& view, const core::Job& job, const JobFilter& filter, WallTime now) {
   if (!filter.name.empty() && job.request.name != filter.name) return false;
+  if (!filter.text.empty() && !HasText(job.request.name, filter.text) &&
+      !HasText(job.request.user, filter.text) && !HasText(job.id.ToString(), filter.text)) {
+    return false;
+  }
   if (!filter.states.empty()) {
     const spec::JobState state = core::StateOf(view.state->ledger, job);
     if (std::find(filter.states.begin(), filter.states.end(), state) == filter.states.end()) {

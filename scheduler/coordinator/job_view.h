@@ -30,6 +30,7 @@ struct JobView {
 struct JobFilter {
   std::vector<spec::JobState> states;  // empty = any
   std::string name;                    // "" = any
+  std::string text;                    // in name, id or user, whatever its case; "" = any
   bool all = false;                    // finished long ago too
   std::uint64_t before = 0;            // submitted before this sequence; 0 = any
   std::size_t limit = 100;

@@ -95,6 +95,16 @@ http::Response PutBlob(const BlobStore& blobs, http::Request& request) {
                     {{"digest", digest->ToString()}, {"size_bytes", size->count}});
 }
 
+// Whoever cannot hash it before it is sent: a browser.
+http::Response PostBlob(const BlobStore& blobs, http::Request& request) {
+  const Digest digest = request.file->digest();
+  const Bytes size = request.file->size();
+  const auto taken = blobs.Adopt(request.file->Release(), digest, digest);
+  if (!taken) return http::ErrorResponse(taken.error());
+  return http::Json(*taken ? 201 : 200,
+                    {{"digest", digest.ToString()}, {"size_bytes", size.count}});
+}
+
 http::Response ListModels(const ModelStore& models, const std::vector<ModelRecord>& records) {
   std::vector<const ModelRecord*> newest_first;
   for (const ModelRecord& record : records) newest_first.push_back(&record);
@@ -118,6 +128,22 @@ http::Response ModelFileAnswer(const BlobStore& blobs, const ModelRecord& record
         Error{ErrorCode::kNotFound, "the model " + record.id + " has no such file", path});
   }
   return BlobFile(blobs, file->digest);
+}
+
+void RegisterNewBlobRoute(http::Router& router, const BlobStore& blobs) {
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/blobs",
+              .summary = "Stores the body under the digest it turns out to have; 200 when the blob "
+                         "was there already",
+              .response_schema = R"({"$ref": "#/components/schemas/Blob"})",
+              .status = 201,
+              .access = http::Access::kSubmitter,
+              .body = http::Body::kFile,
+              .body_max = kBlobMax,
+              .run_on = http::RunOn::kPool,
+              .handler = [&blobs](http::Request request, const http::Responder& responder) {
+                responder.Send(PostBlob(blobs, request));
+              }});
 }
 
 }  // namespace
@@ -177,6 +203,7 @@ void RegisterBlobRoutes(http::Router& router, const BlobStore& blobs) {
               .handler = [&blobs](http::Request request, const http::Responder& responder) {
                 responder.Send(PutBlob(blobs, request));
               }});
+  RegisterNewBlobRoute(router, blobs);
 }
 
 void RegisterModelRoutes(http::Router& router, const ModelStore& models, ModelRecords records) {
