@@ -3,6 +3,7 @@
 #include <CLI/Validators.hpp>
 
 #include "jobs/cli/exit_codes.h"
+#include "jobs/cli/ui.h"
 #include "jobs/cli/unsupported.h"
 #include "jobs/spec/names.h"
 #include "jobs/spec/states.h"
@@ -313,6 +314,11 @@ void DefineCluster(Definitions& d) {
        Doctor);
 
   DefineTokens(d);
+
+  auto* ui = d.Add(&d.app, "ui", "Open the dashboard in a browser", kCluster);
+  auto shown = std::make_shared<UiOptions>();
+  ui->add_flag("--print", shown->print, "Print its address, good for one use within a minute");
+  d.On(ui, [shown](Context& c) { return Ui(c, *shown); });
 
   auto* completion = d.Add(&d.app, "completion", "Print a shell's completion script", kCluster);
   auto shell = std::make_shared<std::string>();

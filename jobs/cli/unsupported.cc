@@ -9,7 +9,6 @@ constexpr std::array kCommands = {
     Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
-    Unsupported{"ui", "open the dashboard", "`tutti ps` and `tutti show JOB`"},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
     Unsupported{"model merge", "merge an adapter into its base model", ""},
