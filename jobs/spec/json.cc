@@ -52,7 +52,7 @@ Json OfSweep(const SweepSpec& sweep) {
   Json json = {{"method", ToString(sweep.method)},
                {"parameters", Json::object()},
                {"metric", ToValue(sweep.metric)},
-               {"mode", ToString(sweep.mode)},
+               {"mode", sweep.mode ? Json(ToString(*sweep.mode)) : Json()},
                {"max_trials", ToValue(sweep.max_trials)}};
   for (const auto& [path, values] : sweep.parameters) json["parameters"][path] = values;
   return json;

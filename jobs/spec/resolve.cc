@@ -77,6 +77,17 @@ void ResolveBatch(Draft& draft, Problems& problems, std::vector<std::string>& no
   }
 }
 
+// By what trials are compared: the best model's metric, else the task's first one.
+void ResolveSweep(const JobSpec& job, SweepSpec& sweep) {
+  const bool evaluates = job.data.eval || job.data.eval_fraction;
+  if (!sweep.metric && evaluates) {
+    sweep.metric = job.training.metric_for_best_model.value_or(std::string(MetricsOf(job.task)[0]));
+  }
+  if (sweep.metric && !sweep.mode) {
+    sweep.mode = GreaterIsBetter(*sweep.metric) ? SweepMode::kMax : SweepMode::kMin;
+  }
+}
+
 void ResolveBest(TrainingSpec& training) {
   const bool wants_best = training.load_best_model_at_end || training.early_stopping_patience > 0;
   if (wants_best && !training.metric_for_best_model) training.metric_for_best_model = "loss";
@@ -114,6 +125,7 @@ void Resolve(Draft& draft, Problems& problems, std::vector<std::string>& notes) 
   if (!draft.Has(kShards)) draft.job.training.shards = PowerOfTwoFrom(resources.ranks_max);
   ResolveBatch(draft, problems, notes);
   ResolveBest(draft.job.training);
+  if (draft.sweep) ResolveSweep(draft.job, *draft.sweep);
   AddNotes(draft, notes);
 }
 

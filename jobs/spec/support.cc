@@ -41,12 +41,6 @@ constexpr std::array kLimits = {
           [](const Draft& d) { return d.job.training.gradient_checkpointing; }},
     Limit{"resources.gpus_per_rank", "supported: 0",
           [](const Draft& d) { return d.job.resources.gpus_per_rank > 0; }},
-    Limit{"schedule.depends_on", "submit it once the other job is done: tutti wait JOB",
-          [](const Draft& d) { return !d.job.schedule.depends_on.empty(); }},
-    Limit{"schedule.labels", kLeaveOut,
-          [](const Draft& d) { return !d.job.schedule.labels.empty(); }},
-    Limit{"schedule.topology", kLeaveOut,
-          [](const Draft& d) { return d.job.schedule.topology.has_value(); }},
     Limit{"deploy.on_success", "supported: false",
           [](const Draft& d) { return d.job.deploy_on_success; }},
     Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},
@@ -54,8 +48,6 @@ constexpr std::array kLimits = {
     Limit{"tensorboard", "supported: false", [](const Draft& d) { return d.job.tensorboard; }},
     Limit{"webhooks", "leave it out; tutti events shows state changes",
           [](const Draft& d) { return !d.job.webhooks.empty(); }},
-    Limit{"sweep", "write a spec for each trial",
-          [](const Draft& d) { return d.sweep.has_value(); }},
 };
 
 // The value as a person wrote it, where it is a word.

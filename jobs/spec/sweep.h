@@ -19,8 +19,8 @@ struct SweepSpec {
   SweepMethod method = SweepMethod::kGrid;
   // Field path -> the values to try, as they would stand in a spec; in the order written.
   std::vector<std::pair<std::string, std::vector<nlohmann::json>>> parameters;
-  std::optional<std::string> metric;
-  SweepMode mode = SweepMode::kMax;
+  std::optional<std::string> metric;  // resolved: none only where nothing is evaluated
+  std::optional<SweepMode> mode;      // resolved: by the metric's nature, where there is one
   std::optional<std::int64_t> max_trials;
 
   bool operator==(const SweepSpec&) const = default;

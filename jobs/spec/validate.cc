@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "jobs/spec/name.h"
 #include "jobs/spec/names.h"
 #include "jobs/spec/schedule_rules.h"
 #include "jobs/spec/suggest.h"
@@ -15,15 +16,11 @@ namespace {
 
 constexpr std::string_view kNameRule = "1-63 of A-Z a-z 0-9 . _ -, starting with a letter or digit";
 
-bool IsAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 // "my job!" -> "my-job"; empty when nothing is left.
 std::string NameMeant(std::string_view text) {
   std::string name;
   for (const char c : text.substr(0, 63)) {
-    if (IsAlphanumeric(c) || c == '.' || c == '_' || c == '-') {
+    if (IsNameCharacter(c)) {
       name += c;
     } else if (!name.empty() && name.back() != '-') {
       name += '-';
@@ -134,6 +131,32 @@ class Rules {
     const auto& metric = d_.job.training.metric_for_best_model;
     if (metric && d_.AreSound({kPath})) OneOfTheMetrics(kPath, *metric);
     if (d_.sweep && d_.sweep->metric) OneOfTheMetrics("sweep", *d_.sweep->metric);
+  }
+
+  void Sweep() {
+    if (!d_.sweep || !d_.AreSound({"sweep", "data", "data.eval"})) return;
+    const SweepSpec& sweep = *d_.sweep;
+    const bool evaluates = d_.job.data.eval || d_.job.data.eval_fraction;
+    if (!evaluates && (sweep.metric || sweep.method == SweepMethod::kAsha)) {
+      Add("sweep", "a sweep compares trials by an evaluation: it needs data.eval",
+          "name a file, or a fraction like 0.05 of the training rows");
+    }
+    if (sweep.method == SweepMethod::kRandom && !sweep.max_trials) {
+      Add("sweep", "sweep.method random draws max_trials of the combinations: it needs max_trials",
+          "write max_trials: 8");
+    }
+  }
+
+  void Dependencies() {
+    constexpr std::string_view kPath = "schedule.depends_on";
+    constexpr std::size_t kMost = 100;
+    const auto& names = d_.job.schedule.depends_on;
+    if (!d_.AreSound({kPath})) return;
+    if (names.size() > kMost) {
+      Add(kPath, fmt::format("{} names at most {} jobs, not {}", kPath, kMost, names.size()));
+    } else if (std::ranges::any_of(names, [](const auto& name) { return name.empty(); })) {
+      Add(kPath, fmt::format("{} names jobs by id or name, not by an empty text", kPath));
+    }
   }
 
   void Ranks() {
@@ -255,12 +278,6 @@ class Rules {
 
 }  // namespace
 
-bool IsName(std::string_view text) {
-  return !text.empty() && text.size() <= 63 && IsAlphanumeric(text.front()) &&
-         std::ranges::all_of(
-             text, [](char c) { return IsAlphanumeric(c) || c == '.' || c == '_' || c == '-'; });
-}
-
 void Validate(const Draft& draft, Problems& problems) {
   Rules rules(draft, problems);
   rules.Names();
@@ -271,6 +288,8 @@ void Validate(const Draft& draft, Problems& problems) {
   rules.Ranks();
   rules.Batch();
   rules.Schedule();
+  rules.Dependencies();
+  rules.Sweep();
 }
 
 }  // namespace tutti::spec

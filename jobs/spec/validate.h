@@ -10,7 +10,4 @@ namespace tutti::spec {
 // fields that could not be read are left out.
 void Validate(const Draft& draft, Problems& problems);
 
-// 1-63 of A-Z a-z 0-9 . _ -, starting with a letter or digit.
-bool IsName(std::string_view text);
-
 }  // namespace tutti::spec

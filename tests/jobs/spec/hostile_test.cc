@@ -105,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "invalid spec:5:21: retry.on has 'crash' twice"},
         Hostile{"many dependencies",
                 kHead + "schedule: {depends_on: [" + Numbered("j", ", ", 15'000) + "]}",
-                "unsupported spec:5:24: schedule.depends_on is not supported yet"}));
+                "invalid spec:5:24: schedule.depends_on names at most 100 jobs, not 15000"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Yaml, HostileText,

@@ -62,14 +62,6 @@ INSTANTIATE_TEST_SUITE_P(
             "(supported: every other schedule)"),
         NotYetLine("resources: {gpus_per_rank: 1}",
                    "spec:5:28: resources.gpus_per_rank is not supported yet (supported: 0)"),
-        NotYetLine(
-            "schedule: {depends_on: [j-00000001]}",
-            "spec:5:24: schedule.depends_on is not supported yet (submit it once the other job "
-            "is done: tutti wait JOB)"),
-        NotYetLine("schedule: {labels: {disk: ssd}}",
-                   "spec:5:20: schedule.labels is not supported yet (leave it out)"),
-        NotYetLine("schedule: {topology: rack}",
-                   "spec:5:22: schedule.topology is not supported yet (leave it out)"),
         NotYetLine("deploy: {on_success: true}",
                    "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
         NotYetLine("publish: {app: team/finder}",
@@ -82,9 +74,6 @@ INSTANTIATE_TEST_SUITE_P(
             "webhooks: [{url: \"http://x/\", on: [failed, succeeded]}]",
             "spec:5:11: webhooks is not supported yet (leave it out; tutti events shows state "
             "changes)"),
-        NotYetLine("sweep: {method: grid, parameters: {training.learning_rate: [1.0e-4, 5.0e-4]}, "
-                   "metric: accuracy, mode: max, max_trials: 8}",
-                   "spec:5:8: sweep is not supported yet (write a spec for each trial)"),
         NotYetCase{
             "name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
             "spec:4:27: data.packing is not supported yet (supported: of text-generation; "
