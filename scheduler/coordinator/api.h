@@ -60,6 +60,8 @@ void RegisterRoutes(http::Router& router, Api& api);
 
 void RegisterJobRoutes(http::Router& router, Api& api);
 void RegisterQueueRoutes(http::Router& router, Api& api);
+void RegisterSweepRoutes(http::Router& router, Api& api);
+void RegisterWorkloadRoutes(http::Router& router, Api& api);
 void RegisterActionRoutes(http::Router& router, Api& api);
 void RegisterReadRoutes(http::Router& router, Api& api);  // events, logs
 void RegisterLogLineRoutes(http::Router& router, Api& api);

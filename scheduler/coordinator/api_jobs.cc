@@ -92,9 +92,21 @@ void WaitForJob(Api& api, const http::Request& request, const http::Responder& r
   });
 }
 
-void Submit(Api& api, const http::Responder& responder, core::Submit input, int tries) {
+// A submission on its way, with the names of what it depends on.
+struct Submission {
+  core::Submit input;
+  std::vector<std::string> depends_on;
+};
+
+Result<core::Reply> StepSubmission(Round& round, Submission submission) {
+  TUTTI_RETURN_IF_ERROR(
+      FindDependencies(round.state().ledger, submission.depends_on, submission.input.request));
+  return round.Step(std::move(submission.input));
+}
+
+void Submit(Api& api, const http::Responder& responder, Submission input, int tries) {
   DoOrRefuse(api, responder, [&api, responder, input, tries](Round& round) {
-    auto reply = round.Step(input);
+    auto reply = StepSubmission(round, input);
     round.After([&api, responder, input, tries, reply](const Status& stored) {
       if (!stored) {
         responder.Send(stored.error());
@@ -102,8 +114,8 @@ void Submit(Api& api, const http::Responder& responder, core::Submit input, int 
         const auto& job = std::get<core::JobReply>(*reply);
         AnswerJob(api, responder, job.job.ToString(), job.created ? 201 : 200);
       } else if (reply.error().code == ErrorCode::kUnavailable && tries > 1) {
-        core::Submit again = input;
-        again.job = JobId(RandomBits());
+        Submission again = input;
+        again.input.job = JobId(RandomBits());
         Submit(api, responder, std::move(again), tries - 1);
       } else {
         responder.Send(reply.error());
@@ -136,7 +148,7 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
   input.idempotency_key = key;
   // Of the parsed body: how it was spaced and ordered is no difference.
   input.body_digest = Sha256Of(body.dump()).ToString();
-  Submit(api, responder, std::move(input), kIdTries);
+  Submit(api, responder, {std::move(input), job->schedule.depends_on}, kIdTries);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "scheduler/coordinator/answers.h"
+#include "scheduler/coordinator/json_null.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -50,7 +51,8 @@ json QueuesJson(const QueueRows& all) {
                     {"weight", row.config.weight},
                     {"slots", row.config.slots},
                     {"slots_max", limit(row.config.slots_max)},
-                    {"user_slots", limit(row.config.user_slots)}});
+                    {"user_slots", limit(row.config.user_slots)},
+                    {"parent", TextOrNull(row.config.parent)}});
   }
   return {{"data", std::move(data)}, {"policy", all.policy}};
 }
@@ -74,14 +76,19 @@ void Change(Api& api, const http::Responder& responder,
 struct QueueChange {
   std::optional<double> weight;
   std::optional<std::int64_t> slots, slots_max, user_slots;
+  std::optional<std::string> parent;  // "" = none
 };
 
 Result<QueueChange> ReadChange(const json& body) {
-  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"weight", "slots", "slots_max", "user_slots"}));
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"weight", "slots", "slots_max", "user_slots", "parent"}));
   QueueChange change;
   if (const auto weight = body.find("weight"); weight != body.end()) {
     if (!weight->is_number()) return Fail(ErrorCode::kInvalid, "must be a number", "#/weight");
     change.weight = weight->get<double>();
+  }
+  if (const auto parent = body.find("parent"); parent != body.end()) {
+    if (!parent->is_string()) return Fail(ErrorCode::kInvalid, "must be a text", "#/parent");
+    change.parent = parent->get<std::string>();
   }
   const auto read = [&](const char* name, std::optional<std::int64_t>& to) -> Status {
     if (!body.contains(name)) return {};
@@ -109,6 +116,7 @@ void SetQueue(Api& api, const http::Request& request, const http::Responder& res
     set(config.slots, change.slots);
     set(config.slots_max, change.slots_max);
     set(config.user_slots, change.user_slots);
+    if (change.parent) config.parent = *change.parent;
     return round.Step(core::SetQueue{name, config});
   });
 }
@@ -161,13 +169,15 @@ json UsageJson(const UsageRows& rows) {
 constexpr const char* kQueuesSchema = R"({"type": "object", "required": ["data", "policy"],
   "properties": {"policy": {"type": "string"}, "data": {"type": "array", "items": {
   "type": "object", "required": ["name", "queued", "running", "slots_used", "weight", "slots",
-  "slots_max", "user_slots"], "properties": {
+  "slots_max", "user_slots", "parent"], "properties": {
   "name": {"type": "string"}, "queued": {"type": "integer"}, "running": {"type": "integer"},
   "slots_used": {"type": "integer"}, "weight": {"type": "number"}, "slots": {"type": "integer"},
-  "slots_max": {"type": ["integer", "null"]}, "user_slots": {"type": ["integer", "null"]}}}}}})";
+  "slots_max": {"type": ["integer", "null"]}, "user_slots": {"type": ["integer", "null"]},
+  "parent": {"type": ["string", "null"]}}}}}})";
 constexpr const char* kQueueSchema = R"({"type": "object", "properties": {
   "weight": {"type": "number", "exclusiveMinimum": 0}, "slots": {"type": "integer", "minimum": 0},
-  "slots_max": {"type": "integer", "minimum": 0}, "user_slots": {"type": "integer", "minimum": 0}},
+  "slots_max": {"type": "integer", "minimum": 0}, "user_slots": {"type": "integer", "minimum": 0},
+  "parent": {"type": "string", "description": "the queue it is a part of; empty: none"}},
   "additionalProperties": false})";
 constexpr const char* kPolicySchema = R"({"type": "object", "required": ["policy"],
   "properties": {"policy": {"type": "string"}}, "additionalProperties": false})";

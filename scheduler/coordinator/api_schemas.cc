@@ -19,7 +19,11 @@ constexpr const char* kEstimate = R"json({
     "tokens": {"type": ["integer", "null"]},
     "warnings": {"type": "array", "items": {"type": "string"}},
     "start_at": {"type": ["string", "null"], "format": "date-time"},
-    "end_at": {"type": ["string", "null"], "format": "date-time"}
+    "start_at_earliest": {"type": ["string", "null"], "format": "date-time"},
+    "start_at_latest": {"type": ["string", "null"], "format": "date-time"},
+    "end_at": {"type": ["string", "null"], "format": "date-time"},
+    "end_at_earliest": {"type": ["string", "null"], "format": "date-time"},
+    "end_at_latest": {"type": ["string", "null"], "format": "date-time"}
   }
 })json";
 
@@ -70,7 +74,12 @@ constexpr const char* kJob = R"json({
     "pending": {"type": ["object", "null"], "description": "of a job that waits in the queue",
       "properties": {
         "missing_slots": {"type": "integer", "description": "of its smallest gang"},
-        "jobs_ahead": {"type": "integer"}}},
+        "jobs_ahead": {"type": "integer"},
+        "would_help": {"type": "array", "items": {"type": "string"},
+                       "description": "what would let it start now; of a single job"}}},
+    "depends_on": {"type": "array", "items": {"type": "string"}},
+    "sweep": {"type": ["object", "null"], "description": "of a trial", "properties": {
+      "id": {"type": "string"}, "trial": {"type": "integer"}, "parameters": {"type": "object"}}},
     "stalled": {"type": "array", "description": "ranks that hold the gang up now",
       "items": {"type": "object", "properties": {
         "rank": {"type": "integer"}, "worker": {"type": "string"},
@@ -179,6 +188,8 @@ void RegisterRoutes(http::Router& router, Api& api) {
   AddSchemas(router);
   RegisterClusterRoutes(router, api);
   RegisterQueueRoutes(router, api);
+  RegisterSweepRoutes(router, api);
+  RegisterWorkloadRoutes(router, api);
   RegisterCheckpointFileRoutes(router, api);
   RegisterWorkerRoutes(router, api);
   RegisterCheckpointRoutes(router, api);

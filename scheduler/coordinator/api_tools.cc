@@ -37,8 +37,8 @@ void RunTool(Api& api, const http::Responder& responder, ToolCall call) {
 }
 
 // What inspect found, and what admission would say to it.
-http::Response Inspected(const JobReader& jobs, const core::State& state,
-                         const core::JobRequest& request, const json& answer) {
+http::Response Inspected(const core::State& state, const core::JobRequest& request,
+                         const json& answer) {
   core::Job job;
   job.request = request;
   job.estimate = ReadEstimate(answer);
@@ -55,8 +55,9 @@ http::Response Inspected(const JobReader& jobs, const core::State& state,
   std::string no_room = core::NoRoomText(job, core::Plan(state.ledger, state.liveness));
   if (!no_room.empty()) estimate.warnings.push_back("it would wait for disk: " + no_room);
   json shown = EstimateJson(estimate);
-  shown["start_at"] = TimeOrNull(jobs.StartOf(state, job));
-  shown["end_at"] = nullptr;
+  const JobReader::Outlook outlook = JobReader::OutlookOf(state, job);
+  AddExpected(shown, "start_at", outlook.start);
+  AddExpected(shown, "end_at", outlook.end);
   return http::Json(200, {{"estimate", std::move(shown)}, {"report", answer}});
 }
 
@@ -77,8 +78,13 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
   }
   DoOrRefuse(
       api, responder,
-      [&api, responder, call = InspectCall(*job),
-       submit = SubmitOf(*job, request.caller.user)](Round& round) {
+      [&api, responder, call = InspectCall(*job), depends_on = job->schedule.depends_on,
+       submit = SubmitOf(*job, request.caller.user)](Round& round) mutable {
+        const Status found = FindDependencies(round.state().ledger, depends_on, submit.request);
+        if (!found) {
+          responder.Send(found.error());
+          return;
+        }
         // What a submit would say, without doing it.
         const auto outcome = core::Step(round.state(), core::Input{WallNow(), submit}, round.now());
         if (!outcome) {
@@ -87,8 +93,8 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
         }
         api.workers.tools().Start(
             call, std::nullopt, round.now(),
-            [&api, responder, request = submit.request](Round& later, const Result<json>& answer) {
-              responder.Send(answer ? Inspected(api.jobs, later.state(), request, *answer)
+            [responder, request = submit.request](Round& later, const Result<json>& answer) {
+              responder.Send(answer ? Inspected(later.state(), request, *answer)
                                     : http::ErrorResponse(ForAnswer(answer.error())));
             });
       });

@@ -82,7 +82,14 @@ struct Teller {
     Say("failed", f);
     data.update({{"reason", spec::ToString(f.reason)}, {"message", f.message}});
   }
-  void operator()(const core::JobCancelled& f) { Say("cancelled", f); }
+  void operator()(const core::JobCancelled& f) {
+    Say("cancelled", f);
+    if (!f.message.empty()) data["message"] = f.message;
+  }
+  void operator()(const core::RungReached& f) {
+    Say("rung", f);
+    data.update({{"rung", f.rung + 1}, {"step", f.step}, {"value", f.value}});
+  }
   void operator()(const core::JobPaused& f) { Say("paused", f); }
   void operator()(const core::JobResumed& f) {
     Say("resumed", f);

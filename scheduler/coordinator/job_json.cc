@@ -71,7 +71,22 @@ json EvalJson(const JobView& view) {
 
 json PendingJson(const JobView& view) {
   if (!view.pending) return nullptr;
-  return {{"missing_slots", view.pending->missing_slots}, {"jobs_ahead", view.pending->jobs_ahead}};
+  return {{"missing_slots", view.pending->missing_slots},
+          {"jobs_ahead", view.pending->jobs_ahead},
+          {"would_help", view.helps}};
+}
+
+json TrialJson(const core::Trial& trial) {
+  if (trial.sweep.empty()) return nullptr;
+  json parameters = json::parse(trial.parameters_json, nullptr, false);
+  if (!parameters.is_object()) parameters = json::object();
+  return {{"id", trial.sweep}, {"trial", trial.number}, {"parameters", std::move(parameters)}};
+}
+
+json DependsOnJson(const core::JobRequest& request) {
+  json ids = json::array();
+  for (const JobId id : request.depends_on) ids.push_back(id.ToString());
+  return ids;
 }
 
 json StalledJson(const JobView& view) {
@@ -102,14 +117,18 @@ json StragglerJson(const JobView& view) {
 json JobEstimateJson(const JobView& view) {
   if (!view.job.estimate) return nullptr;
   json out = EstimateJson(*view.job.estimate);
-  out["start_at"] = TimeOrNull(view.start_at);
-  const bool running = std::holds_alternative<core::Running>(view.job.phase);
-  out["end_at"] =
-      TimeOrNull(running && view.progress ? EndOf(*view.progress) : std::optional<WallTime>());
+  AddExpected(out, "start_at", view.start);
+  AddExpected(out, "end_at", view.end);
   return out;
 }
 
 }  // namespace
+
+void AddExpected(json& to, const std::string& name, const std::optional<Expected>& expected) {
+  to[name] = expected ? json(expected->at.ToRfc3339()) : json();
+  to[name + "_earliest"] = expected ? json(expected->earliest.ToRfc3339()) : json();
+  to[name + "_latest"] = expected ? json(expected->latest.ToRfc3339()) : json();
+}
 
 json ProgressJson(const enginelink::Progress& progress) {
   return {{"step", progress.step},
@@ -149,6 +168,8 @@ json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
       {"priority", job.request.priority},
       {"user", job.request.user},
       {"held", job.held},
+      {"depends_on", DependsOnJson(job.request)},
+      {"sweep", TrialJson(job.request.trial)},
       {"sequence", job.sequence},
       {"submitted_at", job.submitted_at.ToRfc3339()},
       {"since", job.since.ToRfc3339()},

@@ -19,6 +19,9 @@ nlohmann::json JobJson(const JobView& view, const std::filesystem::path& models_
 nlohmann::json ProgressJson(const enginelink::Progress& progress);
 // Without start_at and end_at.
 nlohmann::json EstimateJson(const core::Estimate& estimate);
+// `name` ("start_at"), and its interval as NAME_earliest and NAME_latest.
+void AddExpected(nlohmann::json& to, const std::string& name,
+                 const std::optional<Expected>& expected);
 
 // The durable event of a fact; nullopt when the fact is about no job. `ledger` knows the workers'
 // names.

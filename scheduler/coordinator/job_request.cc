@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "common/digest/sha256.h"
 #include "jobs/spec/names.h"
 #include "jobs/spec/states.h"
 
@@ -29,6 +30,15 @@ spec::FailureReason ReasonOf(spec::RetryOn reason) {
       return spec::FailureReason::kInternal;
   }
   return spec::FailureReason::kInternal;
+}
+
+// Two jobs of the same base model have the same.
+std::string ModelKey(const spec::JobSpec& job) {
+  constexpr std::size_t kDigits = 16;
+  std::string bytes = job.inputs.model.empty() ? job.model : std::string();
+  for (const spec::InputFile& file : job.inputs.model)
+    bytes += file.path + "\n" + file.digest + "\n";
+  return Sha256Of(bytes).ToHex().substr(0, kDigits);
 }
 
 std::uint32_t Count(std::int64_t value) { return static_cast<std::uint32_t>(value); }
@@ -67,6 +77,9 @@ core::JobRequest RequestOf(const spec::JobSpec& job, std::string user) {
   for (const spec::RetryOn reason : job.retry.on) request.retry_on.push_back(ReasonOf(reason));
   request.preemptible = job.schedule.preemptible;
   request.reproducible = job.schedule.reproducible;
+  request.labels = job.schedule.labels;
+  request.topology = job.schedule.topology.value_or("");
+  request.model_key = ModelKey(job);
   return request;
 }
 

@@ -4,6 +4,9 @@
 #include <cctype>
 #include <utility>
 
+#include "scheduler/core/place.h"
+#include "scheduler/core/throughput.h"
+
 namespace tutti::coordinator {
 namespace {
 
@@ -20,8 +23,14 @@ Error NoJob(std::string_view text) {
           "'tutti ps --all' shows those there are"};
 }
 
-WallTime After(WallTime now, Duration in) {
-  return {now.unix_ms + std::chrono::duration_cast<std::chrono::milliseconds>(in).count()};
+Expected ExpectedIn(const core::Span& span) {
+  const WallTime now = WallNow();
+  const auto after = [&](Duration in) {
+    in = std::max(in, Duration{});
+    return WallTime{now.unix_ms +
+                    std::chrono::duration_cast<std::chrono::milliseconds>(in).count()};
+  };
+  return {after(span.value), after(span.low), after(span.high)};
 }
 
 bool HasText(std::string_view where, std::string_view what) {
@@ -107,42 +116,31 @@ const core::Pending* JobReader::PendingOf(const View& view, const core::Job& job
   return found == pending_.end() ? nullptr : &found->second;
 }
 
-// Of running gangs whose progress says how long they will take.
-core::Ends JobReader::EndsOf(const core::State& state, WallTime now) const {
-  core::Ends ends;
-  for (const JobId id : state.ledger.active) {
-    const JobProgress* known = progress_.Of(id);
-    if (!std::holds_alternative<core::Running>(state.ledger.jobs.at(id).phase) ||
-        known == nullptr || !known->progress) {
-      continue;
-    }
-    const auto end = EndOf(*known);
-    if (end) ends.emplace(id, std::chrono::milliseconds(end->unix_ms - now.unix_ms));
-  }
-  return ends;
-}
-
-std::optional<WallTime> JobReader::StartOfQueued(const View& view, JobId job) {
+std::optional<core::Span> JobReader::StartOfQueued(const View& view, JobId job) {
   const core::State& state = *view.state;
   const Instant monotonic = MonotonicNow();
   if (starts_at_facts_ != state.ledger.facts_applied || monotonic >= starts_until_) {
-    const WallTime now = WallNow();
-    starts_.clear();
-    for (const auto& [id, in] : core::PredictStarts(state, EndsOf(state, now), kExplained)) {
-      starts_.emplace(id, After(now, in));
-    }
+    starts_ = core::PredictStarts(state, core::PredictEnds(state.ledger, state.liveness, monotonic),
+                                  kExplained);
+    starts_from_ = monotonic;
     starts_at_facts_ = state.ledger.facts_applied;
     starts_until_ = monotonic + kOutlookHolds;
   }
   const auto found = starts_.find(job);
-  return found == starts_.end() ? std::nullopt : std::optional<WallTime>(found->second);
+  if (found == starts_.end()) return std::nullopt;
+  return core::Sum(found->second, core::Exactly(starts_from_ - monotonic));
 }
 
-std::optional<WallTime> JobReader::StartOf(const core::State& state,
-                                           const core::Job& submitted) const {
-  const WallTime now = WallNow();
-  const auto in = core::PredictStart(state, EndsOf(state, now), submitted);
-  return in ? std::optional<WallTime>(After(now, *in)) : std::nullopt;
+JobReader::Outlook JobReader::OutlookOf(const core::State& state, const core::Job& submitted) {
+  const Instant now = MonotonicNow();
+  const auto start =
+      core::PredictStart(state, core::PredictEnds(state.ledger, state.liveness, now), submitted);
+  if (!start) return {};
+  Outlook out{.start = ExpectedIn(*start), .end = {}};
+  if (const auto run = core::PredictRun(submitted, core::SizesOf(submitted).min)) {
+    out.end = ExpectedIn(core::Sum(*start, *run));
+  }
+  return out;
 }
 
 JobView JobReader::ViewOf(const View& view, const core::Job& job) {
@@ -153,7 +151,16 @@ JobView JobReader::ViewOf(const View& view, const core::Job& job) {
   out.shown = core::Show(*view.state, job, pending);
   if (pending != nullptr) {
     out.pending = *pending;
-    out.start_at = StartOfQueued(view, job.id);
+    if (const auto start = StartOfQueued(view, job.id)) {
+      out.start = ExpectedIn(*start);
+      if (const auto run = core::PredictRun(job, core::SizesOf(job).min)) {
+        out.end = ExpectedIn(core::Sum(*start, *run));
+      }
+    }
+  } else if (std::holds_alternative<core::Running>(job.phase)) {
+    if (const auto end = core::PredictEnd(job, view.state->liveness, MonotonicNow())) {
+      out.end = ExpectedIn(*end);
+    }
   }
   for (const core::AttemptRecord& attempt : job.attempts) {
     for (const NodeId id : attempt.nodes) {
@@ -177,7 +184,9 @@ Result<core::Job> JobReader::FindJob(const View& view, std::string_view text) {
 
 Result<JobView> JobReader::Find(const View& view, std::string_view text) {
   if (const core::Job* job = core::FindJobByText(view.state->ledger, text)) {
-    return ViewOf(view, *job);
+    JobView out = ViewOf(view, *job);
+    out.helps = core::WhatHelps(*view.state, *job);
+    return out;
   }
   TUTTI_ASSIGN_OR_RETURN(const core::Job job, FindJob(view, text));
   return ViewOf(view, job);

@@ -15,12 +15,21 @@
 
 namespace tutti::coordinator {
 
+// When something is expected, and the interval it most likely lies in.
+struct Expected {
+  WallTime at;
+  WallTime earliest;
+  WallTime latest;
+};
+
 struct JobView {
   core::Job job;  // without spec_json
   core::Shown shown;
   std::map<NodeId, std::string> node_names;  // of its attempts
   std::optional<core::Pending> pending;      // of a queued job that is not held
-  std::optional<WallTime> start_at;          // of a queued job, where it is known
+  std::optional<Expected> start;             // of a queued job, where it is known
+  std::optional<Expected> end;               // of a queued or running job, likewise
+  std::vector<std::string> helps;            // what would let a queued job start; of Find alone
   std::optional<JobProgress> progress;
   std::vector<StalledRank> stalled;
   std::optional<Straggler> straggler;
@@ -55,13 +64,16 @@ class JobReader {
   // The job itself, for those who need its spec.
   static Result<core::Job> FindJob(const View& view, std::string_view text);
 
-  // When a job that is not submitted would start; nullopt: not known.
-  std::optional<WallTime> StartOf(const core::State& state, const core::Job& submitted) const;
+  // When a job that is not submitted would start and end; nullopt: not known.
+  struct Outlook {
+    std::optional<Expected> start;
+    std::optional<Expected> end;
+  };
+  static Outlook OutlookOf(const core::State& state, const core::Job& submitted);
 
  private:
   const core::Pending* PendingOf(const View& view, const core::Job& job);
-  std::optional<WallTime> StartOfQueued(const View& view, JobId job);
-  core::Ends EndsOf(const core::State& state, WallTime now) const;
+  std::optional<core::Span> StartOfQueued(const View& view, JobId job);
 
   const ProgressBoard& progress_;
   const GangWatch& gangs_;
@@ -69,7 +81,8 @@ class JobReader {
   std::uint64_t pending_at_ = 0;  // facts applied when they were explained
   Instant pending_until_;         // what heartbeats say counts too: free disk
   bool pending_draining_ = false;
-  std::map<JobId, WallTime> starts_;
+  std::map<JobId, core::Span> starts_;
+  Instant starts_from_;
   std::uint64_t starts_at_facts_ = 0;
   Instant starts_until_;  // then they are predicted anew
 };

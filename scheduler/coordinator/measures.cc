@@ -98,6 +98,7 @@ struct Measures::Counter {
     if (const auto* job = At(f.job)) self.Finished(*job, "cancelled", "");
   }
   void operator()(const core::JobPaused&) const {}
+  void operator()(const core::RungReached&) const {}
   void operator()(const core::JobResumed&) const {}
   void operator()(const core::JobResized&) const {}
   void operator()(const core::HoldReleased&) const {}

@@ -58,10 +58,19 @@ history::Sample CurveOf(const enginelink::Eval& eval) {
   return sample;
 }
 
+// A trial is compared with the others by what it measured.
+void ReportToSweep(Round& round, const core::Job& job, const enginelink::Eval& eval) {
+  const auto value = eval.metrics.find(job.request.trial.metric);
+  if (job.request.trial.method != "asha" || value == eval.metrics.end()) return;
+  const auto decided = round.Step(core::ReportEval{job.id, job.attempt, eval.step, value->second});
+  // While nothing can be written it comes again with the next evaluation.
+  if (!decided) Log(kWarning, "rung_not_kept", {{"error", decided.error().ToString()}});
+}
+
 // One line of enginelink, or null.
 template <typename Message>
-json LineOf(const std::optional<Message>& message) {
-  return message ? json::parse(enginelink::Encode(enginelink::ToWorker(*message))) : json();
+std::string LineOf(const std::optional<Message>& message) {
+  return message ? enginelink::Encode(enginelink::ToWorker(*message)) : "null";
 }
 
 template <typename Message>
@@ -75,24 +84,17 @@ std::optional<Message> MessageIn(const json& known, const char* name) {
 
 }  // namespace
 
-std::optional<WallTime> EndOf(const JobProgress& known) {
-  constexpr double kLongestMs = 1e14;
-  if (!known.progress) return std::nullopt;
-  const double eta_ms = known.progress->eta_seconds * 1000;
-  if (!(eta_ms >= 0 && eta_ms < kLongestMs)) return std::nullopt;
-  return WallTime{known.progress_at.unix_ms + static_cast<std::int64_t>(eta_ms)};
-}
-
 // The curve, and the newest word as a whole.
 void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample curve) {
   if (history_ == nullptr) return;
   curve.subject = job.ToString();
   curve.at = WallNow();
-  const json newest = {{"attempt", Number(known.attempt)},
-                       {"progress_at_ms", known.progress_at.unix_ms},
-                       {"progress", LineOf(known.progress)},
-                       {"eval", LineOf(known.eval)}};
-  history_->Remember(curve.subject, newest.dump(-1, ' ', false, json::error_handler_t::replace));
+  // The lines are JSON objects already.
+  const std::string newest = "{\"attempt\":" + std::to_string(Number(known.attempt)) +
+                             ",\"progress_at_ms\":" + std::to_string(known.progress_at.unix_ms) +
+                             ",\"progress\":" + LineOf(known.progress) +
+                             ",\"eval\":" + LineOf(known.eval) + "}";
+  history_->Remember(curve.subject, newest);
   history_->Add(std::move(curve));
 }
 
@@ -179,6 +181,7 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     Keep(job.id, known, CurveOf(*eval));
     const auto loss = eval->metrics.find("loss");
     if (loss != eval->metrics.end()) metrics_.training.EvalLoss(job.id, loss->second);
+    ReportToSweep(round, job, *eval);
     event.type = "eval";
     data.update({{"step", eval->step}, {"metrics", eval->metrics}, {"best", eval->best}});
   } else if (const auto* warning = std::get_if<enginelink::Warning>(&message)) {

@@ -33,9 +33,6 @@ struct JobProgress {
   std::optional<enginelink::Eval> eval;
 };
 
-// When the job will end, by its newest progress; nullopt: not known.
-std::optional<WallTime> EndOf(const JobProgress& known);
-
 class ProgressBoard {
  public:
   // All outlive it. `history` (none: nothing is kept) has the curves, and the newest word of each

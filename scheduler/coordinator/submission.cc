@@ -59,6 +59,21 @@ Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs) {
               "PUT each to /api/v1/blobs/{digest} first");
 }
 
+Status FindDependencies(const core::Ledger& ledger, const std::vector<std::string>& names,
+                        core::JobRequest& request) {
+  request.depends_on.clear();
+  for (const std::string& name : names) {
+    const core::Job* job = core::FindJobByText(ledger, name);
+    if (job == nullptr) {
+      return Fail(ErrorCode::kInvalid, "there is no job '" + name + "'",
+                  "#/spec/schedule/depends_on",
+                  "'tutti ps --all' shows those there are; leave out what ended long ago");
+    }
+    request.depends_on.push_back(job->id);
+  }
+  return {};
+}
+
 core::Submit SubmitOf(const spec::JobSpec& job, std::string user) {
   core::Submit input;
   input.job = JobId(RandomBits());

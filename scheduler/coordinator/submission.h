@@ -7,6 +7,7 @@
 
 #include "jobs/spec/spec.h"
 #include "scheduler/core/inputs.h"
+#include "scheduler/core/ledger.h"
 #include "scheduler/registry/blob_store.h"
 
 namespace tutti::coordinator {
@@ -16,7 +17,11 @@ tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const nlohmann::json& b
 // kInvalid when inputs are not there; where = their digests.
 Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs);
 
-// With a fresh id.
+// The jobs that `schedule.depends_on` names, by id, prefix or name, into the request.
+Status FindDependencies(const core::Ledger& ledger, const std::vector<std::string>& names,
+                        core::JobRequest& request);
+
+// With a fresh id, without what it depends on.
 core::Submit SubmitOf(const spec::JobSpec& job, std::string user);
 
 }  // namespace tutti::coordinator

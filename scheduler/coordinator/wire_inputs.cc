@@ -9,6 +9,7 @@
 #include "common/digest/sha256.h"
 #include "common/version/version.h"
 #include "common/wire/protocol.h"
+#include "jobs/spec/name.h"
 #include "jobs/spec/states.h"
 
 namespace tutti::coordinator {
@@ -20,6 +21,7 @@ using nlohmann::json;
 constexpr std::size_t kToldMax = 8192;  // of a message for people
 constexpr std::size_t kWorkerNameMax = 63;
 constexpr int kFilesMax = 10'000;                 // of a model
+constexpr std::size_t kLabelsReadMax = 64;        // of a worker
 constexpr int kStallsMax = 16;                    // of a gang, told by one worker
 constexpr std::string_view kReserved = "enroll";  // a route
 
@@ -102,6 +104,10 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
   input.cpu_model = Bounded(message.resources().cpu_model());
   input.numerics_fingerprint = Bounded(message.resources().numerics_fingerprint());
   input.gangs = ReadGangs(message.gangs());
+  for (const auto& [name, value] : message.labels()) {
+    if (input.labels.size() < kLabelsReadMax && spec::IsName(name))
+      input.labels[name] = Bounded(value);
+  }
   return input;
 }
 

@@ -17,6 +17,7 @@ void Enter(Ledger& ledger, Job& job, Phase phase, WallTime at) {
   IndexPhase(ledger, job);
   if (IsFinished(job)) {
     job.finished_at = at;
+    job.waits_for.clear();
     ledger.finished.emplace(++ledger.last_finished, job.id);
   }
 }
@@ -52,6 +53,16 @@ struct Applier {
 
   Job& At(JobId id) { return ledger.jobs.at(id); }
 
+  // The node has the model's files from now on.
+  void Warm(Node& node, const std::string& model) {
+    if (model.empty() || (!node.models.empty() && node.models.front() == model)) return;
+    UnindexNode(ledger.node_index, node);
+    std::erase(node.models, model);
+    node.models.insert(node.models.begin(), model);
+    if (node.models.size() > kModelsOfNodeMax) node.models.pop_back();
+    IndexNode(ledger.node_index, node);
+  }
+
   void operator()(const JobSubmitted& f) {
     Job job;
     job.id = f.job;
@@ -66,6 +77,8 @@ struct Applier {
     ledger.by_name[f.request.name].insert(job.sequence);
     if (!f.idempotency_key.empty()) ledger.by_idempotency_key.emplace(f.idempotency_key, f.job);
     job.clock_ms = ledger.sharing.clock_ms;
+    job.waits_for = Outstanding(ledger, f.request);
+    if (!f.request.trial.sweep.empty()) ledger.trials[f.request.trial.sweep].insert(f.job);
     IndexPhase(ledger, ledger.jobs.emplace(f.job, std::move(job)).first->second);
   }
   void operator()(const JobAdmitted& f) {
@@ -88,7 +101,10 @@ struct Applier {
     AttemptRecord record;
     record.attempt = f.attempt;
     record.ranks = f.size;
-    for (const GangMember& member : f.members) record.nodes.push_back(member.node);
+    for (const GangMember& member : f.members) {
+      record.nodes.push_back(member.node);
+      Warm(ledger.nodes.at(member.node), job.request.model_key);
+    }
     record.bits_changed = f.bits_changed;
     record.placed_at = f.at;
     if (job.attempts.size() == kAttemptRecordsMax) job.attempts.erase(job.attempts.begin());
@@ -133,11 +149,19 @@ struct Applier {
     EndAttempt(ledger, job, AttemptEnd::kSucceeded, f.step, f.ran_ms, f.at);
     job.memory_peak_bytes = f.memory_peak_bytes;
     Enter(ledger, job, Succeeded{f.model_digest, f.files, f.metrics_json}, f.at);
+    const auto waiting = ledger.dependents.find(f.job);
+    if (waiting == ledger.dependents.end()) return;
+    for (const JobId id : std::set<JobId>(waiting->second)) {
+      Job& dependent = At(id);
+      UnindexPhase(ledger, dependent);
+      dependent.waits_for.erase(f.job);
+      IndexPhase(ledger, dependent);
+    }
   }
   void operator()(const JobFailed& f) {
     Enter(ledger, At(f.job), Failed{f.reason, f.message, {}}, f.at);
   }
-  void operator()(const JobCancelled& f) { Enter(ledger, At(f.job), Cancelled{}, f.at); }
+  void operator()(const JobCancelled& f) { Enter(ledger, At(f.job), Cancelled{f.message}, f.at); }
   void operator()(const JobPaused& f) { Enter(ledger, At(f.job), Paused{}, f.at); }
   void operator()(const JobResumed& f) {
     Job& job = At(f.job);
@@ -158,18 +182,29 @@ struct Applier {
     job.request.priority = f.priority;
     IndexPhase(ledger, job);
   }
+  void operator()(const RungReached& f) { At(f.job).rungs.push_back(f.value); }
   void operator()(const JobArchived& f) {
     const Job& job = At(f.job);
+    if (!job.request.trial.sweep.empty()) {
+      const auto sweep = ledger.trials.find(job.request.trial.sweep);
+      sweep->second.erase(f.job);
+      if (sweep->second.empty()) ledger.trials.erase(sweep);
+    }
     ledger.by_sequence.erase(job.sequence);
     const auto named = ledger.by_name.find(job.request.name);
     named->second.erase(job.sequence);
     if (named->second.empty()) ledger.by_name.erase(named);
     if (!job.idempotency_key.empty()) ledger.by_idempotency_key.erase(job.idempotency_key);
-    std::erase_if(ledger.finished, [&](const auto& entry) { return entry.second == f.job; });
+    // The oldest ones are archived: found at once.
+    const auto finished = std::find_if(ledger.finished.begin(), ledger.finished.end(),
+                                       [&](const auto& entry) { return entry.second == f.job; });
+    if (finished != ledger.finished.end()) ledger.finished.erase(finished);
     ledger.jobs.erase(f.job);
   }
   void operator()(const NodeRegistered& f) {
-    Node& node = ledger.nodes[f.node];
+    const auto [at, fresh] = ledger.nodes.try_emplace(f.node);
+    Node& node = at->second;
+    if (!fresh) UnindexNode(ledger.node_index, node);
     node.id = f.node;
     node.name = f.name;
     node.state = NodeState::kUp;
@@ -182,11 +217,26 @@ struct Applier {
     node.cpu_model = f.cpu_model;
     node.numerics_fingerprint = f.numerics_fingerprint;
     node.registered_at = f.at;
+    node.labels = f.labels;
+    IndexNode(ledger.node_index, node);
     ledger.node_by_name[f.name] = f.node;
   }
-  void operator()(const NodeLost& f) { ledger.nodes.at(f.node).state = NodeState::kLost; }
-  void operator()(const NodeLeft& f) { ledger.nodes.at(f.node).state = NodeState::kLeft; }
-  void operator()(const NodeDrained& f) { ledger.nodes.at(f.node).draining = f.draining; }
+  template <typename Change>
+  void ChangeNode(NodeId id, Change change) {
+    Node& node = ledger.nodes.at(id);
+    UnindexNode(ledger.node_index, node);
+    change(node);
+    IndexNode(ledger.node_index, node);
+  }
+  void operator()(const NodeLost& f) {
+    ChangeNode(f.node, [](Node& node) { node.state = NodeState::kLost; });
+  }
+  void operator()(const NodeLeft& f) {
+    ChangeNode(f.node, [](Node& node) { node.state = NodeState::kLeft; });
+  }
+  void operator()(const NodeDrained& f) {
+    ChangeNode(f.node, [&](Node& node) { node.draining = f.draining; });
+  }
   void operator()(const QueueSet& f) { ledger.sharing.queues[f.name] = f.config; }
   void operator()(const PolicySet& f) { ledger.sharing.policy = f.policy; }
   void operator()(const UsageCharged& f) {

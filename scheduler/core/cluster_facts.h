@@ -1,14 +1,59 @@
-// The facts about how the cluster is shared, by administrators and over time: part of facts.h,
-// which says what facts are. Values without threads.
+// The facts about nodes and about how the cluster is shared, by administrators and over time: part
+// of facts.h, which says what facts are. Values without threads.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
+#include "common/base/ids.h"
 #include "common/base/time.h"
 #include "scheduler/core/queues.h"
 
 namespace tutti::core {
+
+// ---- a node ----------------------------------------------------------------------------------
+
+// A worker (re-)registered: the node is up with these resources.
+struct NodeRegistered {
+  NodeId node;
+  std::string name;
+  std::uint64_t session = 0;  // of the worker process
+  std::string version;
+  std::uint32_t slots = 0;
+  std::uint32_t cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;  // 0 = not known
+  std::string cpu_model;
+  std::string numerics_fingerprint;
+  WallTime at;
+  std::map<std::string, std::string> labels = {};
+  bool operator==(const NodeRegistered&) const = default;
+};
+
+// Not seen for the reassignment delay. Its gangs' AttemptFailed come first.
+struct NodeLost {
+  NodeId node;
+  WallTime at;
+  bool operator==(const NodeLost&) const = default;
+};
+
+// A clean goodbye. Its gangs' facts come first.
+struct NodeLeft {
+  NodeId node;
+  WallTime at;
+  bool operator==(const NodeLeft&) const = default;
+};
+
+// While draining nothing is placed on it, over restarts too. Its gangs' StopRequested follow.
+struct NodeDrained {
+  NodeId node;
+  bool draining = false;  // false: it takes gangs again
+  WallTime at;
+  bool operator==(const NodeDrained&) const = default;
+};
+
+// ---- how the cluster is shared --------------------------------------------------------------
 
 // A queue is so from now on.
 struct QueueSet {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -16,7 +17,9 @@ struct Decision {
   WallTime at;
   Instant now;
   Outcome out{};
+  std::set<JobId> orphaned{};  // cancelled because of others
 
+  // With a job that fails or is cancelled go those that wait for it.
   void Say(Fact fact);
   void Do(Effect effect);
   void See(Sighting sighting);
@@ -46,12 +49,15 @@ bool IsMember(const Gang& gang, NodeId node);
 // A known job, or kNotFound.
 Result<const Job*> NeedJob(const Ledger& ledger, JobId id);
 
+// What the sweeps whose trials wait at a rung decide: who goes on, who is out.
+void TendSweeps(Decision& decision);
 // Gives out what slots are free, in the order of the policy.
 void Place(Decision& decision);
 // Counts what gangs used since it was counted last, once a minute.
 void ChargeUsage(Decision& decision);
 
 Status Decide(Decision& decision, const Submit& input);
+Status Decide(Decision& decision, const SubmitSweep& input);
 Status Decide(Decision& decision, const Cancel& input);
 Status Decide(Decision& decision, const Pause& input);
 Status Decide(Decision& decision, const Resume& input);
@@ -68,6 +74,7 @@ Status Decide(Decision& decision, const Heartbeat& input);
 Status Decide(Decision& decision, const Goodbye& input);
 Status Decide(Decision& decision, const ReportStarted& input);
 Status Decide(Decision& decision, const ReportCheckpoint& input);
+Status Decide(Decision& decision, const ReportEval& input);
 Status Decide(Decision& decision, const ReportEnded& input);
 Status Decide(Decision& decision, const InspectFinished& input);
 Status Decide(Decision& decision, const CoordinatorStart& input);

@@ -1,10 +1,12 @@
 #include "scheduler/core/explain.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "common/base/check.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/place.h"
+#include "scheduler/core/sweep.h"
 
 namespace tutti::core {
 namespace {
@@ -35,31 +37,87 @@ struct Blocker {
   std::string needs;
 };
 
-Pending ExplainOne(const State& state, const Job& job, Plan& plan, Held& held, Blocker& blocker) {
-  if (state.liveness.draining) {
-    return {spec::PendingReason::kPoolDown, "the cluster is shutting down"};
+// The queue, explained one job after another.
+class Explainer {
+ public:
+  explicit Explainer(const State& state)
+      : state_(state), plan_(state.ledger, state.liveness), held_(state.ledger) {}
+
+  Pending Explain(const Job& job) {
+    if (state_.liveness.draining) {
+      return {spec::PendingReason::kPoolDown, "the cluster is shutting down"};
+    }
+    if (std::string refusal = held_.Refusal(job); !refusal.empty()) {
+      return {spec::PendingReason::kQuota, std::move(refusal)};
+    }
+    const std::uint64_t allowed = held_.Allows(job);
+    const Shape shape = ShapeOf(job, allowed);
+    const NoFit* no = nullptr;
+    std::optional<Placement> placement;
+    // Counting the nodes costs; many jobs are alike.
+    if (const auto known = no_fits_.find(shape); known != no_fits_.end()) {
+      no = &known->second;
+    } else {
+      auto fit = Fit(job, plan_, allowed);
+      if (auto* found = std::get_if<Placement>(&fit)) {
+        placement = std::move(*found);
+      } else {
+        no = &no_fits_.emplace(shape, std::move(std::get<NoFit>(fit))).first->second;
+      }
+    }
+    return placement ? Placed(job, *placement) : Refused(job, *no);
   }
-  if (std::string refusal = held.Refusal(job); !refusal.empty()) {
-    return {spec::PendingReason::kQuota, std::move(refusal)};
-  }
-  auto fit = Fit(job, plan, held.Allows(job));
-  auto* no = std::get_if<NoFit>(&fit);
-  const std::uint64_t missing = no == nullptr ? 0 : no->missing_slots;
-  // Where nothing could run it the order of the queue is not what it waits for.
-  if (blocker.job != nullptr && (no == nullptr || no->blocks)) {
+
+ private:
+  Pending Behind(std::uint64_t missing) const {
     return {spec::PendingReason::kPriority,
-            Concat("waits behind ", blocker.job->id, " (", blocker.job->request.name, "), which ",
-                   blocker.needs),
+            Concat("waits behind ", blocker_.job->id, " (", blocker_.job->request.name, "), which ",
+                   blocker_.needs),
             missing};
   }
-  if (no != nullptr) {
-    if (no->blocks) blocker = {&job, no->message};
-    return {no->reason, std::move(no->message), missing};
+
+  Pending Refused(const Job& job, const NoFit& no) {
+    // Where nothing could run it the order of the queue is not what it waits for.
+    if (blocker_.job != nullptr && no.blocks) return Behind(no.missing_slots);
+    if (no.blocks) blocker_ = {&job, no.message};
+    return {no.reason, no.message, no.missing_slots};
   }
-  const auto& placement = std::get<Placement>(fit);
-  plan.Book(placement.members, job);
-  held.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
-  return {spec::PendingReason::kResources, "is about to be placed"};
+
+  Pending Placed(const Job& job, const Placement& placement) {
+    if (blocker_.job != nullptr) return Behind(0);
+    plan_.Book(placement.members, job);
+    no_fits_.clear();
+    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    return {spec::PendingReason::kResources, "is about to be placed"};
+  }
+
+  const State& state_;
+  Plan plan_;
+  Held held_;
+  Blocker blocker_;
+  std::map<Shape, NoFit> no_fits_;  // as the plan is now
+};
+
+// "j-… (train), which is running, and 2 more".
+std::string DependencyText(const Ledger& ledger, const Job& job) {
+  const JobId first = *job.waits_for.begin();
+  std::string text = Concat("waits for ", first);
+  if (const Job* other = FindJob(ledger, first)) {
+    text +=
+        Concat(" (", other->request.name, "), which is ", spec::ToString(StateOf(ledger, *other)));
+  }
+  if (job.waits_for.size() > 1) text += Concat(", and ", job.waits_for.size() - 1, " more");
+  return text;
+}
+
+// Where a trial waits for the others of its sweep.
+std::string RungText(const Ledger& ledger, const Job& job) {
+  const std::size_t rung = job.rungs.size() - 1;
+  const std::vector<RungEntry> entries = RungOf(ledger, job.request.trial.sweep, rung);
+  const auto own = std::ranges::find(entries, &job, &RungEntry::job);
+  return Concat("waits at rung ", rung + 1, " of its sweep: ", job.request.trial.metric, " ",
+                job.rungs.back(), " is place ", own - entries.begin() + 1, " of ", entries.size(),
+                " so far");
 }
 
 // Who looks at its data, or that it waits for that.
@@ -100,6 +158,7 @@ spec::JobState StateWhileStopping(StopWhy why) {
     case StopWhy::kPause:
     case StopWhy::kPreempt:
     case StopWhy::kDrain:
+    case StopWhy::kRung:
       return spec::JobState::kPreempting;
   }
   return spec::JobState::kPreempting;
@@ -130,12 +189,10 @@ struct StateNamer {
 
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
   std::map<JobId, Pending> all;
-  Plan plan(state.ledger, state.liveness);
-  Held held(state.ledger);
-  Blocker blocker;
+  Explainer explainer(state);
   const Policy& policy = PolicyOf(state.ledger, state.policy);
   for (const Job* job : FirstInOrder(state.ledger, policy, limit)) {
-    Pending pending = ExplainOne(state, *job, plan, held, blocker);
+    Pending pending = explainer.Explain(*job);
     pending.jobs_ahead = all.size();
     all.emplace(job->id, std::move(pending));
   }
@@ -166,12 +223,20 @@ Shown Show(const State& state, const Job& job, const Pending* pending) {
   } else if (const auto* starting = std::get_if<Starting>(&job.phase)) {
     // Why it starts again is told below.
     if (!starting->recovering) shown.message = StartingText(state, starting->gang);
+  } else if (const auto* cancelled = std::get_if<Cancelled>(&job.phase)) {
+    shown.message = cancelled->message;
+  } else if (IsAtRung(job)) {
+    shown.reason = ToString(StopWhy::kRung);
+    shown.message = RungText(state.ledger, job);
   } else if (std::holds_alternative<Paused>(job.phase)) {
     shown.message = "resume it: tutti resume " + job.id.ToString();
   } else if (std::holds_alternative<Queued>(job.phase)) {
     if (job.held) {
       shown.reason = spec::ToString(spec::PendingReason::kHeld);
       shown.message = "submitted with --hold: release it";
+    } else if (!job.waits_for.empty()) {
+      shown.reason = spec::ToString(spec::PendingReason::kDependency);
+      shown.message = DependencyText(state.ledger, job);
     } else if (pending != nullptr) {
       shown.reason = spec::ToString(pending->reason);
       shown.message = pending->message;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "jobs/spec/states.h"
 #include "scheduler/core/state.h"
@@ -16,9 +17,12 @@ struct Pending {
   std::size_t jobs_ahead = 0;       // in the queue
 };
 
-// Why each of the first `limit` queued jobs waits, in the order of the queue; later ones are
-// absent.
+// Why each of the first `limit` queued jobs waits that MayStart, in the order of the queue; later
+// ones are absent.
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit);
+
+// What would let a queued job start now, each as a sentence; none is known: empty.
+std::vector<std::string> WhatHelps(const State& state, const Job& job);
 
 struct Shown {
   spec::JobState state = spec::JobState::kQueued;

@@ -16,13 +16,15 @@ std::string_view ToString(StopWhy why) {
       return "drain";
     case StopWhy::kTimeout:
       return "timeout";
+    case StopWhy::kRung:
+      return "rung";
   }
   return "pause";
 }
 
 std::optional<StopWhy> ParseStopWhy(std::string_view text) {
   for (StopWhy why : {StopWhy::kPause, StopWhy::kCancel, StopWhy::kResize, StopWhy::kPreempt,
-                      StopWhy::kDrain, StopWhy::kTimeout}) {
+                      StopWhy::kDrain, StopWhy::kTimeout, StopWhy::kRung}) {
     if (ToString(why) == text) return why;
   }
   return std::nullopt;

@@ -147,6 +147,7 @@ struct JobFailed {
 struct JobCancelled {
   JobId job;
   WallTime at;
+  std::string message = {};  // why, when no user asked for it
   bool operator==(const JobCancelled&) const = default;
 };
 
@@ -187,6 +188,17 @@ struct JobPriorityChanged {
   bool operator==(const JobPriorityChanged&) const = default;
 };
 
+// A trial's evaluation at a rung of its sweep: the first one at or after that step.
+struct RungReached {
+  JobId job;
+  Attempt attempt{};
+  std::uint32_t rung = 0;  // 0, 1, … without gaps
+  std::uint64_t step = 0;
+  double value = 0;  // of the sweep's metric; finite
+  WallTime at;
+  bool operator==(const RungReached&) const = default;
+};
+
 // A finished job leaves the ledger for the archive.
 struct JobArchived {
   JobId job;
@@ -194,51 +206,11 @@ struct JobArchived {
   bool operator==(const JobArchived&) const = default;
 };
 
-// ---- a node ----------------------------------------------------------------------------------
-
-// A worker (re-)registered: the node is up with these resources.
-struct NodeRegistered {
-  NodeId node;
-  std::string name;
-  std::uint64_t session = 0;  // of the worker process
-  std::string version;
-  std::uint32_t slots = 0;
-  std::uint32_t cores = 0;
-  std::uint64_t memory_bytes = 0;
-  std::uint64_t disk_bytes = 0;  // 0 = not known
-  std::string cpu_model;
-  std::string numerics_fingerprint;
-  WallTime at;
-  bool operator==(const NodeRegistered&) const = default;
-};
-
-// Not seen for the reassignment delay. Its gangs' AttemptFailed come first.
-struct NodeLost {
-  NodeId node;
-  WallTime at;
-  bool operator==(const NodeLost&) const = default;
-};
-
-// A clean goodbye. Its gangs' facts come first.
-struct NodeLeft {
-  NodeId node;
-  WallTime at;
-  bool operator==(const NodeLeft&) const = default;
-};
-
-// While draining nothing is placed on it, over restarts too. Its gangs' StopRequested follow.
-struct NodeDrained {
-  NodeId node;
-  bool draining = false;  // false: it takes gangs again
-  WallTime at;
-  bool operator==(const NodeDrained&) const = default;
-};
-
 using Fact =
     std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
                  CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
                  JobCancelled, JobPaused, JobResumed, JobResized, HoldReleased, JobPriorityChanged,
                  JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained, CoordinatorStarted,
-                 QueueSet, PolicySet, UsageCharged>;
+                 QueueSet, PolicySet, UsageCharged, RungReached>;
 
 }  // namespace tutti::core

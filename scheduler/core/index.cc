@@ -30,6 +30,7 @@ void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
     const auto found = ledger.nodes.find(member.node);
     if (found == ledger.nodes.end()) continue;  // of a damaged snapshot
     Node& node = found->second;
+    UnindexNode(ledger.node_index, node);
     const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
     const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
     if (take) {
@@ -43,10 +44,30 @@ void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
       node.memory_bytes_used -= memory;
       node.gangs.erase(job.id);
     }
+    IndexNode(ledger.node_index, node);
   }
 }
 
+template <typename Key>
+void EraseFrom(std::map<QueueUser, std::set<Key>>& lines, const Job& job, const Key& key) {
+  const auto line = lines.find(WhoOf(job));
+  TUTTI_CHECK(line != lines.end() && line->second.erase(key) == 1, "job ", job.id);
+  if (line->second.empty()) lines.erase(line);
+}
+
+template <typename Key>
+void EraseFrom(std::map<Key, std::set<JobId>>& lists, const Key& key, JobId id) {
+  const auto list = lists.find(key);
+  list->second.erase(id);
+  if (list->second.empty()) lists.erase(list);
+}
+
 }  // namespace
+
+bool IsAtRung(const Job& job) {
+  return std::holds_alternative<Paused>(job.phase) && !job.attempts.empty() &&
+         job.attempts.back().stop_why == StopWhy::kRung;
+}
 
 std::uint64_t SlotsOf(const Job& job, const Gang& gang) {
   return std::uint64_t{gang.size} * job.request.cpus_per_rank;
@@ -57,7 +78,11 @@ void IndexPhase(Ledger& ledger, const Job& job) {
   if (std::holds_alternative<Queued>(job.phase)) {
     ledger.queued.insert(KeyOf(job));
     ledger.queued_by[WhoOf(job)].insert(KeyOf(job));
-    ledger.by_work.insert(WorkKeyOf(job));
+    ledger.work_by[WhoOf(job)].insert(WorkKeyOf(job));
+  }
+  if (IsAtRung(job)) ledger.at_rung[job.request.trial.sweep].insert(job.id);
+  if (!IsFinished(job)) {
+    for (const JobId id : job.waits_for) ledger.dependents[id].insert(job.id);
   }
   if (const Gang* gang = ActiveGang(job)) {
     ledger.active.insert(job.id);
@@ -70,10 +95,12 @@ void UnindexPhase(Ledger& ledger, const Job& job) {
   if (std::holds_alternative<Validating>(job.phase)) ledger.validating.erase(KeyOf(job));
   if (std::holds_alternative<Queued>(job.phase)) {
     ledger.queued.erase(KeyOf(job));
-    const auto line = ledger.queued_by.find(WhoOf(job));
-    line->second.erase(KeyOf(job));
-    if (line->second.empty()) ledger.queued_by.erase(line);
-    TUTTI_CHECK(ledger.by_work.erase(WorkKeyOf(job)) == 1, "job ", job.id);
+    EraseFrom(ledger.queued_by, job, KeyOf(job));
+    EraseFrom(ledger.work_by, job, WorkKeyOf(job));
+  }
+  if (IsAtRung(job)) EraseFrom(ledger.at_rung, job.request.trial.sweep, job.id);
+  if (!IsFinished(job)) {
+    for (const JobId id : job.waits_for) EraseFrom(ledger.dependents, id, job.id);
   }
   if (const Gang* gang = ActiveGang(job)) {
     ledger.active.erase(job.id);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,6 +22,11 @@ struct Submit {
   std::string idempotency_key;
   std::string body_digest;
   bool held = false;
+};
+inline constexpr std::size_t kTrialsMax = 1000;  // of a sweep
+// All trials of a sweep, or none. Each has its own idempotency key.
+struct SubmitSweep {
+  std::vector<Submit> trials;
 };
 struct Cancel {
   JobId job;
@@ -84,6 +90,7 @@ struct RegisterNode {
   std::string cpu_model;
   std::string numerics_fingerprint;
   std::vector<GangSeen> gangs;
+  std::map<std::string, std::string> labels = {};
 };
 // Observe(WorkerSeen) came first: launches and stops that seem lost are repeated.
 struct Heartbeat {
@@ -109,6 +116,13 @@ struct ReportCheckpoint {
   CheckpointFiles files = {};
   std::uint64_t best_step = 0;
   std::uint32_t keep = 0;
+};
+// An evaluation of a trial's active attempt, by the sweep's metric.
+struct ReportEval {
+  JobId job;
+  Attempt attempt{};
+  std::uint64_t step = 0;
+  double value = 0;
 };
 enum class GangOutcome { kSucceeded, kReleased, kFailed, kKilled };
 struct ReportEnded {
@@ -143,10 +157,10 @@ struct Tick {};
 
 struct Input {
   WallTime at;  // for people
-  std::variant<Submit, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold, SetPriority,
-               DrainAll, DrainNode, SetQueue, SetPolicy, RegisterNode, Heartbeat, Goodbye,
-               ReportStarted, ReportCheckpoint, ReportEnded, InspectFinished, CoordinatorStart,
-               Tick>
+  std::variant<Submit, SubmitSweep, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold,
+               SetPriority, DrainAll, DrainNode, SetQueue, SetPolicy, RegisterNode, Heartbeat,
+               Goodbye, ReportStarted, ReportCheckpoint, ReportEval, ReportEnded, InspectFinished,
+               CoordinatorStart, Tick>
       body;
 };
 

@@ -14,21 +14,18 @@ bool IsFinished(const Job& job) {
          std::holds_alternative<Failed>(job.phase) || std::holds_alternative<Cancelled>(job.phase);
 }
 
-std::string_view ToString(NodeState state) {
-  switch (state) {
-    case NodeState::kUp:
-      return "up";
-    case NodeState::kLost:
-      return "lost";
-    case NodeState::kLeft:
-      return "left";
-  }
-  return "lost";
-}
-
 const Job* FindJob(const Ledger& ledger, JobId id) {
   const auto found = ledger.jobs.find(id);
   return found == ledger.jobs.end() ? nullptr : &found->second;
+}
+
+std::set<JobId> Outstanding(const Ledger& ledger, const JobRequest& request) {
+  std::set<JobId> outstanding;
+  for (const JobId id : request.depends_on) {
+    const Job* job = FindJob(ledger, id);
+    if (job != nullptr && !std::holds_alternative<Succeeded>(job->phase)) outstanding.insert(id);
+  }
+  return outstanding;
 }
 
 const Node* FindNode(const Ledger& ledger, NodeId id) {

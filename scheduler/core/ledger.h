@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "scheduler/core/facts.h"
+#include "scheduler/core/nodes.h"
 
 namespace tutti::core {
 
@@ -71,6 +72,7 @@ struct Failed {
   bool operator==(const Failed&) const = default;
 };
 struct Cancelled {
+  std::string message;  // why, when no user asked for it
   bool operator==(const Cancelled&) const = default;
 };
 using Phase = std::variant<Validating, Queued, Starting, Running, Stopping, Paused, Succeeded,
@@ -130,40 +132,20 @@ struct Job {
   std::uint64_t memory_peak_bytes = 0;
   std::vector<AttemptRecord> attempts;        // oldest first
   std::vector<CheckpointRecord> checkpoints;  // oldest first, steps ascending
+  std::set<JobId> waits_for;                  // Outstanding, while it is unfinished
+  std::vector<double> rungs;                  // of a trial: its metric at each rung it reached
   bool operator==(const Job&) const = default;
 };
 
+// Whether a queued job may be placed as far as it itself goes.
+inline bool MayStart(const Job& job) { return !job.held && job.waits_for.empty(); }
+// A trial that its sweep paused at a rung.
+bool IsAtRung(const Job& job);
 // The gang that holds slots now, or nullptr.
 const Gang* ActiveGang(const Job& job);
 bool IsFinished(const Job& job);
 
-// ---- nodes -----------------------------------------------------------------------------------
-
-enum class NodeState { kUp, kLost, kLeft };
-std::string_view ToString(NodeState state);  // "up"
-
-struct Node {
-  NodeId id;
-  std::string name;
-  NodeState state = NodeState::kUp;
-  bool draining = false;  // an administrator empties it
-  std::uint64_t session = 0;
-  std::string version;
-  std::uint32_t slots = 0;
-  std::uint32_t slots_used = 0;
-  std::uint32_t cores = 0;
-  std::uint64_t memory_bytes = 0;
-  std::uint64_t memory_bytes_used = 0;  // booked by gangs
-  std::uint64_t disk_bytes = 0;         // of the disk for checkpoints; 0 = not known
-  std::string cpu_model;
-  std::string numerics_fingerprint;
-  WallTime registered_at;
-  std::set<JobId> gangs;  // jobs with an active gang that has a member here
-  bool operator==(const Node&) const = default;
-};
-
-// Whether gangs and inspections may go there: up, and not draining.
-inline bool IsOpen(const Node& node) { return node.state == NodeState::kUp && !node.draining; }
+// ---- what the queue is ordered by -------------------------------------------------------------
 
 // Most urgent first (by priority, and by how long it waits), then oldest first.
 struct QueueKey {
@@ -195,11 +177,15 @@ struct Ledger {
 
   // Indices, maintained by Apply.
   std::set<QueueKey> validating;
-  std::set<QueueKey> queued;                          // held ones too
+  std::set<QueueKey> queued;                          // those that may not start too
   std::map<QueueUser, std::set<QueueKey>> queued_by;  // likewise
-  std::set<WorkKey> by_work;                          // likewise
+  std::map<QueueUser, std::set<WorkKey>> work_by;     // likewise
   std::map<QueueUser, std::uint64_t> slots_by;        // held by gangs
   std::set<JobId> active;                             // with a gang
+  NodeIndex node_index;
+  std::map<JobId, std::set<JobId>> dependents;     // unfinished jobs, by what they wait for
+  std::map<std::string, std::set<JobId>> trials;   // by sweep
+  std::map<std::string, std::set<JobId>> at_rung;  // paused there, by sweep
   std::map<std::uint64_t, JobId> by_sequence;
   std::map<std::string, std::set<std::uint64_t>> by_name;  // -> sequences
   std::map<std::string, JobId> by_idempotency_key;
@@ -218,6 +204,9 @@ void Apply(Ledger& ledger, const Fact& fact);
 std::string Objection(const Ledger& ledger, const Fact& fact);
 
 const Job* FindJob(const Ledger& ledger, JobId id);
+// Of what a request depends on, the jobs that have not succeeded. One that is archived had: with
+// one that did not, the jobs that wait for it are cancelled.
+std::set<JobId> Outstanding(const Ledger& ledger, const JobRequest& request);
 // What of the indices follows from one job's phase: in (or out) with it.
 void IndexPhase(Ledger& ledger, const Job& job);
 void UnindexPhase(Ledger& ledger, const Job& job);

@@ -24,8 +24,8 @@ std::uint64_t SmallestOf(const Job& job) {
 
 }  // namespace
 
-Held::Held(const Ledger& ledger) : ledger_(ledger), by_user_(ledger.slots_by) {
-  for (const auto& [who, slots] : by_user_) by_queue_[who.queue] += slots;
+Held::Held(const Ledger& ledger) : ledger_(ledger) {
+  for (const auto& [who, slots] : ledger.slots_by) Add(who, slots);
 }
 
 std::uint64_t Held::Of(const std::string& queue) const {
@@ -38,41 +38,63 @@ std::uint64_t Held::Of(const QueueUser& who) const {
   return found == by_user_.end() ? 0 : found->second;
 }
 
+void Held::Add(const QueueUser& who, std::uint64_t slots) {
+  for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
+    by_user_[{queue, who.user}] += slots;
+    by_queue_[queue] += slots;
+  }
+}
+
 void Held::Add(const Job& job, std::uint64_t slots) {
-  by_user_[{job.request.queue, job.request.user}] += slots;
-  by_queue_[job.request.queue] += slots;
+  Add({job.request.queue, job.request.user}, slots);
 }
 
 std::uint64_t Held::Allows(const Job& job) const {
-  const QueueConfig config = ConfigOf(ledger_.sharing, job.request.queue);
-  if (config.slots_max == 0 && config.user_slots == 0) return kNoLimit;
-  return std::min(Left(config.slots_max, Of(job.request.queue)),
-                  Left(config.user_slots, Of(QueueUser{job.request.queue, job.request.user})));
+  if (ledger_.sharing.queues.empty()) return kNoLimit;
+  std::uint64_t allowed = kNoLimit;
+  for (const std::string& queue : ChainOf(ledger_.sharing, job.request.queue)) {
+    const QueueConfig& config = ConfigOf(ledger_.sharing, queue);
+    if (config.slots_max == 0 && config.user_slots == 0) continue;
+    allowed = std::min({allowed, Left(config.slots_max, Of(queue)),
+                        Left(config.user_slots, Of(QueueUser{queue, job.request.user}))});
+  }
+  return allowed;
 }
 
 std::string Held::Refusal(const Job& job) const {
   const std::uint64_t needed = SmallestOf(job);
-  if (Allows(job) >= needed) return "";
-  const std::string& queue = job.request.queue;
-  const QueueConfig config = ConfigOf(ledger_.sharing, queue);
-  if (Left(config.slots_max, Of(queue)) < needed) {
-    return Concat("needs ", needed, " slots; queue ", queue, " may hold ", config.slots_max,
-                  " and holds ", Of(queue));
+  for (const std::string& queue : ChainOf(ledger_.sharing, job.request.queue)) {
+    const QueueConfig& config = ConfigOf(ledger_.sharing, queue);
+    if (Left(config.slots_max, Of(queue)) < needed) {
+      return Concat("needs ", needed, " slots; queue ", queue, " may hold ", config.slots_max,
+                    " and holds ", Of(queue));
+    }
+    const QueueUser who{queue, job.request.user};
+    if (Left(config.user_slots, Of(who)) < needed) {
+      return Concat("needs ", needed, " slots; a user may hold ", config.user_slots, " of queue ",
+                    queue, ", and ", who.user, " holds ", Of(who));
+    }
   }
-  return Concat("needs ", needed, " slots; a user may hold ", config.user_slots, " of queue ",
-                queue, ", and ", job.request.user, " holds ",
-                Of(QueueUser{queue, job.request.user}));
+  return "";
 }
 
 std::uint64_t Held::Owed(const std::string& queue) const {
-  const std::uint64_t own = ConfigOf(ledger_.sharing, queue).slots;
-  return own - std::min(own, Of(queue));
+  std::uint64_t owed = 0;
+  for (const std::string& each : ChainOf(ledger_.sharing, queue)) {
+    const std::uint64_t own = ConfigOf(ledger_.sharing, each).slots;
+    owed = std::max(owed, own - std::min(own, Of(each)));
+  }
+  return owed;
 }
 
-std::uint64_t Held::Borrowed(const std::string& queue) const {
-  const std::uint64_t own = ConfigOf(ledger_.sharing, queue).slots;
-  const std::uint64_t held = Of(queue);
-  return held - std::min(own, held);
+bool Held::Borrows(const std::string& queue, const std::string& owner) const {
+  const std::vector<std::string> owners = ChainOf(ledger_.sharing, owner);
+  for (const std::string& each : ChainOf(ledger_.sharing, queue)) {
+    // From here on both are part of it: what is lent within it is settled.
+    if (std::find(owners.begin(), owners.end(), each) != owners.end()) return each != queue;
+    if (Of(each) <= ConfigOf(ledger_.sharing, each).slots) return false;
+  }
+  return true;
 }
 
 }  // namespace tutti::core

@@ -1,5 +1,5 @@
-// What a job's queue allows: no more slots than the queue, and its user in it, may hold. No
-// threads.
+// What a job's queue allows: no more slots than the queue, and its user in it, may hold; nor than
+// the queues it is part of. No threads.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +24,18 @@ class Held {
   // Why not even its smallest gang may be placed: "queue nlp may hold 8 slots and holds 6"; "" = it
   // may.
   std::string Refusal(const Job& job) const;
-  // Slots that the queue may take back from borrowers: its own that it does not hold.
+  // Slots that the queue may take back from borrowers: its own, or of one it is part of, that are
+  // not held.
   std::uint64_t Owed(const std::string& queue) const;
-  // Slots beyond its own that it holds.
-  std::uint64_t Borrowed(const std::string& queue) const;
+  // Whether `queue` holds more than its own where `owner` is not part of it, too.
+  bool Borrows(const std::string& queue, const std::string& owner) const;
 
  private:
+  void Add(const QueueUser& who, std::uint64_t slots);
+
   const Ledger& ledger_;
-  std::map<QueueUser, std::uint64_t> by_user_;
-  std::map<std::string, std::uint64_t> by_queue_;
+  std::map<QueueUser, std::uint64_t> by_user_;     // of a queue and those below it
+  std::map<std::string, std::uint64_t> by_queue_;  // likewise
 };
 
 }  // namespace tutti::core

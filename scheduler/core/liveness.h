@@ -85,6 +85,7 @@ struct ProgressSeen {
   Attempt attempt{};
   std::uint64_t step = 0;
   double step_ms = 0;  // 0 = not known
+  Instant heard{};     // set when it is observed
 };
 
 struct Liveness {

@@ -1,5 +1,7 @@
 // What a fact presupposes. Apply checks it always: a journal that does not follow from itself is
 // damaged, and a Step that decides so is wrong.
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "common/base/check.h"
@@ -57,6 +59,7 @@ struct Judge {
     if (!objection.empty()) return objection;
     const Job& job = *FindJob(ledger, f.job);
     if (job.held) return internal::Concat("job ", f.job, " is held");
+    if (!job.waits_for.empty()) return internal::Concat("job ", f.job, " waits for others");
     if (f.attempt != Next(job.attempt)) return "attempts do not grow by one";
     std::uint64_t ranks = 0;
     std::map<NodeId, std::uint64_t> slots;
@@ -125,6 +128,14 @@ struct Judge {
       return IsFinished(job) ? internal::Concat("job ", f.job, " has finished") : std::string();
     });
   }
+  std::string operator()(const RungReached& f) const {
+    const std::string objection = AttemptIs(ledger, f.job, f.attempt);
+    if (!objection.empty()) return objection;
+    const Job& job = *FindJob(ledger, f.job);
+    if (job.request.trial.sweep.empty()) return internal::Concat("job ", f.job, " is no trial");
+    if (!std::isfinite(f.value)) return "a rung's value is not finite";
+    return f.rung == job.rungs.size() ? "" : "rungs do not grow by one";
+  }
   std::string operator()(const JobArchived& f) const {
     return PhaseIs<Succeeded, Failed, Cancelled>(ledger, f.job, "finished");
   }
@@ -158,7 +169,13 @@ struct Judge {
   }
   std::string operator()(const QueueSet& f) const {
     if (f.name.empty()) return "a queue without a name";
-    return f.config.weight > 0 && f.config.weight <= kWeightMax ? "" : "the weight is out of range";
+    if (!(f.config.weight > 0 && f.config.weight <= kWeightMax))
+      return "the weight is out of range";
+    if (f.config.parent.empty()) return "";
+    const std::vector<std::string> chain = ChainOf(ledger.sharing, f.config.parent);
+    return std::find(chain.begin(), chain.end(), f.name) == chain.end()
+               ? ""
+               : "a queue is a part of itself";
   }
   std::string operator()(const PolicySet&) const { return ""; }
   std::string operator()(const UsageCharged& f) const {

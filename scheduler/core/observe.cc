@@ -34,7 +34,10 @@ struct Watcher {
     liveness.progress.erase(s.job);
   }
   void operator()(const ProgressSeen& s) {
-    if (liveness.gangs.contains({s.job, s.attempt})) liveness.progress[s.job] = s;
+    if (!liveness.gangs.contains({s.job, s.attempt})) return;
+    ProgressSeen& seen = liveness.progress[s.job];
+    seen = s;
+    seen.heard = now;
   }
   void operator()(const UsageCounted&) { liveness.charged = now; }
   void operator()(const InspectAnswered& s) {

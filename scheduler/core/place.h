@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -33,6 +35,8 @@ struct NoFit {
   bool operator==(const NoFit&) const = default;
 };
 
+inline constexpr std::uint64_t kAnySlots = std::numeric_limits<std::uint64_t>::max();
+
 struct GangSizes {
   std::uint32_t min = 1;
   std::uint32_t max = 1;
@@ -47,15 +51,39 @@ std::string NoNodeText(const Ledger& ledger);
 
 // Chooses the largest power of two that fits now, at most max, on the fewest machines: one, or a
 // power of two of them with equally many ranks and equal numerics (their copies of the weights must
-// stay equal). Among those, the ones with the fewest slots left over, then the lowest ids.
+// stay equal), and only where the labels it wants are. With a topology label all its machines have
+// one value of it; a machine without that label is alone. Among those, the ones with the fewest
+// slots left over, then those that have the base model already, then the lowest ids.
 // `slots_max`: the gang takes no more, where that is fewer than it asked for.
-std::variant<Placement, NoFit> Fit(
-    const Job& job, const Plan& plan,
-    std::uint64_t slots_max = std::numeric_limits<std::uint64_t>::max());
+std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan,
+                                   std::uint64_t slots_max = kAnySlots);
 
-// Whether Fit finds a placement, without the reason when it does not.
-bool HasRoom(const Job& job, const Plan& plan,
-             std::uint64_t slots_max = std::numeric_limits<std::uint64_t>::max());
+// The same without the reason when there is none: costs what is looked at, not what is registered.
+std::optional<Placement> TryFit(const Job& job, const Plan& plan,
+                                std::uint64_t slots_max = kAnySlots);
+inline bool HasRoom(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots) {
+  return TryFit(job, plan, slots_max).has_value();
+}
+// Of a job that TryFit does not place: NoFit::blocks, likewise.
+bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots);
+
+// What of a job decides whether there is room for it. Two of the same have the same answer. Refers
+// to the job.
+struct Shape {
+  std::uint32_t min = 1;
+  std::uint32_t max = 1;
+  std::uint32_t cpus_per_rank = 1;
+  std::uint64_t memory_bytes_per_rank = 0;
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t export_bytes = 0;
+  std::uint64_t slots_max = kAnySlots;
+  std::string_view numerics;  // "" = any
+  std::string_view topology;
+  const std::map<std::string, std::string>* labels = nullptr;
+  bool operator<(const Shape& other) const;
+};
+Shape ShapeOf(const Job& job, std::uint64_t slots_max = kAnySlots);
+bool HasLabels(const Node& node, const std::map<std::string, std::string>& labels);
 
 // kInvalid with the numbers when the prediction is so far beyond the request's own limit that an
 // error of the prediction does not explain it.

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 
 namespace tutti::core {
 namespace {
@@ -12,81 +14,145 @@ namespace {
 // gangs run, not only once they were counted.
 constexpr double kHeldMs = 600'000;
 
-void Fifo(const Ledger& ledger, const Visit& visit) {
-  for (const QueueKey& key : ledger.queued) {
-    const Job& job = ledger.jobs.at(key.job);
-    if (!job.held && visit(job) == Verdict::kEnough) return;
+// Visits the jobs of all lines in the order of their keys: the smallest of the lines' first ones,
+// again and again.
+template <typename Key>
+void Merge(const Ledger& ledger, const std::map<QueueUser, std::set<Key>>& lines,
+           const Visit& visit) {
+  struct Head {
+    typename std::set<Key>::const_iterator next, end;
+    bool operator<(const Head& other) const { return *other.next < *next; }  // smallest on top
+  };
+  std::vector<Head> heads;
+  for (const auto& [who, keys] : lines) heads.push_back({keys.begin(), keys.end()});
+  std::make_heap(heads.begin(), heads.end());
+  while (!heads.empty()) {
+    std::pop_heap(heads.begin(), heads.end());
+    Head& head = heads.back();
+    const Job& job = ledger.jobs.at(head.next->job);
+    const Verdict verdict = MayStart(job) ? visit(job) : Verdict::kPassed;
+    if (verdict == Verdict::kEnough) return;
+    if (verdict == Verdict::kLeft || ++head.next == head.end) {
+      heads.pop_back();
+    } else {
+      std::push_heap(heads.begin(), heads.end());
+    }
   }
 }
 
-void Srtf(const Ledger& ledger, const Visit& visit) {
-  for (const WorkKey& key : ledger.by_work) {
-    const Job& job = ledger.jobs.at(key.job);
-    if (!job.held && visit(job) == Verdict::kEnough) return;
-  }
-}
+void Fifo(const Ledger& ledger, const Visit& visit) { Merge(ledger, ledger.queued_by, visit); }
+void Srtf(const Ledger& ledger, const Visit& visit) { Merge(ledger, ledger.work_by, visit); }
+
+// ---- fair: the tree of queues ----------------------------------------------------------------
 
 // A user's waiting jobs in one queue.
 struct Line {
-  const std::set<QueueKey>* keys = nullptr;
-  std::set<QueueKey>::const_iterator next;
+  const QueueUser* who = nullptr;
+  std::set<QueueKey>::const_iterator next, end;
   double used = 0;  // slot-ms
 };
+// A queue with waiting jobs in it or below it; those in a queue that has queues below it are a
+// share beside these, of weight 1.
 struct Share {
   double weight = 1;
   double used = 0;
+  std::size_t parent = 0;
+  std::vector<std::size_t> children;
   std::vector<Line> lines;
 };
 
-std::vector<Share> SharesOf(const Ledger& ledger) {
-  std::map<std::string_view, Share> shares;
-  for (const auto& [who, keys] : ledger.queued_by) {
-    Share& share = shares[who.queue];
-    share.weight = ConfigOf(ledger.sharing, who.queue).weight;
-    share.lines.push_back({&keys, keys.begin(), 0});
-    const auto used = ledger.sharing.usage.find(who);
-    const auto held = ledger.slots_by.find(who);
-    if (used != ledger.sharing.usage.end()) share.lines.back().used = used->second.recent_slot_ms;
-    if (held != ledger.slots_by.end()) {
-      share.lines.back().used += kHeldMs * static_cast<double>(held->second);
+class Tree {
+ public:
+  explicit Tree(const Ledger& ledger) : ledger_(ledger), shares_(1) {
+    for (const auto& [who, keys] : ledger.queued_by) {
+      shares_[At(who.queue)].lines.push_back({&who, keys.begin(), keys.end(), 0});
     }
+    for (const auto& [who, used] : ledger.sharing.usage) Use(who, used.recent_slot_ms);
+    for (const auto& [who, slots] : ledger.slots_by) Use(who, kHeldMs * static_cast<double>(slots));
+    for (std::size_t i = 1, all = shares_.size(); i < all; ++i) PartOwnLines(i);
   }
-  for (const auto& [who, used] : ledger.sharing.usage) {
-    const auto share = shares.find(who.queue);
-    if (share != shares.end()) share->second.used += used.recent_slot_ms;
-  }
-  for (const auto& [who, slots] : ledger.slots_by) {
-    const auto share = shares.find(who.queue);
-    if (share != shares.end()) share->second.used += kHeldMs * static_cast<double>(slots);
-  }
-  std::vector<Share> list;
-  for (auto& [name, share] : shares) list.push_back(std::move(share));
-  return list;
-}
 
-// Queues by what they used for their weight, in a queue its users by what they used, a user's jobs
-// by urgency.
-void Fair(const Ledger& ledger, const Visit& visit) {
-  std::vector<Share> shares = SharesOf(ledger);
-  for (;;) {
-    Share* first = nullptr;
-    for (Share& share : shares) {
-      std::erase_if(share.lines, [](const Line& line) { return line.next == line.keys->end(); });
-      if (share.lines.empty()) continue;
-      if (first == nullptr || share.used / share.weight < first->used / first->weight)
-        first = &share;
+  // The line whose turn it is; nullptr: none has jobs left.
+  Line* First() {
+    std::size_t at = 0;
+    if (!Prune(0)) return nullptr;
+    while (shares_[at].lines.empty()) {
+      const auto& children = shares_[at].children;
+      at = *std::min_element(children.begin(), children.end(), [&](std::size_t a, std::size_t b) {
+        return shares_[a].used / shares_[a].weight < shares_[b].used / shares_[b].weight;
+      });
     }
-    if (first == nullptr) return;
-    Line& line = *std::min_element(first->lines.begin(), first->lines.end(),
-                                   [](const Line& a, const Line& b) { return a.used < b.used; });
-    const Job& job = ledger.jobs.at((line.next++)->job);
-    if (job.held) continue;
+    chosen_ = at;
+    return &*std::min_element(shares_[at].lines.begin(), shares_[at].lines.end(),
+                              [](const Line& a, const Line& b) { return a.used < b.used; });
+  }
+
+  // The line that First gave gets so much.
+  void Charge(Line& line, double used) {
+    line.used += used;
+    for (std::size_t at = chosen_; at != 0; at = shares_[at].parent) shares_[at].used += used;
+  }
+
+ private:
+  std::size_t At(const std::string& queue) {
+    if (const auto known = by_name_.find(queue); known != by_name_.end()) return known->second;
+    const QueueConfig& config = ConfigOf(ledger_.sharing, queue);
+    const std::size_t parent = config.parent.empty() ? 0 : At(config.parent);
+    const std::size_t at = shares_.size();
+    shares_.push_back({.weight = config.weight, .parent = parent, .children = {}, .lines = {}});
+    shares_[parent].children.push_back(at);
+    by_name_[queue] = at;
+    return at;
+  }
+
+  // Of a queue without waiting jobs it counts for those it is part of.
+  void Use(const QueueUser& who, double used) {
+    for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
+      const auto share = by_name_.find(queue);
+      if (share != by_name_.end()) shares_[share->second].used += used;
+    }
+    const auto own = by_name_.find(who.queue);
+    if (own == by_name_.end()) return;
+    for (Line& line : shares_[own->second].lines) {
+      if (line.who->user == who.user) line.used += used;
+    }
+  }
+
+  void PartOwnLines(std::size_t at) {
+    if (shares_[at].children.empty() || shares_[at].lines.empty()) return;
+    Share own{.parent = at, .children = {}, .lines = std::move(shares_[at].lines)};
+    for (const Line& line : own.lines) own.used += line.used;
+    shares_[at].lines.clear();
+    shares_[at].children.push_back(shares_.size());
+    shares_.push_back(std::move(own));
+  }
+
+  // Drops what has no jobs left; whether there is anything.
+  bool Prune(std::size_t at) {
+    std::erase_if(shares_[at].lines, [](const Line& line) { return line.next == line.end; });
+    std::erase_if(shares_[at].children, [&](std::size_t child) { return !Prune(child); });
+    return !shares_[at].lines.empty() || !shares_[at].children.empty();
+  }
+
+  const Ledger& ledger_;
+  std::vector<Share> shares_;  // the first one is the root
+  std::map<std::string, std::size_t> by_name_;
+  std::size_t chosen_ = 0;
+};
+
+// Queues by what they used for their weight, from the root of their tree down; in a queue its users
+// by what they used; a user's jobs by urgency.
+void Fair(const Ledger& ledger, const Visit& visit) {
+  Tree tree(ledger);
+  while (Line* line = tree.First()) {
+    const Job& job = ledger.jobs.at((line->next++)->job);
+    if (!MayStart(job)) continue;
     const Verdict verdict = visit(job);
     if (verdict == Verdict::kEnough) return;
-    if (verdict == Verdict::kPassed) continue;
-    const double slots = static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank;
-    line.used += kHeldMs * slots;
-    first->used += kHeldMs * slots;
+    if (verdict == Verdict::kLeft) line->next = line->end;
+    if (verdict != Verdict::kPlaced) continue;
+    tree.Charge(*line,
+                kHeldMs * static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank);
   }
 }
 
@@ -97,9 +163,20 @@ constexpr std::array kPolicies = {
 
 }  // namespace
 
-QueueConfig ConfigOf(const Sharing& sharing, const std::string& queue) {
+const QueueConfig& ConfigOf(const Sharing& sharing, const std::string& queue) {
+  static const QueueConfig kDefault;
   const auto found = sharing.queues.find(queue);
-  return found == sharing.queues.end() ? QueueConfig{} : found->second;
+  return found == sharing.queues.end() ? kDefault : found->second;
+}
+
+std::vector<std::string> ChainOf(const Sharing& sharing, const std::string& queue) {
+  std::vector<std::string> chain{queue};
+  while (chain.size() < kQueueDepthMax) {
+    const std::string& parent = ConfigOf(sharing, chain.back()).parent;
+    if (parent.empty()) break;
+    chain.push_back(parent);
+  }
+  return chain;
 }
 
 std::span<const Policy> Policies() { return kPolicies; }

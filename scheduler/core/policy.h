@@ -14,6 +14,7 @@ namespace tutti::core {
 enum class Verdict {
   kPlaced,  // it holds slots from now on, which may change who is next
   kPassed,  // the next one, please
+  kLeft,    // no more of this user's jobs in that queue, please
   kEnough,
 };
 using Visit = std::function<Verdict(const Job&)>;
@@ -23,8 +24,7 @@ struct Policy {
   std::string_view what;  // for people
   // Whether a job that waits may take the place of one with much more work left.
   bool preempts = false;
-  // The queued jobs that may be placed (not held), first to be placed first. Costs what is visited,
-  // not what waits.
+  // The queued jobs that MayStart, first to be placed first. Costs what is visited, not what waits.
   void (*each)(const Ledger& ledger, const Visit& visit);
 };
 

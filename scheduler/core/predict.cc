@@ -1,80 +1,144 @@
 #include "scheduler/core/predict.h"
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <functional>
+#include <queue>
 
+#include "scheduler/core/limits.h"
 #include "scheduler/core/place.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::core {
 namespace {
 
 constexpr std::size_t kAheadMax = 1000;
 
+using Bound = Duration Span::*;  // which end of each interval is believed
+
 // The queue placed one after another, while gangs leave in the order of their ends.
 class Forecast {
  public:
-  Forecast(const State& state, const Ends& ends)
-      : ledger_(state.ledger), plan_(state.ledger, state.liveness) {
-    for (const auto& [job, in] : ends) {
-      if (ledger_.active.contains(job)) ends_.emplace_back(std::max(in, Duration{}), job);
+  Forecast(const State& state, const Ends& ends, Bound bound)
+      : ledger_(state.ledger),
+        bound_(bound),
+        plan_(state.ledger, state.liveness),
+        held_(state.ledger) {
+    for (const auto& [id, in] : ends) {
+      if (!ledger_.active.contains(id)) continue;
+      ends_.push({std::max(in.*bound, Duration{}), ++pushed_, &ledger_.jobs.at(id), {}});
     }
-    std::ranges::sort(ends_);
   }
 
   // When `job` starts, which is next in the queue; nullopt when that is not known.
   std::optional<Duration> Place(const Job& job) {
-    while (!stuck_) {
-      const auto fit = Fit(job, plan_);
-      if (const auto* placement = std::get_if<Placement>(&fit)) {
-        plan_.Book(placement->members, job);
+    if (stuck_) return std::nullopt;  // those behind it wait for it
+    const std::uint64_t allowed = held_.Allows(job);
+    const GangSizes sizes = SizesOf(job);
+    if (allowed < std::uint64_t{sizes.min} * job.request.cpus_per_rank) return std::nullopt;
+    for (;;) {
+      if (const auto placement = TryFit(job, plan_, allowed)) {
+        Start(job, *placement);
         return at_;
       }
-      if (!std::get<NoFit>(fit).blocks) return std::nullopt;
-      stuck_ = !EndOne();
+      if (!Blocks(job, plan_, allowed)) return std::nullopt;
+      if (EndOne()) continue;
+      stuck_ = true;
+      return std::nullopt;
     }
-    return std::nullopt;  // those behind it wait for it
   }
 
  private:
+  struct End {
+    Duration in{};
+    std::uint64_t order = 0;
+    const Job* job = nullptr;
+    std::vector<GangMember> members;  // of one that was started here
+    bool operator>(const End& other) const {
+      return in != other.in ? in > other.in : order > other.order;
+    }
+  };
+
+  void Start(const Job& job, const Placement& placement) {
+    plan_.Book(placement.members, job);
+    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    if (const auto run = PredictRun(job, placement.size)) {
+      ends_.push({at_ + (*run).*bound_, ++pushed_, &job, placement.members});
+    }
+  }
+
   bool EndOne() {
-    if (next_ == ends_.size()) return false;
-    const auto& [in, id] = ends_[next_++];
-    plan_.Release(ledger_.jobs.at(id));
-    at_ = std::max(at_, in);
+    if (ends_.empty()) return false;
+    const End end = ends_.top();
+    ends_.pop();
+    if (end.members.empty()) {
+      plan_.Release(*end.job);
+    } else {
+      plan_.Return(end.members, *end.job);
+    }
+    at_ = std::max(at_, end.in);
     return true;
   }
 
   const Ledger& ledger_;
+  const Bound bound_;
   Plan plan_;
-  std::vector<std::pair<Duration, JobId>> ends_;  // the first to end first
-  std::size_t next_ = 0;
+  Held held_;
+  std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
+  std::uint64_t pushed_ = 0;
   Duration at_{};
   bool stuck_ = false;
 };
 
+constexpr Bound kBounds[] = {&Span::value, &Span::low, &Span::high};
+
 }  // namespace
 
-std::map<JobId, Duration> PredictStarts(const State& state, const Ends& ends, std::size_t limit) {
-  std::map<JobId, Duration> starts;
+std::map<JobId, Span> PredictStarts(const State& state, const Ends& ends, std::size_t limit) {
+  std::map<JobId, Span> starts;
   if (state.liveness.draining) return starts;
-  Forecast forecast(state, ends);
   const Policy& policy = PolicyOf(state.ledger, state.policy);
-  for (const Job* job : FirstInOrder(state.ledger, policy, limit)) {
-    if (const auto start = forecast.Place(*job)) starts.emplace(job->id, *start);
+  const std::vector<const Job*> order = FirstInOrder(state.ledger, policy, limit);
+  for (const Bound bound : kBounds) {
+    Forecast forecast(state, ends, bound);
+    for (const Job* job : order) {
+      const auto start = forecast.Place(*job);
+      // Not known by one bound: not known.
+      if (start && bound == &Span::value) starts[job->id] = {*start, *start, *start};
+      const auto known = starts.find(job->id);
+      if (known == starts.end()) continue;
+      if (start) {
+        known->second.*bound = *start;
+      } else {
+        starts.erase(known);
+      }
+    }
+  }
+  // Who starts before whom may differ between the bounds.
+  for (auto& [id, span] : starts) {
+    span.low = std::min(span.low, span.value);
+    span.high = std::max(span.high, span.value);
   }
   return starts;
 }
 
-std::optional<Duration> PredictStart(const State& state, const Ends& ends, const Job& submitted) {
+std::optional<Span> PredictStart(const State& state, const Ends& ends, const Job& submitted) {
   if (state.liveness.draining) return std::nullopt;
-  Forecast forecast(state, ends);
   const Policy& policy = PolicyOf(state.ledger, state.policy);
-  for (const Job* job : FirstInOrder(state.ledger, policy, kAheadMax)) {
-    if (job->request.priority < submitted.request.priority) break;
-    forecast.Place(*job);
+  const std::vector<const Job*> order = FirstInOrder(state.ledger, policy, kAheadMax);
+  Span span;
+  for (const Bound bound : kBounds) {
+    Forecast forecast(state, ends, bound);
+    for (const Job* job : order) {
+      if (job->request.priority < submitted.request.priority) break;
+      forecast.Place(*job);
+    }
+    const auto start = forecast.Place(submitted);
+    if (!start) return std::nullopt;
+    span.*bound = *start;
   }
-  return forecast.Place(submitted);
+  span.low = std::min(span.low, span.value);
+  span.high = std::max(span.high, span.value);
+  return span;
 }
 
 }  // namespace tutti::core

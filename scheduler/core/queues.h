@@ -6,14 +6,17 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace tutti::core {
 
+// Limits and own slots of a queue count what the queues below it hold, too.
 struct QueueConfig {
-  double weight = 1;             // of its share where there is not enough for all; > 0
+  double weight = 1;             // of its share among its siblings where not all get enough; > 0
   std::uint64_t slots = 0;       // its own: lent to others while idle, and taken back
   std::uint64_t slots_max = 0;   // all of its gangs together; 0 = all there are
   std::uint64_t user_slots = 0;  // one user's gangs in it together; 0 = all there are
+  std::string parent = {};       // the queue it is a part of; "" = none
   bool operator==(const QueueConfig&) const = default;
 };
 
@@ -31,6 +34,7 @@ struct Usage {
 
 inline constexpr double kUsageHalfLifeMs = 24.0 * 3600 * 1000;
 inline constexpr std::size_t kQueuesMax = 1000;
+inline constexpr std::size_t kQueueDepthMax = 8;  // a queue and all it is part of
 inline constexpr double kWeightMax = 1e6;
 // An hour's wait counts as much as one more of priority.
 inline constexpr std::int64_t kAgePerPriorityMs = 3'600'000;
@@ -44,6 +48,8 @@ struct Sharing {
 };
 
 // Of a queue nobody set: the default.
-QueueConfig ConfigOf(const Sharing& sharing, const std::string& queue);
+const QueueConfig& ConfigOf(const Sharing& sharing, const std::string& queue);
+// The queue, its parent, that one's, …; what it holds counts for all of them.
+std::vector<std::string> ChainOf(const Sharing& sharing, const std::string& queue);
 
 }  // namespace tutti::core

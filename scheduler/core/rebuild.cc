@@ -9,6 +9,7 @@ void IndexJob(Ledger& ledger, const Job& job) {
   ledger.by_sequence.emplace(job.sequence, job.id);
   ledger.by_name[job.request.name].insert(job.sequence);
   if (!job.idempotency_key.empty()) ledger.by_idempotency_key[job.idempotency_key] = job.id;
+  if (!job.request.trial.sweep.empty()) ledger.trials[job.request.trial.sweep].insert(job.id);
   IndexPhase(ledger, job);
 }
 
@@ -45,13 +46,17 @@ Ledger Rebuild(LedgerParts parts) {
     node.gangs.clear();
     ledger.node_by_name[node.name] = node.id;
     const NodeId id = node.id;
-    ledger.nodes.emplace(id, std::move(node));
+    const auto [at, inserted] = ledger.nodes.emplace(id, std::move(node));
+    if (inserted) IndexNode(ledger.node_index, at->second);
   }
   for (auto& [job, order] : parts.jobs) {
     const JobId id = job.id;
     if (order != 0) ledger.finished.emplace(order, id);
-    const auto [at, inserted] = ledger.jobs.emplace(id, std::move(job));
-    if (inserted) IndexJob(ledger, at->second);
+    ledger.jobs.emplace(id, std::move(job));
+  }
+  for (auto& [id, job] : ledger.jobs) {
+    job.waits_for = IsFinished(job) ? std::set<JobId>{} : Outstanding(ledger, job.request);
+    IndexJob(ledger, job);
   }
   return ledger;
 }

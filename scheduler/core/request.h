@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,20 @@
 #include "jobs/spec/states.h"
 
 namespace tutti::core {
+
+// A job's place in a sweep. A sweep is what its trials say of it.
+struct Trial {
+  std::string sweep = {};            // "s-" + 8 characters; "" = of none
+  std::string sweep_name = {};       // of its spec
+  std::uint32_t number = 0;          // 1, 2, …
+  std::uint32_t of = 0;              // so many trials
+  std::string parameters_json = {};  // {"training.learning_rate": 0.0001}
+  std::string method = {};           // "grid", "random", "asha"
+  std::string metric = {};           // by which trials are compared; "" = they are not
+  bool maximize = true;
+
+  bool operator==(const Trial&) const = default;
+};
 
 // What the scheduler needs to know of a spec; the rest stays in spec_json.
 struct JobRequest {
@@ -31,6 +46,11 @@ struct JobRequest {
   std::vector<spec::FailureReason> retry_on;
   bool preemptible = true;
   bool reproducible = true;
+  std::vector<JobId> depends_on = {};              // have to succeed first
+  std::map<std::string, std::string> labels = {};  // that its workers have
+  std::string topology = {};   // the worker label that is the same for the whole gang; "" = any
+  std::string model_key = {};  // names the base model's bytes: workers that have it start sooner
+  Trial trial = {};
 
   bool operator==(const JobRequest&) const = default;
 };
@@ -76,7 +96,7 @@ struct CheckpointFiles {
 };
 
 // Why a gang was asked to stop.
-enum class StopWhy { kPause, kCancel, kResize, kPreempt, kDrain, kTimeout };
+enum class StopWhy { kPause, kCancel, kResize, kPreempt, kDrain, kTimeout, kRung };
 std::string_view ToString(StopWhy why);  // "pause"
 std::optional<StopWhy> ParseStopWhy(std::string_view text);
 

@@ -1,5 +1,8 @@
 #include "scheduler/core/step.h"
 
+#include <optional>
+
+#include "common/base/check.h"
 #include "scheduler/core/decision.h"
 
 namespace tutti::core {
@@ -11,7 +14,37 @@ Result<Outcome> Step(const State& state, const Input& input, Instant now) {
   return std::move(decision.out);
 }
 
-void Decision::Say(Fact fact) { out.facts.push_back(std::move(fact)); }
+namespace {
+
+// The job that `fact` ends without success, and how to say so; nullopt: it does no such thing.
+struct Ended {
+  JobId job;
+  std::string_view how;
+};
+std::optional<Ended> EndedBy(const Fact& fact) {
+  if (const auto* f = std::get_if<JobFailed>(&fact)) return Ended{f->job, "failed"};
+  if (const auto* f = std::get_if<JobRejected>(&fact)) return Ended{f->job, "failed"};
+  if (const auto* f = std::get_if<JobCancelled>(&fact)) return Ended{f->job, "was cancelled"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Decision::Say(Fact fact) {
+  const auto ended = EndedBy(fact);
+  out.facts.push_back(std::move(fact));
+  if (!ended) return;
+  const auto waiting = state.ledger.dependents.find(ended->job);
+  if (waiting == state.ledger.dependents.end()) return;
+  for (const JobId id : waiting->second) {
+    if (!orphaned.insert(id).second) continue;
+    if (std::holds_alternative<Validating>(state.ledger.jobs.at(id).phase))
+      See(InspectAnswered{id});
+    Say(JobCancelled{id, at,
+                     internal::Concat("it depends on ", ended->job, ", which ", ended->how)});
+  }
+}
+
 void Decision::Do(Effect effect) { out.effects.push_back(std::move(effect)); }
 void Decision::See(Sighting sighting) { out.sightings.push_back(std::move(sighting)); }
 

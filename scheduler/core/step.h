@@ -21,7 +21,12 @@ struct NodeReply {
   NodeId node;
   bool operator==(const NodeReply&) const = default;
 };
-using Reply = std::variant<std::monostate, JobReply, NodeReply>;
+struct SweepReply {
+  std::vector<JobId> jobs;  // of its trials
+  bool created = false;     // by this SubmitSweep, not by an earlier one with the same keys
+  bool operator==(const SweepReply&) const = default;
+};
+using Reply = std::variant<std::monostate, JobReply, NodeReply, SweepReply>;
 
 struct Outcome {
   std::vector<Fact> facts;          // to apply and journal, in this order, before anything else

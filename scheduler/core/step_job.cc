@@ -1,5 +1,6 @@
 // What users ask of jobs.
 #include <bit>
+#include <set>
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
@@ -10,6 +11,8 @@ namespace tutti::core {
 namespace {
 
 using internal::Concat;
+
+constexpr std::size_t kDependenciesMax = 100;  // of a job
 
 Unexpected Conflict(const Decision& decision, const Job& job, std::string_view what,
                     std::string hint = {}) {
@@ -35,6 +38,30 @@ Status CheckRequest(const JobRequest& r) {
                 "resources.memory_per_rank");
   }
   if (r.name.empty()) return Fail(ErrorCode::kInvalid, "a job needs a name", "name");
+  if (r.depends_on.size() > kDependenciesMax) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("a job depends on at most ", kDependenciesMax, " others"),
+                "schedule.depends_on");
+  }
+  return {};
+}
+
+// What it depends on may still succeed.
+Status CheckDependencies(const Ledger& ledger, const JobRequest& request) {
+  for (const JobId id : request.depends_on) {
+    const Job* job = FindJob(ledger, id);
+    if (job == nullptr) {
+      return Fail(ErrorCode::kInvalid, Concat("there is no job ", id), "schedule.depends_on",
+                  "'tutti ps --all' shows those there are");
+    }
+    if (IsFinished(*job) && !std::holds_alternative<Succeeded>(job->phase)) {
+      return Fail(
+          ErrorCode::kInvalid,
+          Concat("job ", id, " (", job->request.name, ") is ",
+                 spec::ToString(StateOf(ledger, *job)), ": what depends on it would never start"),
+          "schedule.depends_on", Concat("run it again: tutti clone ", id));
+    }
+  }
   return {};
 }
 
@@ -49,9 +76,8 @@ Status CheckSize(const Decision& decision, const Job& job, std::uint32_t ranks) 
   return CouldEverFit(decision.state.ledger, job.request, ranks, MemoryPerRank(job));
 }
 
-}  // namespace
-
-Status Decide(Decision& decision, const Submit& input) {
+// `more`: jobs that the same Step submits before.
+Status SubmitOne(Decision& decision, const Submit& input, std::size_t more) {
   const Ledger& ledger = decision.state.ledger;
   if (!input.idempotency_key.empty()) {
     const auto earlier = ledger.by_idempotency_key.find(input.idempotency_key);
@@ -68,15 +94,39 @@ Status Decide(Decision& decision, const Submit& input) {
   if (FindJob(ledger, input.job) != nullptr) {
     return Fail(ErrorCode::kUnavailable, "the job id is taken", {}, "try again");
   }
-  if (ledger.jobs.size() - ledger.finished.size() >= kLiveJobsMax) {
+  if (ledger.jobs.size() - ledger.finished.size() + more >= kLiveJobsMax) {
     return Fail(ErrorCode::kQuota, Concat("there are ", kLiveJobsMax, " unfinished jobs"), {},
                 "wait until some have finished");
   }
+  TUTTI_RETURN_IF_ERROR(CheckDependencies(ledger, input.request));
   TUTTI_RETURN_IF_ERROR(CouldEverFit(ledger, input.request, input.request.ranks_min,
                                      input.request.memory_bytes_per_rank));
   decision.Say(JobSubmitted{input.job, input.request, input.spec_json, input.idempotency_key,
                             input.body_digest, input.held, decision.at});
   decision.out.reply = JobReply{input.job, true};
+  return {};
+}
+
+}  // namespace
+
+Status Decide(Decision& decision, const Submit& input) { return SubmitOne(decision, input, 0); }
+
+Status Decide(Decision& decision, const SubmitSweep& input) {
+  if (input.trials.empty() || input.trials.size() > kTrialsMax) {
+    return Fail(ErrorCode::kInvalid, Concat("a sweep has 1 to ", kTrialsMax, " trials"), "sweep");
+  }
+  SweepReply reply;
+  std::set<JobId> taken;
+  for (const Submit& trial : input.trials) {
+    if (!taken.insert(trial.job).second) {
+      return Fail(ErrorCode::kUnavailable, "a job id is taken", {}, "try again");
+    }
+    TUTTI_RETURN_IF_ERROR(SubmitOne(decision, trial, reply.jobs.size()));
+    const auto& job = std::get<JobReply>(decision.out.reply);
+    reply.jobs.push_back(job.job);
+    reply.created = job.created;
+  }
+  decision.out.reply = std::move(reply);
   return {};
 }
 

@@ -95,15 +95,16 @@ Status Decide(Decision& decision, const RegisterNode& input) {
                             input.disk_bytes,
                             input.cpu_model,
                             input.numerics_fingerprint,
-                            decision.at};
+                            decision.at,
+                            input.labels};
   const Node* node = FindNode(ledger, id);
   if (node != nullptr) SettleGangs(decision, *node, input);
-  const bool same = node != nullptr && node->state == NodeState::kUp &&
-                    node->session == input.session && node->version == input.version &&
-                    node->slots == input.slots && node->cores == input.cores &&
-                    node->memory_bytes == input.memory_bytes &&
-                    node->disk_bytes == input.disk_bytes && node->cpu_model == input.cpu_model &&
-                    node->numerics_fingerprint == input.numerics_fingerprint;
+  const bool same =
+      node != nullptr && node->state == NodeState::kUp && node->session == input.session &&
+      node->version == input.version && node->slots == input.slots && node->cores == input.cores &&
+      node->memory_bytes == input.memory_bytes && node->disk_bytes == input.disk_bytes &&
+      node->cpu_model == input.cpu_model &&
+      node->numerics_fingerprint == input.numerics_fingerprint && node->labels == input.labels;
   if (!same) decision.Say(fact);
   KillStale(decision, id, input.gangs);
   decision.out.reply = NodeReply{id};

@@ -3,8 +3,11 @@
 // where that does not put it off (EASY backfill), so that nobody starves. Where nothing is known of
 // when gangs end, nobody passes.
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "common/base/check.h"
@@ -19,7 +22,7 @@ namespace {
 
 constexpr std::size_t kPlacementsMax = 1000;  // a Tick
 constexpr std::size_t kBackfillMax = 100;     // jobs looked at behind a reservation
-constexpr std::size_t kRefusedMax = 1000;     // jobs passed over for their queue's limits
+constexpr std::size_t kRefusedMax = 100;      // of one user in one queue, for the queue's limits
 // A job gives way only to one with so much less work left.
 constexpr double kWorthIt = 2;
 constexpr double kRestartMs = 10'000;  // what a switch costs, about
@@ -53,16 +56,21 @@ class Placer {
     if (reservation_ && ++looked_at_ > kBackfillMax) return Verdict::kEnough;
     const std::uint64_t allowed = held_.Allows(job);
     if (allowed < std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank) {
-      return ++refused_ > kRefusedMax ? Verdict::kEnough : Verdict::kPassed;
+      // Others do not wait for this user's long line to be looked through.
+      const std::size_t refused = ++refused_[{job.request.queue, job.request.user}];
+      return refused > kRefusedMax ? Verdict::kLeft : Verdict::kPassed;
     }
-    const auto fit = Fit(job, plan_, allowed);
-    if (const auto* no = std::get_if<NoFit>(&fit)) {
-      if (reservation_ || !no->blocks) return Verdict::kPassed;
+    // Room only gets less while this goes on.
+    const Shape shape = ShapeOf(job, allowed);
+    if (no_room_.contains(shape)) return Verdict::kPassed;
+    const auto placement = TryFit(job, plan_, allowed);
+    if (!placement) {
+      no_room_.insert(shape);
+      if (reservation_ || !Blocks(job, plan_, allowed)) return Verdict::kPassed;
       return Wait(job, allowed);
     }
-    const auto& placement = std::get<Placement>(fit);
-    if (reservation_ && !Harmless(job, placement)) return Verdict::kPassed;
-    Put(job, placement);
+    if (reservation_ && !Harmless(job, *placement)) return Verdict::kPassed;
+    Put(job, *placement);
     return ++placed_ == kPlacementsMax ? Verdict::kEnough : Verdict::kPlaced;
   }
 
@@ -84,12 +92,17 @@ class Placer {
   // The job waits for others to leave: perhaps some are asked to; it has the next free place.
   Verdict Wait(const Job& job, std::uint64_t allowed) {
     MakeRoom(job, allowed);
-    const Ends ends = PredictEnds(ledger_, decision_.state.liveness, decision_.now);
     std::vector<std::pair<Duration, JobId>> order;
-    for (const auto& [id, in] : ends) order.emplace_back(std::max(in, Duration{}), id);
-    std::sort(order.begin(), order.end());
+    for (const auto& [id, in] : PredictEnds(ledger_, decision_.state.liveness, decision_.now)) {
+      order.emplace_back(std::max(in.value, Duration{}), id);
+    }
+    // The first to end on top: rarely many of them have to be looked at.
+    std::make_heap(order.begin(), order.end(), std::greater<>());
     Plan then = plan_;
-    for (const auto& [in, id] : order) {
+    while (!order.empty()) {
+      std::pop_heap(order.begin(), order.end(), std::greater<>());
+      const auto [in, id] = order.back();
+      order.pop_back();
       then.Release(ledger_.jobs.at(id));
       if (!HasRoom(job, then, allowed)) continue;
       reservation_.emplace(Reservation{&job, in, then});
@@ -155,15 +168,14 @@ class Placer {
       const GangTrack* track = TrackOf(decision_.state.liveness, other);
       if (track == nullptr || decision_.now - track->first_noticed < kMinRun) continue;
       const auto left = WorkLeftMs(other, decision_.state.liveness, decision_.now);
-      const bool borrows = owed && other.request.queue != job.request.queue &&
-                           held_.Borrowed(other.request.queue) > 0;
+      const bool borrows = owed && held_.Borrows(other.request.queue, job.request.queue);
       const bool longer = policy_.preempts && work && left &&
-                          *left > kWorthIt * static_cast<double>(*work) + kRestartMs;
+                          left->value > kWorthIt * static_cast<double>(*work) + kRestartMs;
       if (!borrows && !longer) continue;
       const double slots = static_cast<double>(SlotsOf(other, *ActiveGang(other)));
       const auto step = StepMs(other, ActiveGang(other)->size);
       victims.push_back({&other, slots * (kRestartMs + (step ? step->value : 0)),
-                         left.value_or(std::numeric_limits<double>::max())});
+                         left ? left->value : std::numeric_limits<double>::max()});
     }
     std::sort(victims.begin(), victims.end(), [](const Victim& a, const Victim& b) {
       if (a.lost != b.lost) return a.lost < b.lost;
@@ -196,7 +208,8 @@ class Placer {
   Held held_;
   std::optional<Reservation> reservation_;
   std::size_t looked_at_ = 0;
-  std::size_t refused_ = 0;
+  std::map<QueueUser, std::size_t> refused_;
+  std::set<Shape> no_room_;
   std::size_t placed_ = 0;
 };
 
@@ -205,10 +218,7 @@ class Placer {
 void Place(Decision& decision) {
   const State& state = decision.state;
   if (state.liveness.draining || state.ledger.queued.empty()) return;
-  const bool any_free =
-      std::any_of(state.ledger.nodes.begin(), state.ledger.nodes.end(), [](const auto& entry) {
-        return IsOpen(entry.second) && entry.second.slots > entry.second.slots_used;
-      });
+  const bool any_free = !state.ledger.node_index.free.empty();
   // Where all is taken only a job that may make room for itself is looked at.
   const bool makes_room =
       PolicyOf(state.ledger, state.policy).preempts || !state.ledger.sharing.queues.empty();

@@ -99,6 +99,15 @@ void EndAttempt(Decision& decision, const Job& job, const Ending& ending) {
                            FormatDuration(std::chrono::milliseconds(job.request.max_duration_ms))),
                     decision.at});
       return;
+    case StopWhy::kRung:
+      if (!gave_way) {
+        decision.Say(failed);
+        RetryOrFail(decision, job, ending);
+        return;
+      }
+      decision.Say(released);
+      decision.Say(JobPaused{job.id, decision.at});
+      return;
     case StopWhy::kPause:
       if (gave_way) {
         decision.Say(released);

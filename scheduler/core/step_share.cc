@@ -1,7 +1,9 @@
 // How the cluster is shared: queues and policy as administrators set them, and what is used.
+#include <algorithm>
 #include <cmath>
 
 #include "common/base/check.h"
+#include "jobs/spec/name.h"
 #include "scheduler/core/decision.h"
 #include "scheduler/core/timing.h"
 
@@ -12,22 +14,39 @@ using internal::Concat;
 
 constexpr std::uint64_t kSlotsLimitMax = std::uint64_t{1} << 40;
 
-bool IsName(const std::string& name) {
-  if (name.empty() || name.size() > 63) return false;
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  for (const char c : name) {
-    if (!letter(c) && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-') return false;
+// The parent has to be there, and no queue a part of itself.
+Status CheckParent(const Sharing& sharing, const std::string& name, const std::string& parent) {
+  if (parent.empty()) return {};
+  if (!sharing.queues.contains(parent)) {
+    return Fail(ErrorCode::kInvalid, Concat("there is no queue '", parent, "' that was set"),
+                "parent", Concat("make it first: tutti queue set ", parent, " weight=1"));
   }
-  return letter(name.front());
+  const std::vector<std::string> chain = ChainOf(sharing, parent);
+  if (std::find(chain.begin(), chain.end(), name) != chain.end()) {
+    return Fail(ErrorCode::kInvalid, Concat("queue ", name, " would be a part of itself"),
+                "parent");
+  }
+  std::size_t below = 0;  // the longest chain of queues below this one
+  for (const auto& [other, config] : sharing.queues) {
+    const std::vector<std::string> up = ChainOf(sharing, other);
+    const auto at = std::find(up.begin(), up.end(), name);
+    if (at != up.end()) below = std::max(below, static_cast<std::size_t>(at - up.begin()));
+  }
+  if (chain.size() + 1 + below > kQueueDepthMax) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("queues lie in each other at most ", kQueueDepthMax, " deep"), "parent");
+  }
+  return {};
 }
 
 }  // namespace
 
 Status Decide(Decision& decision, const SetQueue& input) {
   const Sharing& sharing = decision.state.ledger.sharing;
-  if (!IsName(input.name)) {
+  if (!spec::IsName(input.name)) {
     return Fail(ErrorCode::kInvalid,
-                "a queue's name has 1 to 63 of A-Z a-z 0-9 . _ - and begins with a letter", "name");
+                "a queue's name has 1 to 63 of A-Z a-z 0-9 . _ -, starting with a letter or digit",
+                "name");
   }
   const QueueConfig& config = input.config;
   if (!std::isfinite(config.weight) || config.weight <= 0 || config.weight > kWeightMax) {
@@ -43,6 +62,7 @@ Status Decide(Decision& decision, const SetQueue& input) {
                        config.slots_max, ", all it may hold)"),
                 "slots");
   }
+  TUTTI_RETURN_IF_ERROR(CheckParent(sharing, input.name, config.parent));
   if (!sharing.queues.contains(input.name) && sharing.queues.size() >= kQueuesMax) {
     return Fail(ErrorCode::kQuota, Concat("there are ", kQueuesMax, " queues already"));
   }

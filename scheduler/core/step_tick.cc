@@ -190,6 +190,7 @@ Status Decide(Decision& decision, const Tick&) {
   LoseNodes(decision, ended);
   WatchGangs(decision, ended);
   Inspect(decision);
+  TendSweeps(decision);
   // A lost node is still up in the ledger this plan reads: place in the next Tick then.
   if (decision.out.facts.empty()) Place(decision);
   ChargeUsage(decision);

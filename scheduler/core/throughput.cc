@@ -8,7 +8,22 @@
 namespace tutti::core {
 namespace {
 
-constexpr double kDivided = 0.9;  // of a step, until more than one size was measured
+constexpr double kDivided = 0.9;         // of a step, until more than one size was measured
+constexpr double kMeasuredSpread = 1.2;  // of the time that measured steps will take
+constexpr double kEndMs = 1000;          // the last evaluation, the export, the goodbye: about
+
+double MillisecondsOf(Duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
+Span SpanOf(const Guess& ms) {
+  const auto of = [](double value) {
+    constexpr double kLongestMs = 1e12;
+    return std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double, std::milli>(std::min(value, kLongestMs)));
+  };
+  return {of(ms.value), of(ms.low), of(ms.high)};
+}
 
 struct Sample {
   std::uint32_t ranks = 0;
@@ -76,40 +91,53 @@ std::optional<std::uint64_t> WorkLeftMs(const Job& job) {
       std::min(step->value * static_cast<double>(StepsLeft(job)), 1e15));
 }
 
-std::optional<double> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now) {
+std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now) {
   const Gang* gang = ActiveGang(job);
   if (gang == nullptr || !job.estimate || job.estimate->total_steps == 0) return std::nullopt;
+  const auto less = [](Guess all, double gone) {
+    return Guess{std::max(0.0, all.value - gone), std::max(0.0, all.low - gone),
+                 std::max(0.0, all.high - gone)};
+  };
   const auto seen = liveness.progress.find(job.id);
   if (seen != liveness.progress.end() && seen->second.attempt == job.attempt &&
       seen->second.step_ms > 0) {
     const std::uint64_t total = job.estimate->total_steps;
-    return seen->second.step_ms * static_cast<double>(total - std::min(total, seen->second.step));
+    const double left =
+        seen->second.step_ms * static_cast<double>(total - std::min(total, seen->second.step));
+    return less({left, left / kMeasuredSpread, left * kMeasuredSpread},
+                MillisecondsOf(now - seen->second.heard));
   }
   const auto step = StepMs(job, gang->size);
   if (!step) return std::nullopt;
+  const auto steps = static_cast<double>(StepsLeft(job));
   const auto track = liveness.gangs.find({job.id, job.attempt});
   const double ran =
-      track == liveness.gangs.end()
-          ? 0
-          : std::chrono::duration<double, std::milli>(now - track->second.first_noticed).count();
-  return std::max(0.0, step->value * static_cast<double>(StepsLeft(job)) - ran);
+      track == liveness.gangs.end() ? 0 : MillisecondsOf(now - track->second.first_noticed);
+  return less({step->value * steps, step->low * steps, step->high * steps}, ran);
+}
+
+std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now) {
+  if (std::holds_alternative<Stopping>(job.phase)) return Span{};
+  const auto left = WorkLeftMs(job, liveness, now);
+  if (!left) return std::nullopt;
+  return SpanOf({left->value + kEndMs, left->low, left->high + 2 * kEndMs});
 }
 
 Ends PredictEnds(const Ledger& ledger, const Liveness& liveness, Instant now) {
   Ends ends;
+  ends.reserve(ledger.active.size());
   for (const JobId id : ledger.active) {
-    const Job& job = ledger.jobs.at(id);
-    if (std::holds_alternative<Stopping>(job.phase)) {
-      ends.emplace(id, Duration{});
-      continue;
-    }
-    const auto left = WorkLeftMs(job, liveness, now);
-    if (left) {
-      ends.emplace(id, std::chrono::duration_cast<Duration>(
-                           std::chrono::duration<double, std::milli>(*left)));
-    }
+    if (const auto end = PredictEnd(ledger.jobs.at(id), liveness, now)) ends.emplace_back(id, *end);
   }
   return ends;
+}
+
+std::optional<Span> PredictRun(const Job& job, std::uint32_t ranks) {
+  if (!job.estimate || job.estimate->total_steps == 0) return std::nullopt;
+  const auto step = StepMs(job, ranks);
+  if (!step) return std::nullopt;
+  const auto steps = static_cast<double>(StepsLeft(job));
+  return SpanOf({step->value * steps + kEndMs, step->low * steps, step->high * steps + 2 * kEndMs});
 }
 
 }  // namespace tutti::core

@@ -30,9 +30,13 @@ std::uint64_t StepsLeft(const Job& job);
 std::optional<std::uint64_t> WorkLeftMs(const Job& job);
 
 // The same for a job with a gang, by its newest progress.
-std::optional<double> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now);
+std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now);
 
-// When each running gang will end, from now, where that is known.
+// When a job's gang ends, from now; nullopt: not known, or it has none.
+std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now);
+// The same of all gangs where it is known, in the order of their jobs.
 Ends PredictEnds(const Ledger& ledger, const Liveness& liveness, Instant now);
+// How long a job that waits will run on so many ranks, with what a start costs; nullopt: not known.
+std::optional<Span> PredictRun(const Job& job, std::uint32_t ranks);
 
 }  // namespace tutti::core

@@ -1,5 +1,6 @@
 #include "scheduler/simulate/allocator.h"
 
+#include <algorithm>
 #include <array>
 
 #include "scheduler/simulate/scheduler_allocator.h"
@@ -15,6 +16,13 @@ constexpr std::array kPublished = {Published{"tiresias", &MakeTiresias},
                                    Published{"optimus", &MakeOptimus}};
 
 }  // namespace
+
+Shape Packed(std::uint32_t ranks, const Cluster& cluster) {
+  ranks = std::min(ranks, cluster.machines * cluster.slots);
+  Shape shape(ranks / cluster.slots, cluster.slots);
+  if (ranks % cluster.slots != 0) shape.push_back(ranks % cluster.slots);
+  return shape;
+}
 
 std::vector<std::string> AllocatorNames() {
   std::vector<std::string> names;

@@ -21,6 +21,9 @@ struct Cluster {
   std::uint32_t slots = 4;  // of each
 };
 
+// Ranks on as few of its machines as hold them, at most all there are.
+Shape Packed(std::uint32_t ranks, const Cluster& cluster);
+
 // The machine of each rank, by index of the job in its workload. Absent: it does not run.
 using Allocations = std::map<std::size_t, std::vector<std::uint32_t>>;
 

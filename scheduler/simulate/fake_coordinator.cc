@@ -35,7 +35,6 @@ void FakeCoordinator::Start() {
   sessions_.clear();
   liveness_ = {};
   ledger_ = Recovered();
-  checked_ = ledger_;
   CheckPromises();
   Receive([this] { (void)Step(core::CoordinatorStart{}); });
   TickSoon(life_);
@@ -157,7 +156,6 @@ void FakeCoordinator::TakeBack() {
   scene_.Note(2);
   written_.clear();
   ledger_ = Recovered();
-  checked_ = ledger_;
   std::erase_if(liveness_.gangs, [&](const auto& entry) {
     const core::Job* job = core::FindJob(ledger_, entry.first.job);
     return job == nullptr || core::ActiveGang(*job) == nullptr ||

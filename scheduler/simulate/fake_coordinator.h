@@ -20,7 +20,6 @@ namespace tutti::simulate {
 // What was promised to somebody outside: none of it may be forgotten.
 struct Promises {
   std::map<std::string, JobId> submitted;  // by idempotency key
-  std::map<JobId, std::string> succeeded;  // with the digest
   std::set<core::GangKey> ended;
 };
 
@@ -97,7 +96,6 @@ class FakeCoordinator {
   std::vector<core::Fact> round_facts_;
   std::vector<core::Effect> round_effects_;
   std::vector<std::function<void(bool stored)>> round_after_;
-  core::Ledger checked_;  // as the last TransitionCheck saw it
 };
 
 }  // namespace tutti::simulate

@@ -70,9 +70,7 @@ void FakeWorker::Tick(std::uint64_t life) {
     next_send_ = now + kReportAgain;
     for (const auto& [id, body] : outbox_) Transmit(ReportMessage{.id = id, .body = body});
   }
-  std::vector<core::GangKey> keys;
-  for (const auto& [key, part] : parts_) keys.push_back(key);
-  for (const core::GangKey& key : keys) Drive(key, attempt::Tick{});
+  DriveAll(attempt::Tick{});
 }
 
 void FakeWorker::CheckLease() {
@@ -80,11 +78,7 @@ void FakeWorker::CheckLease() {
   lease_running_ = registered_ = false;
   next_register_ = scene_.now();
   scene_.Note(20, options_.index);
-  std::vector<core::GangKey> keys;
-  for (const auto& [key, part] : parts_) keys.push_back(key);
-  for (const core::GangKey& key : keys) {
-    Drive(key, attempt::StopRequested{.mode = attempt::Stop::kKill, .reason = "lease"});
-  }
+  DriveAll(attempt::StopRequested{.mode = attempt::Stop::kKill, .reason = "lease"});
 }
 
 void FakeWorker::Transmit(decltype(FromWorker::body) body) {
@@ -185,6 +179,13 @@ void FakeWorker::Drive(const core::GangKey& key, const attempt::Event& event) {
   for (const attempt::Action& action : actions) {
     std::visit([&](const auto& each) { Act(key, each); }, action);
   }
+}
+
+// Parts may end meanwhile.
+void FakeWorker::DriveAll(const attempt::Event& event) {
+  std::vector<core::GangKey> keys;
+  for (const auto& [key, part] : parts_) keys.push_back(key);
+  for (const core::GangKey& key : keys) Drive(key, event);
 }
 
 void FakeWorker::DriveLater(const core::GangKey& key, Duration delay, attempt::Event event) {

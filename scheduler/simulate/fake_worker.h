@@ -111,7 +111,8 @@ class FakeWorker {
   void Do(const CheckpointMessage& message);
 
   void Drive(const core::GangKey& key, const attempt::Event& event);
-  // The same, later, if the worker and its gang still live then.
+  void DriveAll(const attempt::Event& event);
+  // As Drive, later, if the worker and its gang still live then.
   void DriveLater(const core::GangKey& key, Duration delay, attempt::Event event);
   void Act(const core::GangKey& key, const attempt::SpawnRanks&);
   void Act(const core::GangKey& key, const attempt::SendToRankZero& action);

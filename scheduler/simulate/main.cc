@@ -1,15 +1,21 @@
 // tutti-simulate: the scheduler on a virtual clock. `trace` replays recorded workloads, `faults`
-// searches for broken promises under injected faults.
+// searches for broken promises under injected faults, `whatif` runs a cluster's own jobs again with
+// other workers, another policy, other weights.
 //
 // Exit codes: 0 ok, 1 a promise was broken or an error, 2 wrong usage, 3 a trace that cannot be
 // read.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "common/version/version.h"
+#include "scheduler/simulate/cluster_replay.h"
 #include "scheduler/simulate/faults.h"
 #include "scheduler/simulate/report.h"
 #include "scheduler/simulate/trace.h"
@@ -109,6 +115,80 @@ int RunSeeds(const FaultArguments& arguments) {
   return 0;
 }
 
+struct WhatIfArguments {
+  std::string workload;  // a file, or - for stdin
+  std::uint32_t add_workers = 0;
+  std::string policy;                // "" = as it is
+  std::vector<std::string> weights;  // "queue=2"
+  bool json = false;
+};
+
+// The workload as it is asked to be.
+Result<ClusterWorkload> Changed(ClusterWorkload workload, const WhatIfArguments& arguments) {
+  if (!arguments.policy.empty()) workload.policy = arguments.policy;
+  for (const std::string& text : arguments.weights) {
+    const std::size_t equals = text.find('=');
+    char* end = nullptr;
+    const double weight =
+        equals == std::string::npos ? 0 : std::strtod(text.c_str() + equals + 1, &end);
+    if (equals == 0 || equals == std::string::npos || *end != '\0' || !(weight > 0)) {
+      return Fail(ErrorCode::kInvalid, "'" + text + "' is no QUEUE=WEIGHT", "--policy");
+    }
+    workload.queues[text.substr(0, equals)].weight = weight;
+  }
+  return WithWorkers(std::move(workload), arguments.add_workers);
+}
+
+void PrintWhatIf(const ClusterFigures& now, const ClusterFigures& then) {
+  std::printf("%-6s %-8s %7s %6s %9s %9s %9s %9s %9s %6s\n", "", "POLICY", "WORKERS", "JOBS",
+              "WAIT-AVG", "AVG", "P50", "P99", "MAKESPAN", "USED");
+  for (const auto& [name, f] : {std::pair("now", now), std::pair("then", then)}) {
+    std::printf("%-6s %-8s %7zu %6zu %8.3fh %8.3fh %8.3fh %8.3fh %8.2fh %5.1f%%\n", name,
+                f.policy.c_str(), f.workers, f.jobs, f.avg_wait_hours, f.avg_jct_hours,
+                f.p50_jct_hours, f.p99_jct_hours, f.makespan_hours, 100 * f.utilization);
+  }
+}
+
+int RunWhatIf(const WhatIfArguments& arguments) {
+  const std::filesystem::path path = arguments.workload == "-" ? "/dev/stdin" : arguments.workload;
+  std::ifstream in(path);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in.good() && text.empty()) {
+    return Complain({ErrorCode::kNotFound, "no such workload", path.string()});
+  }
+  const auto workload = ParseWorkload(text);
+  if (!workload) return Complain(workload.error());
+  const auto changed = Changed(*workload, arguments);
+  if (!changed) return Complain(changed.error());
+  const auto now = ReplayCluster(*workload);
+  if (!now) return Complain(now.error());
+  const auto then = ReplayCluster(*changed);
+  if (!then) return Complain(then.error());
+  if (arguments.json) {
+    const nlohmann::ordered_json json = {{"now", JsonOf(*now)}, {"then", JsonOf(*then)}};
+    std::printf("%s\n", json.dump().c_str());
+  } else {
+    PrintWhatIf(*now, *then);
+  }
+  return 0;
+}
+
+void DefineWhatIf(CLI::App& app, WhatIfArguments& arguments) {
+  auto* command = app.add_subcommand("whatif", "Run a cluster's jobs again with something changed");
+  command
+      ->add_option("--workload", arguments.workload,
+                   "What GET /api/v1/workload answered, or - for stdin (default: asked for)")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--add-workers", arguments.add_workers, "So many more, as the largest one")
+      ->check(CLI::Range(0, 10'000));
+  command->add_option("--policy", arguments.policy, "Another policy: fifo, fair, srtf")
+      ->type_name("NAME");
+  command->add_option("--weight", arguments.weights, "Another weight of a queue")
+      ->type_name("QUEUE=WEIGHT");
+  command->add_flag("--json", arguments.json, "One object: now and then");
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("The scheduler on a virtual clock", "tutti simulate");
   app.require_subcommand(1);
@@ -147,12 +227,16 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0.1, 100'000.0));
   faults_command->add_flag("--json", faults.json, "One object a seed");
 
+  WhatIfArguments whatif;
+  DefineWhatIf(app, whatif);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  return *faults_command ? RunSeeds(faults) : RunTrace(trace);
+  if (*faults_command) return RunSeeds(faults);
+  return *trace_command ? RunTrace(trace) : RunWhatIf(whatif);
 }
 
 }  // namespace

@@ -24,14 +24,6 @@ Shape ShapeOf(const std::vector<std::uint32_t>& machines) {
   return shape;
 }
 
-// As few machines as hold it.
-Shape Packed(std::uint32_t ranks, const Cluster& cluster) {
-  ranks = std::min(ranks, cluster.machines * cluster.slots);
-  Shape shape(ranks / cluster.slots, cluster.slots);
-  if (ranks % cluster.slots != 0) shape.push_back(ranks % cluster.slots);
-  return shape;
-}
-
 // One workload from its first second until its last job is done.
 class Run {
  public:

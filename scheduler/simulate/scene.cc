@@ -23,14 +23,14 @@ void Scene::After(Duration delay, std::function<void()> then) {
   events_.push({now_ + delay, ++sequence_, std::move(then)});
 }
 
-void Scene::RunUntil(Instant end, const std::function<bool()>& stop) {
+void Scene::RunUntil(Instant end) {
   while (!events_.empty() && events_.top().at <= end) {
     // The queue hands out const references; the event goes with the next line.
     Event event = std::move(const_cast<Event&>(events_.top()));
     events_.pop();
     now_ = event.at;
     event.then();
-    if (!violations_.empty() || (stop && stop())) return;
+    if (!violations_.empty()) return;
   }
   now_ = std::max(now_, end);
 }

@@ -26,8 +26,8 @@ class Scene {
 
   Instant now() const { return now_; }
   void After(Duration delay, std::function<void()> then);
-  // Runs what is due until then, or until `stop` says so after an event.
-  void RunUntil(Instant end, const std::function<bool()>& stop = {});
+  // Runs what is due until then, or until a promise is broken.
+  void RunUntil(Instant end);
 
   // Into the trace's hash.
   void Note(std::uint64_t what, std::uint64_t a = 0, std::uint64_t b = 0);

@@ -17,7 +17,7 @@ constexpr int kTicksOfRoundMax = 64;  // a round: stops end within it, and their
 class SchedulerAllocator : public Allocator {
  public:
   SchedulerAllocator(const core::Policy& policy, const Cluster& cluster)
-      : policy_(policy), slots_(cluster.slots) {
+      : policy_(policy), cluster_(cluster) {
     Send(core::CoordinatorStart{});
     for (std::uint32_t i = 0; i < cluster.machines; ++i) {
       core::RegisterNode input;
@@ -88,7 +88,8 @@ class SchedulerAllocator : public Allocator {
     core::JobRequest request;
     request.name = training.job().name;
     request.task = training.job().application->name();
-    request.ranks_min = request.ranks_max = std::bit_floor(training.job().ranks);
+    const std::uint32_t ranks = std::bit_floor(training.job().ranks);
+    request.ranks_min = request.ranks_max = ranks;
     request.shards = request.ranks_max;
     core::Submit input{.job = JobOf(index),
                        .request = std::move(request),
@@ -102,17 +103,10 @@ class SchedulerAllocator : public Allocator {
     // The size of the work is known as an inspection knows it: on the machines it asked for.
     const Application& app = *training.job().application;
     inspected.estimate.total_steps = static_cast<std::uint64_t>(app.ProgressAt(app.epochs()));
-    if (const auto alone = SecondsAlone(training.job(), PackedShape(training.job().ranks))) {
+    if (const auto alone = SecondsAlone(training.job(), Packed(ranks, cluster_))) {
       inspected.estimate.duration_ms = static_cast<std::uint64_t>(*alone) * 1000;
     }
     return TrySend(std::move(inspected));
-  }
-
-  Shape PackedShape(std::uint32_t ranks) const {
-    ranks = std::bit_floor(ranks);
-    Shape shape(ranks / slots_, slots_);
-    if (ranks % slots_ != 0) shape.push_back(ranks % slots_);
-    return shape;
   }
 
   void End(JobId id, core::GangOutcome outcome) {
@@ -178,7 +172,7 @@ class SchedulerAllocator : public Allocator {
   }
 
   const core::Policy& policy_;
-  std::uint32_t slots_;
+  const Cluster cluster_;
   std::map<JobId, const Training*> trainings_;  // of this round
   core::Ledger ledger_;
   core::Liveness liveness_;

@@ -2,6 +2,32 @@
 
 namespace tutti::store {
 
+namespace {
+
+void TrialToProto(const core::Trial& from, journal::Trial* to) {
+  to->set_sweep(from.sweep);
+  to->set_sweep_name(from.sweep_name);
+  to->set_number(from.number);
+  to->set_of(from.of);
+  to->set_parameters_json(from.parameters_json);
+  to->set_method(from.method);
+  to->set_metric(from.metric);
+  to->set_maximize(from.maximize);
+}
+
+core::Trial TrialFromProto(const journal::Trial& from) {
+  return {.sweep = from.sweep(),
+          .sweep_name = from.sweep_name(),
+          .number = from.number(),
+          .of = from.of(),
+          .parameters_json = from.parameters_json(),
+          .method = from.method(),
+          .metric = from.metric(),
+          .maximize = from.maximize()};
+}
+
+}  // namespace
+
 void ToProto(const core::JobRequest& from, journal::JobRequest* to) {
   to->set_name(from.name);
   to->set_task(from.task);
@@ -21,6 +47,11 @@ void ToProto(const core::JobRequest& from, journal::JobRequest* to) {
   }
   to->set_preemptible(from.preemptible);
   to->set_reproducible(from.reproducible);
+  for (const JobId id : from.depends_on) to->add_depends_on(id.value());
+  LabelsToProto(from.labels, to->mutable_labels());
+  to->set_topology(from.topology);
+  to->set_model_key(from.model_key);
+  if (!from.trial.sweep.empty()) TrialToProto(from.trial, to->mutable_trial());
 }
 
 Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
@@ -45,6 +76,11 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
   }
   to.preemptible = from.preemptible();
   to.reproducible = from.reproducible();
+  for (const std::uint64_t id : from.depends_on()) to.depends_on.emplace_back(id);
+  to.labels = LabelsFromProto(from.labels());
+  to.topology = from.topology();
+  to.model_key = from.model_key();
+  if (from.has_trial()) to.trial = TrialFromProto(from.trial());
   return to;
 }
 
@@ -53,13 +89,15 @@ void ToProto(const core::QueueConfig& from, journal::Queue* to) {
   to->set_slots(from.slots);
   to->set_slots_max(from.slots_max);
   to->set_user_slots(from.user_slots);
+  to->set_parent(from.parent);
 }
 
 core::QueueConfig FromProto(const journal::Queue& from) {
   return {.weight = from.weight(),
           .slots = from.slots(),
           .slots_max = from.slots_max(),
-          .user_slots = from.user_slots()};
+          .user_slots = from.user_slots(),
+          .parent = from.parent()};
 }
 
 void ToProto(const core::Estimate& from, journal::Estimate* to) {

@@ -2,6 +2,7 @@
 // scheduler/store; pure functions.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,15 @@ std::vector<core::GangMember> MembersFromProto(const Repeated& from) {
     to.push_back({NodeId(member.node()), member.first_rank(), member.ranks()});
   }
   return to;
+}
+
+template <typename Map>
+void LabelsToProto(const std::map<std::string, std::string>& from, Map* to) {
+  for (const auto& [name, value] : from) (*to)[name] = value;
+}
+template <typename Map>
+std::map<std::string, std::string> LabelsFromProto(const Map& from) {
+  return {from.begin(), from.end()};
 }
 
 template <typename Repeated>

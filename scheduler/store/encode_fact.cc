@@ -91,7 +91,16 @@ struct Encoder {
     out.set_reason(std::string(spec::ToString(f.reason)));
     out.set_message(f.message);
   }
-  void operator()(const core::JobCancelled& f) { Job(Fact::JOB_CANCELLED, f.job); }
+  void operator()(const core::JobCancelled& f) {
+    Job(Fact::JOB_CANCELLED, f.job);
+    out.set_message(f.message);
+  }
+  void operator()(const core::RungReached& f) {
+    Try(Fact::RUNG_REACHED, f.job, f.attempt);
+    out.set_rung(f.rung);
+    out.set_step(f.step);
+    out.set_value(f.value);
+  }
   void operator()(const core::JobPaused& f) { Job(Fact::JOB_PAUSED, f.job); }
   void operator()(const core::JobResumed& f) {
     Job(Fact::JOB_RESUMED, f.job);
@@ -119,6 +128,7 @@ struct Encoder {
     out.set_disk_bytes(f.disk_bytes);
     out.set_cpu_model(f.cpu_model);
     out.set_numerics_fingerprint(f.numerics_fingerprint);
+    LabelsToProto(f.labels, out.mutable_labels());
   }
   void operator()(const core::NodeLost& f) {
     out.set_type(Fact::NODE_LOST);
@@ -235,7 +245,14 @@ Result<core::Fact> ReadFact(const Fact& in) {
       return core::JobFailed{.job = job, .reason = reason, .message = in.message(), .at = at};
     }
     case Fact::JOB_CANCELLED:
-      return core::JobCancelled{.job = job, .at = at};
+      return core::JobCancelled{.job = job, .at = at, .message = in.message()};
+    case Fact::RUNG_REACHED:
+      return core::RungReached{.job = job,
+                               .attempt = attempt,
+                               .rung = in.rung(),
+                               .step = in.step(),
+                               .value = in.value(),
+                               .at = at};
     case Fact::JOB_PAUSED:
       return core::JobPaused{.job = job, .at = at};
     case Fact::JOB_RESUMED:
@@ -259,7 +276,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                   .disk_bytes = in.disk_bytes(),
                                   .cpu_model = in.cpu_model(),
                                   .numerics_fingerprint = in.numerics_fingerprint(),
-                                  .at = at};
+                                  .at = at,
+                                  .labels = LabelsFromProto(in.labels())};
     case Fact::NODE_LOST:
       return core::NodeLost{.node = node, .at = at};
     case Fact::NODE_LEFT:

@@ -50,7 +50,7 @@ struct PhaseEncoder {
     to->set_message(p.message);
     to->set_where(p.where);
   }
-  void operator()(const core::Cancelled&) { out.mutable_cancelled(); }
+  void operator()(const core::Cancelled& p) { out.mutable_cancelled()->set_message(p.message); }
 };
 
 Result<core::Phase> PhaseFromProto(const journal::Job& in) {
@@ -81,7 +81,7 @@ Result<core::Phase> PhaseFromProto(const journal::Job& in) {
           .reason = reason, .message = in.failed().message(), .where = in.failed().where()};
     }
     case journal::Job::kCancelled:
-      return core::Cancelled{};
+      return core::Cancelled{.message = in.cancelled().message()};
     case journal::Job::PHASE_NOT_SET:
       break;
   }
@@ -156,6 +156,7 @@ std::string EncodeJob(const StoredJob& stored) {
   out.set_attempt_progressed(job.attempt_progressed);
   out.set_ran_ms(job.ran_ms);
   out.set_memory_peak_bytes(job.memory_peak_bytes);
+  for (const double value : job.rungs) out.add_rungs(value);
   for (const auto& attempt : job.attempts) AttemptToProto(attempt, out.add_attempts());
   for (const core::CheckpointRecord& from : job.checkpoints) {
     auto* to = out.add_checkpoints();
@@ -197,6 +198,7 @@ Result<StoredJob> DecodeJob(std::string_view bytes) {
   job.attempt_progressed = in.attempt_progressed();
   job.ran_ms = in.ran_ms();
   job.memory_peak_bytes = in.memory_peak_bytes();
+  job.rungs.assign(in.rungs().begin(), in.rungs().end());
   for (const auto& from : in.attempts()) {
     TUTTI_ASSIGN_OR_RETURN(core::AttemptRecord attempt, AttemptFromProto(from));
     job.attempts.push_back(std::move(attempt));
@@ -229,6 +231,8 @@ std::string EncodeNode(const core::Node& node) {
   out.set_registered_at_unix_ms(node.registered_at.unix_ms);
   out.set_draining(node.draining);
   out.set_disk_bytes(node.disk_bytes);
+  LabelsToProto(node.labels, out.mutable_labels());
+  for (const std::string& model : node.models) out.add_models(model);
   return out.SerializeAsString();
 }
 
@@ -252,6 +256,8 @@ Result<core::Node> DecodeNode(std::string_view bytes) {
   node.registered_at = WallTime{in.registered_at_unix_ms()};
   node.draining = in.draining();
   node.disk_bytes = in.disk_bytes();
+  node.labels = LabelsFromProto(in.labels());
+  node.models.assign(in.models().begin(), in.models().end());
   return node;
 }
 

@@ -31,16 +31,19 @@ std::vector<core::Fact> OneOfEach() {
                           .ran_ms = 9,
                           .at = at},
        core::JobFailed{.job = job, .reason = spec::FailureReason::kOom, .message = "m", .at = at},
-       core::JobCancelled{.job = job, .at = at}, core::JobPaused{.job = job, .at = at},
-       core::JobResumed{.job = job, .ranks = 2, .at = at},
+       core::JobCancelled{.job = job, .at = at, .message = "m"},
+       core::RungReached{
+           .job = job, .attempt = Attempt{4}, .rung = 1, .step = 9, .value = 0.5, .at = at},
+       core::JobPaused{.job = job, .at = at}, core::JobResumed{.job = job, .ranks = 2, .at = at},
        core::JobResized{.job = job, .ranks = 4, .at = at}, core::HoldReleased{.job = job, .at = at},
        core::JobPriorityChanged{.job = job, .priority = -9, .at = at},
        core::JobArchived{.job = job, .at = at}, core::NodeLost{.node = NodeId(5), .at = at},
        core::NodeLeft{.node = NodeId(5), .at = at},
        core::NodeDrained{.node = NodeId(5), .draining = true, .at = at},
-       core::QueueSet{.name = "q",
-                      .config = {.weight = 2.5, .slots = 3, .slots_max = 4, .user_slots = 5},
-                      .at = at},
+       core::QueueSet{
+           .name = "q",
+           .config = {.weight = 2.5, .slots = 3, .slots_max = 4, .user_slots = 5, .parent = "p"},
+           .at = at},
        core::PolicySet{.policy = "fair", .at = at},
        core::UsageCharged{.passed_ms = 9, .charged_ms = 8, .at = at}});
   return facts;

@@ -20,6 +20,17 @@ inline core::JobSubmitted ExampleSubmitted(std::uint64_t bits, const std::string
   f.request.shards = 4;
   f.request.max_duration_ms = 1000;
   f.request.retry_on = {spec::FailureReason::kCrash, spec::FailureReason::kHang};
+  f.request.labels = {{"disk", "ssd"}};
+  f.request.topology = "rack";
+  f.request.model_key = "k";
+  f.request.trial = {.sweep = "s-00000001",
+                     .sweep_name = "rates",
+                     .number = 1,
+                     .of = 2,
+                     .parameters_json = "{}",
+                     .method = "asha",
+                     .metric = "loss",
+                     .maximize = false};
   f.spec_json = R"({"name": "x"})";
   f.idempotency_key = "key-" + std::to_string(bits);
   f.body_digest = "sha256:00";
@@ -38,7 +49,8 @@ inline core::NodeRegistered ExampleNode() {
           .disk_bytes = 1 << 20,
           .cpu_model = "a cpu",
           .numerics_fingerprint = "fp",
-          .at = WallTime{900}};
+          .at = WallTime{900},
+          .labels = {{"rack", "a"}}};
 }
 
 inline core::GangPlaced ExamplePlaced(JobId job, std::uint32_t attempt) {
@@ -49,6 +61,11 @@ inline core::GangPlaced ExamplePlaced(JobId job, std::uint32_t attempt) {
           .numerics_fingerprint = "fp",
           .bits_changed = false,
           .at = WallTime{1200}};
+}
+
+inline core::JobSubmitted Depending(core::JobSubmitted f, JobId on) {
+  f.request.depends_on = {on};
+  return f;
 }
 
 // Two jobs: one succeeds, one runs, after a failed attempt.
@@ -81,7 +98,13 @@ inline std::vector<core::Fact> ExampleStory() {
                                           .manifest_size_bytes = 14},
                                 .best_step = 5,
                                 .keep = 2},
-      ExampleSubmitted(2, "second"),
+      core::RungReached{.job = one,
+                        .attempt = Attempt{1},
+                        .rung = 0,
+                        .step = 5,
+                        .value = 0.25,
+                        .at = WallTime{1410}},
+      Depending(ExampleSubmitted(2, "second"), one),
       core::JobAdmitted{.job = two, .estimate = estimate, .at = WallTime{1450}},
       core::JobSucceeded{.job = one,
                          .attempt = Attempt{1},

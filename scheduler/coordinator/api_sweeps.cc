@@ -1,0 +1,370 @@
+// Sweeps: many trials of one spec, submitted together, shown as a table with the best one.
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "common/digest/sha256.h"
+#include "jobs/spec/name.h"
+#include "jobs/spec/sweep.h"
+#include "scheduler/coordinator/answers.h"
+#include "scheduler/coordinator/job_json.h"
+#include "scheduler/coordinator/json_null.h"
+#include "scheduler/coordinator/random_bits.h"
+#include "scheduler/coordinator/submission.h"
+
+namespace tutti::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kSweepKeyMax = 256;  // characters of an idempotency key
+constexpr int kSweepIdTries = 4;
+
+// ---- reading ---------------------------------------------------------------------------------
+
+struct SweepView {
+  std::string id;
+  std::vector<JobView> trials;  // by number
+};
+
+std::optional<double> MetricIn(const json& metrics, const std::string& name) {
+  const auto found = metrics.find(name);
+  if (found == metrics.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+// The trial's metric as far as it is known: of its result, of its newest evaluation.
+std::optional<double> ValueOf(const JobView& view) {
+  const std::string& metric = view.job.request.trial.metric;
+  if (metric.empty()) return std::nullopt;
+  if (const auto* done = std::get_if<core::Succeeded>(&view.job.phase)) {
+    const json metrics = json::parse(done->metrics_json, nullptr, false);
+    if (const auto value = metrics.is_object() ? MetricIn(metrics, metric) : std::nullopt) {
+      return value;
+    }
+  }
+  if (view.progress && view.progress->eval) {
+    const auto value = view.progress->eval->metrics.find(metric);
+    if (value != view.progress->eval->metrics.end()) return value->second;
+  }
+  if (!view.job.rungs.empty()) return view.job.rungs.back();
+  return std::nullopt;
+}
+
+json TrialJson(const JobView& view) {
+  const core::Trial& trial = view.job.request.trial;
+  json parameters = json::parse(trial.parameters_json, nullptr, false);
+  if (!parameters.is_object()) parameters = json::object();
+  const auto value = ValueOf(view);
+  const bool has_progress = view.progress && view.progress->progress;
+  const auto total = view.job.estimate ? view.job.estimate->total_steps : 0;
+  return {{"trial", trial.number},
+          {"job", view.job.id.ToString()},
+          {"state", spec::ToString(view.shown.state)},
+          {"reason", TextOrNull(view.shown.reason)},
+          {"message", TextOrNull(view.shown.message)},
+          {"parameters", std::move(parameters)},
+          {"step", has_progress ? json(view.progress->progress->step) : json()},
+          {"total_steps", CountOrNull(total)},
+          {"value", value ? json(*value) : json()},
+          {"rungs", view.job.rungs}};
+}
+
+// The best trial's number: of those that succeeded, else of all that have a value; 0 = none.
+std::uint32_t BestOf(const SweepView& sweep) {
+  const JobView* best = nullptr;
+  for (const bool succeeded_only : {true, false}) {
+    for (const JobView& view : sweep.trials) {
+      const auto value = ValueOf(view);
+      if (!value) continue;
+      if (succeeded_only && !std::holds_alternative<core::Succeeded>(view.job.phase)) continue;
+      const bool better =
+          best == nullptr ||
+          (view.job.request.trial.maximize ? *value > *ValueOf(*best) : *value < *ValueOf(*best));
+      if (better) best = &view;
+    }
+    if (best != nullptr) return best->job.request.trial.number;
+  }
+  return 0;
+}
+
+json SweepJson(const SweepView& sweep) {
+  const core::Trial& any = sweep.trials.front().job.request.trial;
+  json trials = json::array();
+  std::size_t finished = 0;
+  for (const JobView& view : sweep.trials) {
+    trials.push_back(TrialJson(view));
+    finished += core::IsFinished(view.job) ? 1 : 0;
+  }
+  json out = {{"id", sweep.id},
+              {"name", any.sweep_name},
+              {"method", any.method},
+              {"metric", TextOrNull(any.metric)},
+              {"mode", any.metric.empty() ? json() : json(any.maximize ? "max" : "min")},
+              {"of", any.of},
+              {"finished", finished}};
+  out["best"] = nullptr;
+  if (const std::uint32_t best = BestOf(sweep); best != 0) {
+    for (const json& trial : trials) {
+      if (trial["trial"] == best) out["best"] = trial;
+    }
+  }
+  out["trials"] = std::move(trials);
+  return out;
+}
+
+// Of those in the ledger by that id, or the newest by that name.
+Result<SweepView> FindSweep(JobReader& jobs, const View& view, const std::string& text) {
+  const core::Ledger& ledger = view.state->ledger;
+  const std::set<JobId>* found = nullptr;
+  std::uint64_t newest = 0;
+  for (const auto& [id, trials] : ledger.trials) {
+    const core::Job& first = ledger.jobs.at(*trials.begin());
+    if (id != text && first.request.trial.sweep_name != text) continue;
+    if (found != nullptr && first.sequence < newest) continue;
+    found = &trials;
+    newest = first.sequence;
+    if (id == text) break;
+  }
+  if (found == nullptr) {
+    return Fail(ErrorCode::kNotFound, "there is no sweep '" + text + "'", {},
+                "'tutti sweep list' shows those there are");
+  }
+  SweepView sweep;
+  std::map<std::uint32_t, const core::Job*> by_number;
+  for (const JobId id : *found) {
+    const core::Job& job = ledger.jobs.at(id);
+    by_number[job.request.trial.number] = &job;
+    sweep.id = job.request.trial.sweep;
+  }
+  for (const auto& [number, job] : by_number) sweep.trials.push_back(jobs.ViewOf(view, *job));
+  return sweep;
+}
+
+using SweepRows = std::vector<json>;
+
+Result<SweepRows> ListSweeps(const View& view) {
+  const core::Ledger& ledger = view.state->ledger;
+  std::map<std::uint64_t, json, std::greater<>> rows;  // the newest first
+  for (const auto& [id, trials] : ledger.trials) {
+    const core::Job& first = ledger.jobs.at(*trials.begin());
+    std::size_t finished = 0;
+    for (const JobId job : trials) finished += core::IsFinished(ledger.jobs.at(job)) ? 1 : 0;
+    rows[first.sequence] = {{"id", id},
+                            {"name", first.request.trial.sweep_name},
+                            {"method", first.request.trial.method},
+                            {"of", first.request.trial.of},
+                            {"finished", finished},
+                            {"submitted_at", first.submitted_at.ToRfc3339()}};
+  }
+  SweepRows list;
+  for (auto& [sequence, row] : rows) list.push_back(std::move(row));
+  return list;
+}
+
+// ---- submitting ------------------------------------------------------------------------------
+
+struct SweepSubmission {
+  core::SubmitSweep input;
+  std::vector<std::string> depends_on;  // of every trial
+};
+
+void GiveIds(SweepSubmission& submission) {
+  for (core::Submit& trial : submission.input.trials) trial.job = JobId(RandomBits());
+  const std::string first = submission.input.trials.front().job.ToString();
+  for (core::Submit& trial : submission.input.trials) {
+    trial.request.trial.sweep = "s-" + first.substr(JobTag::kPrefix.size());
+  }
+}
+
+Result<core::Reply> StepSweep(Round& round, SweepSubmission submission) {
+  for (core::Submit& trial : submission.input.trials) {
+    TUTTI_RETURN_IF_ERROR(
+        FindDependencies(round.state().ledger, submission.depends_on, trial.request));
+  }
+  return round.Step(std::move(submission.input));
+}
+
+void AnswerSweep(Api& api, const http::Responder& responder, const std::string& text, int status) {
+  AnswerRead(
+      api, responder, [&api, text](const View& view) { return FindSweep(api.jobs, view, text); },
+      [status](const SweepView& sweep) { return http::Json(status, SweepJson(sweep)); });
+}
+
+void Submit(Api& api, const http::Responder& responder, SweepSubmission submission, int tries) {
+  GiveIds(submission);
+  DoOrRefuse(api, responder, [&api, responder, submission, tries](Round& round) {
+    auto reply = StepSweep(round, submission);
+    std::string id;
+    if (reply) {
+      const JobId first = std::get<core::SweepReply>(*reply).jobs.front();
+      id = round.state().ledger.jobs.at(first).request.trial.sweep;
+    }
+    round.After([&api, responder, submission, tries, reply, id](const Status& stored) {
+      if (!stored) {
+        responder.Send(stored.error());
+      } else if (reply) {
+        AnswerSweep(api, responder, id, std::get<core::SweepReply>(*reply).created ? 201 : 200);
+      } else if (reply.error().code == ErrorCode::kUnavailable && tries > 1) {
+        Submit(api, responder, submission, tries - 1);
+      } else {
+        responder.Send(reply.error());
+      }
+    });
+  });
+}
+
+// What all trials have in common.
+Result<core::Trial> ReadHead(const json& body) {
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"name", "method", "metric", "mode", "trials"}));
+  const auto text = [&](const char* key) {
+    const auto found = body.find(key);
+    return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  core::Trial head;
+  head.sweep_name = text("name");
+  if (!spec::IsName(head.sweep_name)) return Fail(ErrorCode::kInvalid, "is no name", "#/name");
+  const auto method = spec::ParseSweepMethod(text("method"));
+  if (!method) return Fail(ErrorCode::kInvalid, "must be grid, random or asha", "#/method");
+  head.method = spec::ToString(*method);
+  head.metric = text("metric");
+  head.maximize = text("mode") != "min";
+  if (*method == spec::SweepMethod::kAsha && head.metric.empty()) {
+    return Fail(ErrorCode::kInvalid, "asha needs the metric that trials are compared by",
+                "#/metric");
+  }
+  const auto trials = body.find("trials");
+  if (trials == body.end() || !trials->is_array() || trials->empty() ||
+      trials->size() > core::kTrialsMax) {
+    return Fail(ErrorCode::kInvalid,
+                "must be a list of 1 to " + std::to_string(core::kTrialsMax) + " trials",
+                "#/trials");
+  }
+  head.of = static_cast<std::uint32_t>(trials->size());
+  return head;
+}
+
+// One trial of the body, checked as a job of its own is.
+tl::expected<core::Submit, std::vector<Error>> ReadTrial(Api& api, const json& trial,
+                                                         core::Trial head, const std::string& user,
+                                                         std::vector<std::string>& depends_on) {
+  const std::string where = "#/trials/" + std::to_string(head.number - 1);
+  const bool good = trial.is_object() && trial.contains("parameters") &&
+                    trial["parameters"].is_object() && trial.size() == 2;
+  if (!good) {
+    return tl::unexpected(
+        std::vector{Error{ErrorCode::kInvalid, "must have a spec and its parameters", where}});
+  }
+  auto job = ReadSpec(trial);
+  if (!job) {
+    for (Error& error : job.error()) {
+      error.where = where + (error.where.starts_with('#') ? error.where.substr(1) : error.where);
+    }
+    return tl::unexpected(std::move(job).error());
+  }
+  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) {
+    return tl::unexpected(std::vector{inputs.error()});
+  }
+  depends_on = job->schedule.depends_on;
+  core::Submit input = SubmitOf(*job, user);
+  head.parameters_json = trial["parameters"].dump();
+  input.request.trial = std::move(head);
+  return input;
+}
+
+void SubmitSweep(Api& api, const http::Request& request, const http::Responder& responder) {
+  const json& body = BodyOf(request);
+  auto head = ReadHead(body);
+  if (!head) {
+    responder.Send(head.error());
+    return;
+  }
+  const std::string key(request.Header("idempotency-key").value_or(""));
+  if (key.size() > kSweepKeyMax) {
+    responder.Send(Error{ErrorCode::kInvalid, "is too long", "Idempotency-Key"});
+    return;
+  }
+  const std::string digest = Sha256Of(body.dump()).ToString();
+  SweepSubmission submission;
+  for (const json& trial : body["trials"]) {
+    ++head->number;
+    auto input = ReadTrial(api, trial, *head, request.caller.user, submission.depends_on);
+    if (!input) {
+      responder.Send(http::ErrorResponse(input.error()));
+      return;
+    }
+    if (!key.empty()) input->idempotency_key = key + "#" + std::to_string(head->number);
+    input->body_digest = digest;
+    submission.input.trials.push_back(std::move(*input));
+  }
+  Submit(api, responder, std::move(submission), kSweepIdTries);
+}
+
+constexpr const char* kTrialSchema = R"({"type": "object", "properties": {
+  "trial": {"type": "integer"}, "job": {"type": "string"}, "state": {"type": "string"},
+  "reason": {"type": ["string", "null"]}, "message": {"type": ["string", "null"]},
+  "parameters": {"type": "object"}, "step": {"type": ["integer", "null"]},
+  "total_steps": {"type": ["integer", "null"]}, "value": {"type": ["number", "null"]},
+  "rungs": {"type": "array", "items": {"type": "number"}}}})";
+
+std::string SweepSchema() {
+  return std::string(R"({"type": "object", "required": ["id", "name", "method", "metric", "mode",
+  "of", "finished", "best", "trials"], "properties": {"id": {"type": "string"},
+  "name": {"type": "string"}, "method": {"type": "string"}, "metric": {"type": ["string", "null"]},
+  "mode": {"enum": ["min", "max", null]}, "of": {"type": "integer"},
+  "finished": {"type": "integer"}, "best": {"anyOf": [{"type": "null"}, )") +
+         kTrialSchema + R"(]}, "trials": {"type": "array", "items": )" + kTrialSchema + "}}}";
+}
+
+constexpr const char* kSweepsSchema = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "array", "items": {"type": "object", "properties": {
+  "id": {"type": "string"}, "name": {"type": "string"}, "method": {"type": "string"},
+  "of": {"type": "integer"}, "finished": {"type": "integer"},
+  "submitted_at": {"type": "string", "format": "date-time"}}}}}})";
+constexpr const char* kSubmitSchema = R"({"type": "object",
+  "required": ["name", "method", "trials"], "properties": {
+  "name": {"type": "string"}, "method": {"enum": ["grid", "random", "asha"]},
+  "metric": {"type": "string"}, "mode": {"enum": ["min", "max"]},
+  "trials": {"type": "array", "minItems": 1, "items": {"type": "object",
+  "required": ["parameters", "spec"], "properties": {"parameters": {"type": "object"},
+  "spec": {"type": "object", "description": "a resolved spec with its inputs"}}}}},
+  "additionalProperties": false})";
+
+}  // namespace
+
+void RegisterSweepRoutes(http::Router& router, Api& api) {
+  router.Add({.path = "/api/v1/sweeps",
+              .summary = "Sweeps, newest first",
+              .response_schema = kSweepsSchema,
+              .access = http::Access::kViewer,
+              .handler = [&api](const http::Request&, const http::Responder& responder) {
+                AnswerRead(api, responder, ListSweeps, [](const SweepRows& rows) {
+                  return http::Json(200, {{"data", rows}});
+                });
+              }});
+  router.Add({.method = http::Method::kPost,
+              .path = "/api/v1/sweeps",
+              .summary = "Submits all trials of a sweep, or none",
+              .request_schema = kSubmitSchema,
+              .response_schema = SweepSchema(),
+              .status = 201,
+              .access = http::Access::kSubmitter,
+              .body = http::Body::kJson,
+              .body_max = Bytes{32 << 20},
+              .run_on = http::RunOn::kPool,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                SubmitSweep(api, request, responder);
+              }});
+  router.Add({.path = "/api/v1/sweeps/{sweep}",
+              .summary = "A sweep with all its trials, by id or name (the newest)",
+              .response_schema = SweepSchema(),
+              .access = http::Access::kViewer,
+              .handler = [&api](const http::Request& request, const http::Responder& responder) {
+                AnswerSweep(api, responder, request.Param("sweep"), 200);
+              }});
+}
+
+}  // namespace tutti::coordinator

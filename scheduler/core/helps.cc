@@ -1,0 +1,146 @@
+// What would let a job start now: its request, changed in one place at a time, tried on a plan.
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "common/base/units.h"
+#include "scheduler/core/explain.h"
+#include "scheduler/core/limits.h"
+#include "scheduler/core/place.h"
+
+namespace tutti::core {
+namespace {
+
+using internal::Concat;
+
+constexpr std::size_t kQueuesNamed = 3;
+
+class Adviser {
+ public:
+  Adviser(const State& state, const Job& job)
+      : state_(state), job_(job), plan_(state.ledger, state.liveness), held_(state.ledger) {}
+
+  std::vector<std::string> Advice() {
+    if (held_.Allows(job_) < Smallest()) {
+      OtherQueue();
+    } else if (HasRoom(job_, plan_)) {
+      advice_.push_back("there is room: others are before it; a higher priority would help");
+    } else {
+      FewerRanks();
+      LessMemory();
+      OtherNodes();
+      MoreSlots();
+    }
+    return std::move(advice_);
+  }
+
+ private:
+  std::uint64_t Smallest() const {
+    return std::uint64_t{SizesOf(job_).min} * job_.request.cpus_per_rank;
+  }
+
+  void OtherQueue() {
+    std::string names;
+    std::size_t named = 0;
+    const auto offer = [&](const std::string& queue) {
+      Job moved = job_;
+      moved.request.queue = queue;
+      if (named == kQueuesNamed || queue == job_.request.queue) return;
+      if (held_.Allows(moved) < Smallest() || !HasRoom(moved, plan_)) return;
+      ++named;
+      names += (names.empty() ? "" : ", ") + queue;
+    };
+    for (const auto& [queue, config] : state_.ledger.sharing.queues) offer(queue);
+    if (!state_.ledger.sharing.queues.contains("default")) offer("default");
+    if (!names.empty()) advice_.push_back("another queue has room: " + names);
+    advice_.push_back("a higher limit of its queue: tutti queue set " + job_.request.queue +
+                      " slots_max=… (or user_slots=…)");
+  }
+
+  void FewerRanks() {
+    const std::uint32_t min = SizesOf(job_).min;
+    if (min == 1) return;
+    Job smaller = job_;
+    smaller.ranks_override = 0;
+    smaller.request.ranks_min = 1;
+    smaller.request.ranks_max = min / 2;
+    if (const auto placement = TryFit(smaller, plan_)) {
+      advice_.push_back(Concat("with resources.ranks.min of ", placement->size,
+                               " it could start now: tutti resize ", job_.id, " --ranks ",
+                               placement->size));
+    }
+  }
+
+  void LessMemory() {
+    if (MemoryPerRank(job_) == 0) return;
+    Job smaller = job_;
+    smaller.request.memory_bytes_per_rank = 1;
+    if (HasRoom(smaller, plan_)) {
+      advice_.push_back(Concat("less memory a rank than ",
+                               FormatBytes({static_cast<std::int64_t>(MemoryPerRank(job_))}),
+                               ": a smaller training.micro_batch_size or data.max_length"));
+    }
+  }
+
+  void OtherNodes() {
+    if (!job_.request.labels.empty()) {
+      Job anywhere = job_;
+      anywhere.request.labels.clear();
+      if (HasRoom(anywhere, plan_)) advice_.push_back("workers without its labels have room");
+    }
+    if (!job_.request.topology.empty()) {
+      Job anywhere = job_;
+      anywhere.request.topology.clear();
+      if (HasRoom(anywhere, plan_)) {
+        advice_.push_back("workers of different " + job_.request.topology + " have room together");
+      }
+    }
+    if (job_.request.reproducible && !job_.numerics_fingerprint.empty()) {
+      Job anywhere = job_;
+      anywhere.request.reproducible = false;
+      if (HasRoom(anywhere, plan_)) {
+        advice_.push_back(
+            "workers that compute other bits have room (schedule.reproducible: false)");
+      }
+    }
+  }
+
+  // On machines like those that are there, so many more of them.
+  void MoreSlots() {
+    const std::uint32_t min = SizesOf(job_).min;
+    for (std::uint32_t machines = 1; machines <= min; machines *= 2) {
+      const std::uint32_t each = min / machines * job_.request.cpus_per_rank;
+      std::uint32_t have = 0;
+      for (const auto& [numerics, nodes] : state_.ledger.node_index.open) {
+        std::uint32_t there = 0;
+        plan_.EachWithFree(numerics, each, [&](const Node& node, std::uint32_t) {
+          if (HasLabels(node, job_.request.labels)) ++there;
+          return there < machines;
+        });
+        have = std::max(have, there);
+      }
+      if (have >= machines) continue;
+      advice_.push_back(Concat(machines - have,
+                               machines - have == 1 ? " more worker" : " more workers", " with ",
+                               each, each == 1 ? " free slot" : " free slots"));
+      return;
+    }
+  }
+
+  const State& state_;
+  const Job& job_;
+  Plan plan_;
+  Held held_;
+  std::vector<std::string> advice_;
+};
+
+}  // namespace
+
+std::vector<std::string> WhatHelps(const State& state, const Job& job) {
+  if (!std::holds_alternative<Queued>(job.phase)) return {};
+  if (job.held) return {Concat("release it: tutti resume ", job.id)};
+  if (!job.waits_for.empty() || state.liveness.draining) return {};
+  if (state.ledger.node_index.open.empty()) return {"a worker: tutti worker token"};
+  return Adviser(state, job).Advice();
+}
+
+}  // namespace tutti::core
