@@ -1,4 +1,5 @@
 // The cluster itself: up, down, its queues, its programs.
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -153,6 +154,29 @@ int ExecSibling(Context& context, const std::string& program,
                                  std::string("cannot run it: ") + std::strerror(errno),
                                  path.string(), "the programs of one build lie in one folder"});
   return kUsage;
+}
+
+int WhatIf(Context& context, std::vector<std::string> args) {
+  const auto workload = context.client.Get("/api/v1/workload");
+  if (!workload) return context.console.Complain(workload.error());
+  if (ListAt(*workload, "/jobs").empty()) {
+    context.console.Complain(
+        Error{ErrorCode::kConflict,
+              "no job of this cluster has run yet: there is nothing to replay",
+              {},
+              "a recorded trace can be: tutti simulate trace PATH --policy fair"});
+    return kUsage;
+  }
+  const std::string text = workload->dump();
+  // Not closed on exec: the program reads it there. It goes with the process.
+  const int memory = ::memfd_create("workload", 0);
+  if (memory < 0 ||
+      ::write(memory, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    context.console.Complain(Error{ErrorCode::kIo, std::strerror(errno), "memfd"});
+    return kUsage;
+  }
+  args.insert(args.end(), {"--workload", "/proc/self/fd/" + std::to_string(memory)});
+  return ExecSibling(context, "tutti-simulate", args);
 }
 
 int PrintVersion(Context& context) {

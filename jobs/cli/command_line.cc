@@ -4,6 +4,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "jobs/cli/definitions.h"
 #include "jobs/cli/exit_codes.h"
@@ -62,6 +63,31 @@ CommandLine SiblingLine(const std::vector<std::string>& args) {
   line.run = [program, rest = std::vector<std::string>(args.begin() + 1, args.end())](Context& c) {
     return ExecSibling(c, program, rest);
   };
+  return line;
+}
+
+// `tutti simulate whatif …` without a workload asks the cluster for its own; where that is, options
+// of `tutti` say as elsewhere.
+std::optional<CommandLine> WhatIfLine(const std::vector<std::string>& args) {
+  const auto has = [&](const char* word) {
+    return std::find(args.begin(), args.end(), word) != args.end();
+  };
+  if (args.size() < 2 || args[0] != "simulate" || args[1] != "whatif") return std::nullopt;
+  if (has("--workload") || has("-h") || has("--help")) return std::nullopt;
+  CommandLine line;
+  std::vector<std::string> rest;
+  for (std::size_t i = 1; i < args.size(); ++i) {
+    std::string* option = args[i] == "--data-dir" ? &line.endpoint.data_dir
+                          : args[i] == "--url"    ? &line.endpoint.url
+                          : args[i] == "--pin"    ? &line.endpoint.pin
+                                                  : nullptr;
+    if (option == nullptr || i + 1 == args.size()) {
+      rest.push_back(args[i]);
+    } else {
+      *option = args[++i];
+    }
+  }
+  line.run = [rest](Context& c) { return WhatIf(c, rest); };
   return line;
 }
 
@@ -166,6 +192,7 @@ std::vector<CommandWords> Definitions::Words() const {
 }
 
 CommandLine ParseCommandLine(const std::vector<std::string>& args) {
+  if (auto line = WhatIfLine(args)) return std::move(*line);
   if (IsSibling(args)) return SiblingLine(args);
   const auto d = std::make_shared<Definitions>();
   const auto finish = [&d] {

@@ -34,6 +34,9 @@ struct SubmitOptions {
   bool follow = false;
 };
 int Submit(Context& context, const SubmitOptions& options);
+int SweepSubmit(Context& context, const SubmitOptions& options);  // of `options` spec and sets
+int SweepShow(Context& context, const std::string& sweep);
+int SweepList(Context& context);
 
 struct InitOptions {
   std::string path = "job.yaml";
@@ -168,6 +171,9 @@ int TokenCreate(Context& context, const TokenOptions& options);
 int TokenList(Context& context);
 // Goes on after an error; the first one's exit code.
 int TokenRevoke(Context& context, const std::vector<std::string>& tokens);
+
+// `tutti simulate whatif` on this cluster's own jobs. `args`: its words.
+int WhatIf(Context& context, std::vector<std::string> args);
 
 // Replaces this process by a sibling program. Returns only when that failed.
 int ExecSibling(Context& context, const std::string& program, const std::vector<std::string>& args);

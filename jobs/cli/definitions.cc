@@ -304,8 +304,7 @@ void DefineCluster(Definitions& d) {
   d.On(d.Add(&d.app, "down", "Stop it; running jobs checkpoint first", kCluster), DownCluster);
 
   DefineQueues(d);
-  d.Add(&d.app, "simulate", "Replay traces or faults on a virtual clock (tutti-simulate)",
-        kCluster);
+  d.Add(&d.app, "simulate", "On a virtual clock: trace, faults, whatif (tutti-simulate)", kCluster);
 
   DefineWorkers(d);
   d.Add(&d.app, "coordinator", "Run tutti-coordinator with the words that follow", kCluster);

@@ -105,6 +105,29 @@ std::string ExpectedText(const json& job, WallTime now) {
   return end.empty() ? end : "end " + end;
 }
 
+// "in 5 min (between 3 min and 9 min; 2026-…)".
+std::string ExpectedWithInterval(const json& job, const std::string& pointer, WallTime now) {
+  const std::string at = TextAt(job, pointer.c_str());
+  if (at.empty()) return {};
+  const auto seconds = [&](const char* suffix) {
+    const auto then = ParseRfc3339(TextAt(job, (pointer + suffix).c_str()));
+    return then ? static_cast<double>(then->unix_ms - now.unix_ms) / 1000 : 0.0;
+  };
+  const double low = std::max(0.0, seconds("_earliest"));
+  const double high = std::max(0.0, seconds("_latest"));
+  std::string interval;
+  if (high > low && RoughDuration(low) != RoughDuration(high)) {
+    interval = "between " + RoughDuration(low) + " and " + RoughDuration(high) + "; ";
+  }
+  return TimeUntil(at, now) + " (" + interval + at + ")";
+}
+
+std::string SweepText(const json& job) {
+  if (!At(job, "/sweep").is_object()) return {};
+  return TextAt(job, "/sweep/id") + ", trial " + TextAt(job, "/sweep/trial") + ": " +
+         OneLine(Dump(At(job, "/sweep/parameters")));
+}
+
 std::string AttemptsTable(const json& job, WallTime now, int width, bool color) {
   std::vector<Row> rows;
   for (const json& attempt : ListAt(job, "/attempts")) {
@@ -154,7 +177,19 @@ std::string StartText(const json& job, WallTime now) {
   if (!At(job, "/pending").is_object()) return {};
   const std::string at = TextAt(job, "/estimate/start_at");
   if (at.empty()) return "not known: nothing says when what runs before it ends";
-  return TimeUntil(at, now) + " (" + at + ")";
+  return ExpectedWithInterval(job, "/estimate/start_at", now);
+}
+
+std::string EndText(const json& job, WallTime now) {
+  return ExpectedWithInterval(job, "/estimate/end_at", now);
+}
+
+std::string HelpsText(const json& job) {
+  std::string text;
+  for (const json& each : ListAt(job, "/pending/would_help")) {
+    if (each.is_string()) text += (text.empty() ? "" : "; or ") + OneLine(each.get<std::string>());
+  }
+  return text;
 }
 
 std::string RanksText(const json& job) {
@@ -238,7 +273,9 @@ std::string RenderJob(const json& job, WallTime now, int width, bool color) {
                           ? MetricsText(At(job, "/eval")) + " at step " + TextAt(job, "/eval/step")
                           : std::string()},
        {"starts", StartText(job, now)},
-       {"ends", TextAt(job, "/estimate/end_at")},
+       {"ends", EndText(job, now)},
+       {"depends on", Joined(ListAt(job, "/depends_on"))},
+       {"sweep", SweepText(job)},
        {"estimate", EstimateText(job)},
        {"warnings", Joined(ListAt(job, "/estimate/warnings"))},
        {"memory", BytesAt(job, "/measured/memory_bytes_peak").empty()

@@ -140,6 +140,9 @@ int Why(Context& context, const std::string& name) {
                      {"state", state},
                      {"pending", At(*job, "/pending")},
                      {"start_at", At(*job, "/estimate/start_at")},
+                     {"start_at_earliest", At(*job, "/estimate/start_at_earliest")},
+                     {"start_at_latest", At(*job, "/estimate/start_at_latest")},
+                     {"end_at", At(*job, "/estimate/end_at")},
                      {"reason", At(*job, "/reason")},
                      {"message", At(*job, "/message")},
                      {"advice", advice.empty() ? json() : json(advice)}});
@@ -155,6 +158,8 @@ int Why(Context& context, const std::string& name) {
                                {"missing", MissingText(*job)},
                                {"ahead", AheadText(*job)},
                                {"starts", StartText(*job, WallNow())},
+                               {"ends", EndText(*job, WallNow())},
+                               {"would help", HelpsText(*job)},
                                {"what to do", advice}},
                               console.out_color()));
   return kOk;

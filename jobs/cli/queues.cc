@@ -27,7 +27,8 @@ void Show(Console& console, const json& queues) {
     if (console.quiet()) console.Out(TextAt(queue, "/name"));
     rows.push_back({OneLine(TextAt(queue, "/name")), TextAt(queue, "/queued"),
                     TextAt(queue, "/running"), TextAt(queue, "/slots_used"), Limit(queue, "slots"),
-                    Limit(queue, "slots_max"), Limit(queue, "user_slots"), Limit(queue, "weight")});
+                    Limit(queue, "slots_max"), Limit(queue, "user_slots"), Limit(queue, "weight"),
+                    OneLine(TextAt(queue, "/parent"))});
   }
   if (console.quiet()) return;
   console.OutRaw(RenderTable({{"QUEUE", false, 12},
@@ -37,7 +38,8 @@ void Show(Console& console, const json& queues) {
                               {"OWN", true},
                               {"MAX", true},
                               {"A USER", true},
-                              {"WEIGHT", true}},
+                              {"WEIGHT", true},
+                              {"PART OF", false, 8}},
                              rows, console.out_width(), console.out_color()));
   console.Note("policy: " + TextAt(queues, "/policy"));
 }
@@ -46,11 +48,15 @@ void Show(Console& console, const json& queues) {
 Status ReadAssignment(const std::string& text, json& body) {
   const std::size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
-  const bool known =
-      name == "weight" || name == "slots" || name == "slots_max" || name == "user_slots";
+  const bool known = name == "weight" || name == "slots" || name == "slots_max" ||
+                     name == "user_slots" || name == "parent";
   if (equals == std::string::npos || !known) {
     return Fail(ErrorCode::kInvalid, "'" + text + "' sets nothing", "FIELD=VALUE",
-                "fields are weight, slots, slots_max and user_slots");
+                "fields are weight, slots, slots_max, user_slots and parent");
+  }
+  if (name == "parent") {
+    body[name] = text.substr(equals + 1);
+    return {};
   }
   const char* const begin = text.data() + equals + 1;
   const char* const end = text.data() + text.size();

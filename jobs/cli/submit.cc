@@ -1,49 +1,22 @@
-#include <sys/random.h>
-
-#include <array>
-#include <iostream>
-#include <iterator>
 #include <set>
 
-#include "common/file/file.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/follow.h"
 #include "jobs/cli/inputs.h"
 #include "jobs/cli/job_text.h"
 #include "jobs/cli/json_fields.h"
+#include "jobs/cli/spec_file.h"
 #include "jobs/spec/parse.h"
 
 namespace tutti::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 // The tool has ten minutes; a little for the way.
 constexpr Duration kInspectTimeout = std::chrono::minutes(11);
 constexpr Duration kSubmitRetry = std::chrono::seconds(20);
-
-std::string NewKey() {
-  std::array<unsigned char, 16> bits{};
-  std::string out;
-  if (::getrandom(bits.data(), bits.size(), 0) != static_cast<ssize_t>(bits.size())) return out;
-  constexpr std::string_view kHex = "0123456789abcdef";
-  for (const unsigned char byte : bits) out += {kHex[byte >> 4], kHex[byte & 15]};
-  return out;
-}
-
-Result<std::string> ReadSpec(Context& context, const std::string& path) {
-  if (path == "-") {
-    std::istream& in = context.console.in();
-    return std::string(std::istreambuf_iterator<char>(in), {});
-  }
-  Result<std::string> text = ReadFile(path, Bytes{1 << 20});
-  if (!text && text.error().code == ErrorCode::kNotFound) {
-    return Fail(ErrorCode::kConflict, "no such spec", path, "write one with: tutti init");
-  }
-  return text;
-}
 
 int DryRun(Context& context, const json& spec, const std::string& where) {
   auto answer =
@@ -100,29 +73,25 @@ int Send(Context& context, const json& spec, bool hold, bool follow) {
 
 int Submit(Context& context, const SubmitOptions& options) {
   Console& console = context.console;
-  const auto text = ReadSpec(context, options.spec);
-  if (!text) {
-    console.Complain(text.error());
-    return text.error().code == ErrorCode::kTooLarge ? kValidation : kUsage;
+  const auto file = ReadSpecFile(context, options.spec);
+  if (!file) {
+    console.Complain(file.error());
+    return file.error().code == ErrorCode::kTooLarge ? kValidation : kUsage;
   }
-  const std::string shown = options.spec == "-" ? "stdin" : options.spec;
-  auto parsed = spec::ParseSpec(*text, {.file_name = shown, .sets = options.sets});
+  const std::string& shown = file->shown;
+  auto parsed = spec::ParseSpec(file->text, {.file_name = shown, .sets = options.sets});
   if (!parsed) {
     console.Complain(parsed.error());
     return kValidation;
   }
   if (parsed->sweep) {
-    console.Complain(Error{ErrorCode::kUnsupported, "sweeps are not supported yet", shown,
-                           "remove `sweep` to run the spec as one job"});
+    console.Complain(Error{ErrorCode::kInvalid, "is a sweep, not one job", shown,
+                           "tutti sweep submit " + shown});
     return kValidation;
   }
   for (const std::string& note : parsed->notes) console.Note("note: " + note);
-  std::error_code ignored;
-  const fs::path folder =
-      options.spec == "-" ? fs::path(".") : fs::path(options.spec).parent_path();
-  const fs::path base = fs::absolute(folder.empty() ? "." : folder, ignored).lexically_normal();
-  auto resolved =
-      ResolveInputs(parsed->job, base, PlacesIn(*text, shown, options.sets), context.client);
+  auto resolved = ResolveInputs(parsed->job, file->base, PlacesIn(file->text, shown, options.sets),
+                                context.client);
   if (!resolved) {
     return console.Complain(resolved.error());
   }

@@ -6,7 +6,6 @@ namespace tutti::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    Unsupported{"sweep", "submit or show a sweep", "submit its specs one by one, with --set"},
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"model pull", "download a model from a hub",
