@@ -8,7 +8,7 @@ namespace {
 constexpr std::int64_t kMinute = 60'000;
 
 // One worker of two slots, and jobs of one rank: minutes of submission and of length.
-ClusterWorkload Workload(const std::vector<std::pair<int, int>>& jobs) {
+ClusterWorkload TwoSlots(const std::vector<std::pair<int, int>>& jobs) {
   ClusterWorkload workload{.policy = "fifo"};
   workload.nodes.push_back({.name = "a", .slots = 2, .memory_bytes = 1 << 30, .numerics = "n"});
   for (const auto& [at, length] : jobs) {
@@ -23,7 +23,7 @@ ClusterWorkload Workload(const std::vector<std::pair<int, int>>& jobs) {
 }
 
 TEST(ClusterReplay, JobsWaitForSlotsAndTakeTheirTime) {
-  const auto figures = ReplayCluster(Workload({{0, 60}, {0, 60}, {0, 60}}));
+  const auto figures = ReplayCluster(TwoSlots({{0, 60}, {0, 60}, {0, 60}}));
   ASSERT_TRUE(figures) << figures.error().ToString();
   EXPECT_EQ(figures->jobs, 3U);
   EXPECT_NEAR(figures->makespan_hours, 2, 0.01);
@@ -33,7 +33,7 @@ TEST(ClusterReplay, JobsWaitForSlotsAndTakeTheirTime) {
 }
 
 TEST(ClusterReplay, AnotherWorkerShortensTheWait) {
-  const ClusterWorkload workload = Workload({{0, 60}, {0, 60}, {0, 60}});
+  const ClusterWorkload workload = TwoSlots({{0, 60}, {0, 60}, {0, 60}});
   const auto figures = ReplayCluster(WithWorkers(workload, 1));
   ASSERT_TRUE(figures);
   EXPECT_EQ(figures->workers, 2U);
@@ -41,7 +41,7 @@ TEST(ClusterReplay, AnotherWorkerShortensTheWait) {
 }
 
 TEST(ClusterReplay, SrtfStopsALongJobForShortOnesAndLosesNoSteps) {
-  ClusterWorkload workload = Workload({{0, 600}, {0, 600}});
+  ClusterWorkload workload = TwoSlots({{0, 600}, {0, 600}});
   for (int i = 0; i < 20; ++i) {
     WorkloadJob job = workload.jobs[0];
     job.submitted_ms = (10 + i) * kMinute;
@@ -58,7 +58,7 @@ TEST(ClusterReplay, SrtfStopsALongJobForShortOnesAndLosesNoSteps) {
 }
 
 TEST(ClusterReplay, WhatTheseWorkersCannotHoldIsLeftOut) {
-  ClusterWorkload workload = Workload({{0, 60}, {0, 60}});
+  ClusterWorkload workload = TwoSlots({{0, 60}, {0, 60}});
   workload.jobs[0].request.ranks_min = workload.jobs[0].request.ranks_max = 8;
   workload.jobs[0].request.shards = 8;
   const auto figures = ReplayCluster(workload);
@@ -68,7 +68,7 @@ TEST(ClusterReplay, WhatTheseWorkersCannotHoldIsLeftOut) {
 }
 
 TEST(ClusterReplay, AnUnknownPolicyIsAnError) {
-  ClusterWorkload workload = Workload({{0, 1}});
+  ClusterWorkload workload = TwoSlots({{0, 1}});
   workload.policy = "lottery";
   EXPECT_FALSE(ReplayCluster(workload));
 }
