@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/digest/sha256.h"
 #include "worker/data/dataset_builder.h"
+#include "worker/data/language_rows.h"
 #include "worker/data/rows.h"
 #include "worker/data/token_cache.h"
 
@@ -27,31 +28,18 @@ Result<CutTokens> Tokenize(const text::Tokenizer& tokenizer, std::string_view te
   return CutTokens{.ids = std::move(cut.ids), .cut = true};
 }
 
-// A row of a language model: what is read, and what of it is to be predicted.
-struct LanguageRow {
-  std::vector<std::uint32_t> ids{};
-  std::vector<float> weights{};
-};
-
-// The prompt is tokenised as it will be when an answer is asked for, the completion behind it.
-Result<LanguageRow> TokenizeRow(const text::Tokenizer& tokenizer, const Row& row,
-                                const LoadOptions& options) {
-  LanguageRow out;
-  const bool completes = options.format == RowFormat::kPromptCompletion;
-  TUTTI_ASSIGN_OR_RETURN(text::Encoding first, tokenizer.Encode(row.text));
-  out.ids = std::move(first.ids);
-  out.weights.assign(out.ids.size(), completes && !options.train_on_inputs ? 0.0F : 1.0F);
-  if (completes) {
-    TUTTI_ASSIGN_OR_RETURN(const text::Encoding second,
-                           tokenizer.Encode(row.label->text, {.add_special_tokens = false}));
-    out.ids.insert(out.ids.end(), second.ids.begin(), second.ids.end());
+Status AddRow(std::vector<text::WeightedTokens> sequences, std::size_t max_length,
+              DatasetBuilder& builder) {
+  for (text::WeightedTokens& tokens : sequences) {
+    const bool cut = tokens.ids.size() > max_length;
+    if (cut) {
+      tokens.ids.resize(max_length);
+      tokens.weights.resize(max_length);
+    }
+    builder.AddWeighted(tokens.ids, tokens.weights, cut);
+    TUTTI_RETURN_IF_ERROR(builder.AddLabel(std::nullopt));
   }
-  if (options.end_token && (out.ids.empty() || out.ids.back() != *options.end_token)) {
-    out.ids.push_back(*options.end_token);
-  }
-  out.weights.resize(out.ids.size(), 1.0F);
-  if (out.ids.size() < 2) return Fail(ErrorCode::kInvalid, "the text has no token to predict");
-  return out;
+  return {};
 }
 
 Result<DatasetParts> ReadLanguageRows(const RowsRequest& request, const LoadOptions& options,
@@ -59,14 +47,9 @@ Result<DatasetParts> ReadLanguageRows(const RowsRequest& request, const LoadOpti
   const auto max_length = static_cast<std::size_t>(options.max_length);
   DatasetBuilder builder;
   TUTTI_RETURN_IF_ERROR(ReadRows(request, [&](const Row& row) -> Status {
-    TUTTI_ASSIGN_OR_RETURN(LanguageRow tokens, TokenizeRow(tokenizer, row, options));
-    const bool cut = tokens.ids.size() > max_length;
-    if (cut) {
-      tokens.ids.resize(max_length);
-      tokens.weights.resize(max_length);
-    }
-    builder.AddWeighted(tokens.ids, tokens.weights, cut);
-    return builder.AddLabel(std::nullopt);
+    TUTTI_ASSIGN_OR_RETURN(std::vector<text::WeightedTokens> sequences,
+                           TokenizeLanguageRow(row, request, options, tokenizer));
+    return AddRow(std::move(sequences), max_length, builder);
   }));
   builder.FinishLabels();
   return std::move(builder).Finish();
@@ -88,6 +71,11 @@ Result<DatasetParts> ReadAndTokenize(const RowsRequest& request, std::size_t max
     return Fail(ErrorCode::kIo, "the file changed while it was read", request.shown_name);
   }
   return std::move(builder).Finish();
+}
+
+std::string ChatOf(const LoadOptions& options) {
+  const bool none = options.chat == nullptr || !IsStructured(options.format);
+  return none ? std::string() : options.chat->source + "\n" + options.chat->variables.dump();
 }
 
 std::optional<Dataset> FromCache(const LoadOptions& options, const Digest& key) {
@@ -112,20 +100,27 @@ Result<RowFormat> DetectFormat(const LoadOptions& options) {
       .shown_name = options.shown_name.empty() ? options.path.string() : options.shown_name};
   TUTTI_ASSIGN_OR_RETURN(request.kind, FileKindOf(options.path, options.shown_name));
   TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> names, ColumnNames(request));
-  const auto column = [&options](const char* role) {
-    const auto found = options.columns.find(role);
+  const auto column = [&options](std::string_view role) {
+    const auto found = options.columns.find(std::string(role));
     return found == options.columns.end() ? std::string(role) : found->second;
   };
-  const auto has = [&](const char* role) {
+  const auto has = [&](std::string_view role) {
     return std::ranges::find(names, column(role)) != names.end();
   };
-  if (has("prompt") && has("completion")) return RowFormat::kPromptCompletion;
-  if (has("text")) return RowFormat::kText;
+  for (const RowFormat format :
+       {RowFormat::kChat, RowFormat::kShareGpt, RowFormat::kPreference, RowFormat::kAlpaca,
+        RowFormat::kPromptCompletion, RowFormat::kText}) {
+    const bool all = std::ranges::all_of(
+        RolesOf(format), [&has](const RoleOf& role) { return !role.required || has(role.name); });
+    if (all) return format;
+  }
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return Fail(ErrorCode::kInvalid, "no known format has these columns: " + list, request.shown_name,
-              "formats are text (text) and prompt-completion (prompt, completion); data.columns "
-              "names the columns of these roles");
+  return Fail(
+      ErrorCode::kInvalid, "no known format has these columns: " + list, request.shown_name,
+      "formats are chat (messages), sharegpt (conversations), alpaca (instruction, output), "
+      "preference (chosen, rejected), prompt-completion (prompt, completion) and text (text); "
+      "data.columns names the columns of these roles");
 }
 
 Result<Dataset> Dataset::Load(const LoadOptions& options, const text::Tokenizer& tokenizer) {
@@ -151,7 +146,8 @@ Result<Dataset> Dataset::Load(const LoadOptions& options, const text::Tokenizer&
                  .require_labels = options.require_labels,
                  .format = options.format,
                  .train_on_inputs = options.train_on_inputs,
-                 .end_token = options.end_token});
+                 .end_token = options.end_token,
+                 .chat = ChatOf(options)});
     if (auto cached = FromCache(options, *key)) return *std::move(cached);
   }
   TUTTI_ASSIGN_OR_RETURN(DatasetParts parts, options.format == RowFormat::kTextLabel

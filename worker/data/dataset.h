@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "common/base/result.h"
 #include "worker/data/rows.h"
+#include "worker/text/chat_format.h"
 #include "worker/text/tokenizer.h"
 
 namespace tutti::data {
@@ -35,10 +37,12 @@ struct LoadOptions {
   RowFormat format = RowFormat::kTextLabel;
   bool train_on_inputs = false;              // of prompts: they are predicted, too
   std::optional<std::uint32_t> end_token{};  // closes the rows of a language model
+  // How conversations are written; what has them needs it.
+  std::shared_ptr<const text::ChatFormat> chat{};
 };
 
-// The format that a language model's file has by its columns. kInvalid, with the columns that the
-// formats have, where it is none.
+// The format that a language model's file has by its columns, those of conversations first.
+// kInvalid, with the columns that the formats have, where it is none.
 Result<RowFormat> DetectFormat(const LoadOptions& options);
 
 // The class id of a label that is no class (PyTorch's ignore_index).

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/json/limits.h"
 #include "worker/data/row_reader.h"
 
 namespace tutti::data {
@@ -9,6 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr JsonLimits kObjectLimits{.depth_max = 64, .values_max = 100'000};
 constexpr std::size_t kKeysMax = 256;
 constexpr std::size_t kNumberShown = 40;  // characters, in errors
 
@@ -123,6 +125,31 @@ std::vector<std::string> JsonLinesReader::Keys() {
   return keys;
 }
 
+// A whole object. Roles that a row must have are looked for here, so that the first row tells.
+Taken JsonLinesReader::NextObject(Row& row, std::string& problem, bool first) {
+  if (const auto excess = FindJsonExcess(line_, kObjectLimits)) {
+    problem = excess->message;
+    return Taken::kBadRow;
+  }
+  row.object = nlohmann::ordered_json::parse(line_, nullptr, /*allow_exceptions=*/false);
+  if (!row.object.is_object()) {
+    problem = row.object.is_discarded() ? "not JSON" : "not a JSON object";
+    return Taken::kBadRow;
+  }
+  for (const RoleOf& role : RolesOf(request_.format)) {
+    const auto column = request_.columns.by_role.find(role.name);
+    if (!role.required || row.object.contains(column->second)) continue;
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : row.object.items()) keys.push_back(key);
+    MissingColumn missing = DescribeMissing(column->second, role.name, keys);
+    problem = std::move(missing.message);
+    if (!first) return Taken::kBadRow;
+    characters_.Stop(ErrorCode::kInvalid, std::move(problem), row.line, std::move(missing.hint));
+    return Taken::kEnd;
+  }
+  return Taken::kRow;
+}
+
 Taken JsonLinesReader::Next(Row& row, std::string& problem) {
   do {
     while (characters_.Peek() == '\n') characters_.Take();
@@ -137,6 +164,7 @@ Taken JsonLinesReader::Next(Row& row, std::string& problem) {
   }
   problem = TextProblem(line_);
   if (!problem.empty()) return Taken::kBadRow;
+  if (IsStructured(request_.format)) return NextObject(row, problem, first);
   row.label.reset();
   RowEvents events(request_, row);
   if (!Json::sax_parse(line_, &events)) {

@@ -31,6 +31,8 @@ class JsonLinesReader {
   std::vector<std::string> Keys();
 
  private:
+  Taken NextObject(Row& row, std::string& problem, bool first);
+
   Characters& characters_;
   const RowsRequest& request_;
   std::string line_;

@@ -172,32 +172,77 @@ std::string_view ToString(RowFormat format) {
       return "text";
     case RowFormat::kPromptCompletion:
       return "prompt-completion";
+    case RowFormat::kChat:
+      return "chat";
+    case RowFormat::kAlpaca:
+      return "alpaca";
+    case RowFormat::kShareGpt:
+      return "sharegpt";
+    case RowFormat::kPreference:
+      return "preference";
   }
   return "";
 }
 
+bool IsStructured(RowFormat format) { return format >= RowFormat::kChat; }
+
+bool IsConversation(RowFormat format) {
+  return IsStructured(format) && format != RowFormat::kPreference;
+}
+
+std::span<const RoleOf> RolesOf(RowFormat format) {
+  static constexpr RoleOf kTextLabel[] = {{"text"}, {"label"}};
+  static constexpr RoleOf kText[] = {{"text"}};
+  static constexpr RoleOf kPromptCompletion[] = {{"prompt"}, {"completion"}};
+  static constexpr RoleOf kChat[] = {{"messages"}, {"tools", false}};
+  static constexpr RoleOf kAlpaca[] = {{"instruction"}, {"input", false}, {"output"}};
+  static constexpr RoleOf kShareGpt[] = {{"conversations"}, {"system", false}, {"tools", false}};
+  static constexpr RoleOf kPreference[] = {{"prompt", false}, {"chosen"}, {"rejected"}};
+  switch (format) {
+    case RowFormat::kTextLabel:
+      return kTextLabel;
+    case RowFormat::kText:
+      return kText;
+    case RowFormat::kPromptCompletion:
+      return kPromptCompletion;
+    case RowFormat::kChat:
+      return kChat;
+    case RowFormat::kAlpaca:
+      return kAlpaca;
+    case RowFormat::kShareGpt:
+      return kShareGpt;
+    case RowFormat::kPreference:
+      return kPreference;
+  }
+  return {};
+}
+
 Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role, RowFormat format) {
-  const bool completes = format == RowFormat::kPromptCompletion;
-  const std::string first = completes ? "prompt" : "text";
-  const std::string second = completes ? "completion" : "label";
-  Columns columns{.text = first, .label = second};
+  const std::span<const RoleOf> roles = RolesOf(format);
+  Columns columns;
+  std::string known;
+  for (const RoleOf& role : roles) {
+    known += (known.empty() ? "" : ", ") + std::string(role.name);
+    columns.by_role.emplace(role.name, role.name);
+  }
   for (const auto& [role, column] : by_role) {
-    if (role == first) {
-      columns.text = column;
-    } else if (role == second && format != RowFormat::kText) {
-      columns.label = column;
-    } else {
+    const auto found = columns.by_role.find(role);
+    if (found == columns.by_role.end()) {
       return Fail(ErrorCode::kInvalid,
                   "format " + std::string(ToString(format)) + " has no role '" + role + "'",
-                  "data.columns",
-                  format == RowFormat::kText ? "its role is text"
-                                             : "roles are " + first + " and " + second);
+                  "data.columns", (roles.size() == 1 ? "its role is " : "its roles are ") + known);
+    }
+    found->second = column;
+  }
+  for (auto one = columns.by_role.begin(); one != columns.by_role.end(); ++one) {
+    for (auto other = columns.by_role.begin(); other != one; ++other) {
+      if (one->second != other->second) continue;
+      return Fail(ErrorCode::kInvalid, other->first + " and " + one->first + " are the same column",
+                  "data.columns");
     }
   }
-  if (columns.text == columns.label && format != RowFormat::kText) {
-    return Fail(ErrorCode::kInvalid, first + " and " + second + " are the same column",
-                "data.columns");
-  }
+  columns.text = columns.by_role.find(roles.front().name)->second;
+  columns.label = columns.by_role.find(roles.back().name)->second;
   return columns;
 }
 
@@ -247,6 +292,12 @@ Result<std::vector<std::string>> ColumnNames(const RowsRequest& request) {
 }
 
 Status ReadRows(const RowsRequest& request, const std::function<Status(const Row&)>& take) {
+  if (IsStructured(request.format) && request.kind.format != FileFormat::kJsonLines) {
+    return Fail(ErrorCode::kUnsupported,
+                "rows of format " + std::string(ToString(request.format)) +
+                    " are JSON objects: they are read from JSONL",
+                request.shown_name, "write one object a line into a .jsonl file");
+  }
   TUTTI_ASSIGN_OR_RETURN(ByteSource source,
                          ByteSource::Open(request.path, request.kind.gzip, request.shown_name));
   Characters characters(std::move(source), request.shown_name);

@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,14 +36,29 @@ enum class RowFormat {
   kTextLabel,         // text, label
   kText,              // text
   kPromptCompletion,  // prompt, completion
+  kChat,              // messages [, tools]
+  kAlpaca,            // instruction [, input], output
+  kShareGpt,          // conversations [, system, tools]
+  kPreference,        // [prompt,] chosen, rejected
 };
 std::string_view ToString(RowFormat format);
+// Whether rows are whole JSON objects, not one or two texts: JSONL alone has them.
+bool IsStructured(RowFormat format);
+// Whether rows are conversations, written by a chat template.
+bool IsConversation(RowFormat format);
+// The roles of a format and whether a row must have them. What tells formats apart.
+struct RoleOf {
+  std::string_view name;
+  bool required = true;
+};
+std::span<const RoleOf> RolesOf(RowFormat format);
 
 // The column of a row's text (or prompt), and of its label (or completion): their names are those
 // of the roles unless data.columns has others.
 struct Columns {
   std::string text = "text";
   std::string label = "label";
+  std::map<std::string, std::string, std::less<>> by_role{};  // of structured rows: all roles
 };
 // kInvalid for a role that the format does not have.
 Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role,
@@ -53,9 +70,10 @@ struct Label {
 };
 
 struct Row {
-  std::int64_t line = 0;         // where it begins, from 1
-  std::string text;              // UTF-8
-  std::optional<Label> label{};  // of prompt and completion: the completion
+  std::int64_t line = 0;            // where it begins, from 1
+  std::string text;                 // UTF-8
+  std::optional<Label> label{};     // of prompt and completion: the completion
+  nlohmann::ordered_json object{};  // of a structured format
 };
 
 struct RowsRequest {
@@ -67,7 +85,7 @@ struct RowsRequest {
   bool require_labels = true;
 
   // Whether the second column counts, and must be there.
-  bool takes_label() const { return format != RowFormat::kText; }
+  bool takes_label() const { return format != RowFormat::kText && !IsStructured(format); }
   bool needs_label() const {
     return format == RowFormat::kPromptCompletion ||
            (format == RowFormat::kTextLabel && require_labels);

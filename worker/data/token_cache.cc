@@ -17,7 +17,7 @@ namespace tutti::data {
 namespace {
 
 // Raised with the layout below, with the reader, and with the tokenizers crate.
-constexpr std::uint32_t kCacheVersion = 2;
+constexpr std::uint32_t kCacheVersion = 3;
 constexpr std::array<char, 8> kMagic = {'t', 'u', 't', 't', 'i', 't', 'o', 'k'};
 
 // The file: this, offsets, ids, weights, label indices, label texts (each ended by '\0'), the
@@ -106,6 +106,12 @@ Digest KeyOf(const TokenSource& source) {
   for (const std::string& column : {source.columns.text, source.columns.label}) {
     text += "\n" + std::to_string(column.size()) + " " + column;
   }
+  if (IsStructured(source.format)) {
+    for (const auto& [role, column] : source.columns.by_role) {
+      text += "\n" + role + " " + std::to_string(column.size()) + " " + column;
+    }
+  }
+  if (!source.chat.empty()) text += "\n" + Sha256Of(source.chat).ToString();
   return Sha256Of(text);
 }
 

@@ -23,6 +23,7 @@ struct TokenSource {
   RowFormat format = RowFormat::kTextLabel;
   bool train_on_inputs = false;
   std::optional<std::uint32_t> end_token{};
+  std::string chat{};  // the chat template and its variables
 };
 Digest KeyOf(const TokenSource& source);
 

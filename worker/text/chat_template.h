@@ -2,7 +2,6 @@
 // raise_exception, tojson as Python's json.dumps, {% generation %}). Pure functions, any thread.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,14 +10,9 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/text/byte_range.h"
 
 namespace tutti::text {
-
-struct ByteRange {
-  std::size_t from = 0;
-  std::size_t to = 0;  // one past the last
-  bool operator==(const ByteRange&) const = default;
-};
 
 struct RenderedChat {
   std::string text;

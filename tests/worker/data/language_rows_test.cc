@@ -1,0 +1,136 @@
+#include "worker/data/language_rows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/worker/data/files.h"
+
+namespace tutti::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class LanguageRowsTest : public DataTest {
+ protected:
+  LanguageRowsTest()
+      : tokenizer_(*text::Tokenizer::Load("tests/parity/cases/tokenizers/gpt2-tiny")) {
+    auto chat = std::make_shared<text::ChatFormat>();
+    chat->name = "zephyr";
+    chat->source = *text::BuiltInTemplate("zephyr");
+    chat->marks_answers = true;
+    chat->variables = {{"eos_token", "<|endoftext|>"}};
+    options_.chat = std::move(chat);
+  }
+
+  Result<Dataset> Load(std::string_view text, const std::string& name = "rows.jsonl") {
+    options_.path = Put(name, text);
+    options_.shown_name = name;
+    const auto format = DetectFormat(options_);
+    if (!format) return Fail(format.error());
+    options_.format = *format;
+    return Dataset::Load(options_, tokenizer_);
+  }
+
+  // What is trained of a row, by its weights.
+  std::string Trained(const Dataset& data, std::int64_t row) {
+    std::vector<std::uint32_t> ids;
+    for (std::size_t i = 0; i < data.Tokens(row).size(); ++i) {
+      if (data.Weights(row)[i] > 0) {
+        ids.push_back(static_cast<std::uint32_t>(data.Tokens(row)[i]));
+      }
+    }
+    return *tokenizer_.Decode(ids, /*skip_special=*/false);
+  }
+  std::string Whole(const Dataset& data, std::int64_t row) {
+    const auto tokens = data.Tokens(row);
+    return *tokenizer_.Decode(std::vector<std::uint32_t>(tokens.begin(), tokens.end()), false);
+  }
+
+  std::string Refusal(std::string_view text, const std::string& name = "rows.jsonl") {
+    const auto data = Load(text, name);
+    return data ? "" : data.error().ToString();
+  }
+
+  text::Tokenizer tokenizer_;
+  LoadOptions options_;
+};
+
+TEST_F(LanguageRowsTest, ChatRowsTrainWhatTheAssistantSays) {
+  const auto data = Load(R"({"messages": [{"role": "user", "content": "hi"},
+      {"role": "assistant", "content": "hello"}]})"
+                         "\n");
+  // A row is one line.
+  EXPECT_FALSE(data.has_value());
+  const auto one = Load(
+      R"({"id": 1, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]})"
+      "\n");
+  ASSERT_TRUE(one.has_value()) << one.error().ToString();
+  EXPECT_EQ(options_.format, RowFormat::kChat);
+  EXPECT_EQ(Trained(*one, 0), "hello<|endoftext|>");
+  EXPECT_EQ(Whole(*one, 0), "<|user|>\nhi<|endoftext|>\n<|assistant|>\nhello<|endoftext|>\n");
+}
+
+TEST_F(LanguageRowsTest, AlpacaAndShareGptAreConversations) {
+  const auto alpaca = Load(R"({"instruction": "Add", "input": "1 2", "output": "3"})"
+                           "\n");
+  ASSERT_TRUE(alpaca.has_value()) << alpaca.error().ToString();
+  EXPECT_EQ(options_.format, RowFormat::kAlpaca);
+  EXPECT_EQ(Whole(*alpaca, 0),
+            "<|user|>\nAdd\n\n1 2<|endoftext|>\n<|assistant|>\n3<|endoftext|>\n");
+  EXPECT_EQ(Trained(*alpaca, 0), "3<|endoftext|>");
+  const auto share = Load(
+      R"({"system": "S", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}, {"from": "human", "value": "r"}, {"from": "gpt", "value": "b"}]})"
+      "\n");
+  ASSERT_TRUE(share.has_value()) << share.error().ToString();
+  EXPECT_EQ(options_.format, RowFormat::kShareGpt);
+  EXPECT_THAT(Whole(*share, 0), testing::StartsWith("<|system|>\nS<|endoftext|>\n<|user|>\nq"));
+  EXPECT_EQ(Trained(*share, 0), "b<|endoftext|>");
+}
+
+TEST_F(LanguageRowsTest, PreferencesAreTwoRowsBehindThePrompt) {
+  options_.end_token = tokenizer_.IdOf("<|endoftext|>");
+  const auto data = Load(R"({"prompt": "Name it:", "chosen": " yes", "rejected": " no way"})"
+                         "\n");
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  EXPECT_EQ(options_.format, RowFormat::kPreference);
+  ASSERT_EQ(data->rows(), 2);
+  EXPECT_EQ(Trained(*data, 0), " yes<|endoftext|>");
+  EXPECT_EQ(Trained(*data, 1), " no way<|endoftext|>");
+  EXPECT_EQ(Whole(*data, 1), "Name it: no way<|endoftext|>");
+  const auto chat = Load(
+      R"({"chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]})"
+      "\n");
+  ASSERT_TRUE(chat.has_value()) << chat.error().ToString();
+  EXPECT_EQ(Trained(*chat, 1), "b<|endoftext|>");
+}
+
+TEST_F(LanguageRowsTest, BadRowsAreNamed) {
+  const std::string good =
+      R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})"
+      "\n";
+  EXPECT_THAT(Refusal(good + R"({"messages": "q"})"
+                             "\n"),
+              testing::AllOf(HasSubstr("rows.jsonl:2"), HasSubstr("not a list of messages")));
+  EXPECT_THAT(Refusal(good + R"({"messages": [{"role": "user"}]})"
+                             "\n"),
+              HasSubstr("message 1 has no content"));
+  EXPECT_THAT(Refusal(good + R"({"messages": [{"role": "user", "content": "q", "weight": 1}]})"
+                             "\n"),
+              HasSubstr("only what the assistant says is trained"));
+  EXPECT_THAT(Refusal(good + R"({"text": "q"})"
+                             "\n"),
+              HasSubstr("no column 'messages'"));
+  EXPECT_THAT(Refusal(R"({"conversations": [{"from": "alien", "value": "q"}]})"
+                      "\n"),
+              HasSubstr("alien"));
+  EXPECT_THAT(Refusal("instruction,output\na,b\n", "rows.csv"), HasSubstr("JSONL"));
+}
+
+}  // namespace
+}  // namespace tutti::data

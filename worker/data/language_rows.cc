@@ -1,0 +1,278 @@
+#include "worker/data/language_rows.h"
+
+#include <array>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/base/check.h"
+#include "jobs/spec/suggest.h"
+
+namespace tutti::data {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+using text::Conversation;
+using text::Tokenizer;
+using text::WeightedTokens;
+
+constexpr double kWeightMax = 1e6;
+
+// What other data sets call the roles of a conversation.
+struct RoleName {
+  std::string_view name;
+  std::string_view role;
+};
+constexpr std::array kRoleNames = {
+    RoleName{"system", "system"},       RoleName{"user", "user"},
+    RoleName{"assistant", "assistant"}, RoleName{"tool", "tool"},
+    RoleName{"human", "user"},          RoleName{"gpt", "assistant"},
+    RoleName{"model", "assistant"},     RoleName{"chatgpt", "assistant"},
+    RoleName{"bard", "assistant"},      RoleName{"bing", "assistant"},
+    RoleName{"observation", "tool"},
+};
+
+Unexpected Wrong(std::string what) { return Fail(ErrorCode::kInvalid, std::move(what)); }
+
+// The value of a role; null where the row has none.
+const OrderedJson& ValueOf(const Row& row, const RowsRequest& request, std::string_view role) {
+  static const OrderedJson kNone = nullptr;
+  const auto column = request.columns.by_role.find(role);
+  TUTTI_CHECK(column != request.columns.by_role.end(), "no role ", role);
+  const auto found = row.object.find(column->second);
+  return found == row.object.end() ? kNone : *found;
+}
+
+// Text, "" for null where that is allowed.
+Result<std::string> TextOf(const Row& row, const RowsRequest& request, std::string_view role,
+                           bool required = true) {
+  const OrderedJson& value = ValueOf(row, request, role);
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null() && !required) return std::string();
+  return Wrong("'" + request.columns.by_role.find(role)->second + "' is not text");
+}
+
+OrderedJson Message(std::string_view role, OrderedJson content) {
+  return {{"role", std::string(role)}, {"content", std::move(content)}};
+}
+
+// A message's own fields stay (tool_calls, name): templates may use them.
+Result<OrderedJson> CheckedMessage(const OrderedJson& message, const std::string& where,
+                                   std::optional<double>& weight) {
+  if (!message.is_object()) return Wrong(where + " is not an object");
+  const auto role = message.find("role");
+  if (role == message.end() || !role->is_string()) return Wrong(where + " has no role");
+  const auto content = message.find("content");
+  const bool calls = message.contains("tool_calls");
+  const bool is_text = content != message.end() && content->is_string();
+  const bool is_parts = content != message.end() && content->is_array();
+  const bool is_none = content == message.end() || content->is_null();
+  if (!is_text && !is_parts && !(is_none && calls)) return Wrong(where + " has no content of text");
+  OrderedJson checked = message;
+  if (is_none) checked["content"] = "";
+  const auto given = message.find("weight");
+  if (given == message.end() || given->is_null()) return checked;
+  checked.erase("weight");
+  if (!given->is_number()) return Wrong(where + "'s weight is not a number");
+  weight = given->get<double>();
+  if (!(*weight >= 0) || *weight > kWeightMax) {
+    return Wrong(where + "'s weight is " + given->dump() + ", not from 0 to 1,000,000");
+  }
+  if (*role != "assistant" && *weight > 0) {
+    return Wrong(where + " is of role " + role->get<std::string>() +
+                 " and has a weight: only what the assistant says is trained "
+                 "(data.train_on_inputs trains all of it)");
+  }
+  return checked;
+}
+
+Status AddMessages(const OrderedJson& messages, const std::string& column,
+                   Conversation& conversation) {
+  if (!messages.is_array() || messages.empty()) {
+    return Wrong("'" + column + "' is not a list of messages");
+  }
+  bool any = false;
+  std::vector<double> weights;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    std::optional<double> weight;
+    TUTTI_ASSIGN_OR_RETURN(OrderedJson message,
+                           CheckedMessage(messages[i], "message " + std::to_string(i + 1), weight));
+    conversation.messages.push_back(std::move(message));
+    any = any || weight.has_value();
+    weights.push_back(weight.value_or(1));
+  }
+  if (any) conversation.weights = std::move(weights);
+  return {};
+}
+
+Result<Conversation> OfChat(const Row& row, const RowsRequest& request) {
+  Conversation conversation;
+  const std::string& column = request.columns.by_role.find("messages")->second;
+  TUTTI_RETURN_IF_ERROR(AddMessages(ValueOf(row, request, "messages"), column, conversation));
+  conversation.tools = ValueOf(row, request, "tools");
+  return conversation;
+}
+
+// The instruction with its input below, as one question.
+Result<Conversation> OfAlpaca(const Row& row, const RowsRequest& request) {
+  TUTTI_ASSIGN_OR_RETURN(std::string question, TextOf(row, request, "instruction"));
+  TUTTI_ASSIGN_OR_RETURN(const std::string input, TextOf(row, request, "input", false));
+  TUTTI_ASSIGN_OR_RETURN(const std::string output, TextOf(row, request, "output"));
+  if (!input.empty()) question += "\n\n" + input;
+  Conversation conversation;
+  conversation.messages.push_back(Message("user", question));
+  conversation.messages.push_back(Message("assistant", output));
+  return conversation;
+}
+
+Result<Conversation> OfShareGpt(const Row& row, const RowsRequest& request) {
+  const OrderedJson& turns = ValueOf(row, request, "conversations");
+  const std::string& column = request.columns.by_role.find("conversations")->second;
+  if (!turns.is_array() || turns.empty()) return Wrong("'" + column + "' is not a list of turns");
+  Conversation conversation;
+  TUTTI_ASSIGN_OR_RETURN(const std::string system, TextOf(row, request, "system", false));
+  if (!system.empty()) conversation.messages.push_back(Message("system", system));
+  OrderedJson messages = OrderedJson::array();
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const std::string where = "turn " + std::to_string(i + 1);
+    const OrderedJson& turn = turns[i];
+    if (!turn.is_object() || !turn.contains("from") || !turn["from"].is_string() ||
+        !turn.contains("value") || !turn["value"].is_string()) {
+      return Wrong(where + " is not {\"from\": text, \"value\": text}");
+    }
+    const auto& from = turn["from"].get_ref<const std::string&>();
+    std::string_view role;
+    for (const RoleName& one : kRoleNames) {
+      if (one.name == from) role = one.role;
+    }
+    if (role.empty()) {
+      return Wrong(where + " is from " + spec::Quoted(from) +
+                   ": known are human, gpt, system, tool and the roles of chat");
+    }
+    messages.push_back(Message(role, turn["value"]));
+    if (turn.contains("weight")) messages.back()["weight"] = turn["weight"];
+  }
+  const std::size_t before = conversation.messages.size();
+  TUTTI_RETURN_IF_ERROR(AddMessages(messages, column, conversation));
+  if (!conversation.weights.empty()) {
+    conversation.weights.insert(conversation.weights.begin(), before, 1);
+  }
+  conversation.tools = ValueOf(row, request, "tools");
+  return conversation;
+}
+
+void AddEnd(const std::optional<std::uint32_t>& end, WeightedTokens& tokens) {
+  if (end && (tokens.ids.empty() || tokens.ids.back() != *end)) tokens.ids.push_back(*end);
+  tokens.weights.resize(tokens.ids.size(), 1.0F);
+}
+
+// The prompt is tokenised as it will be when an answer is asked for, the completion behind it.
+Result<WeightedTokens> OfPrompt(const Tokenizer& tokenizer, const LoadOptions& options,
+                                std::string_view prompt, std::string_view completion) {
+  WeightedTokens tokens;
+  TUTTI_ASSIGN_OR_RETURN(text::Encoding first, tokenizer.Encode(prompt));
+  tokens.ids = std::move(first.ids);
+  tokens.weights.assign(tokens.ids.size(), options.train_on_inputs ? 1.0F : 0.0F);
+  TUTTI_ASSIGN_OR_RETURN(const text::Encoding second,
+                         tokenizer.Encode(completion, {.add_special_tokens = false}));
+  tokens.ids.insert(tokens.ids.end(), second.ids.begin(), second.ids.end());
+  AddEnd(options.end_token, tokens);
+  return tokens;
+}
+
+Result<WeightedTokens> OfText(const Tokenizer& tokenizer, const LoadOptions& options,
+                              std::string_view text) {
+  WeightedTokens tokens;
+  TUTTI_ASSIGN_OR_RETURN(text::Encoding encoding, tokenizer.Encode(text));
+  tokens.ids = std::move(encoding.ids);
+  AddEnd(options.end_token, tokens);
+  return tokens;
+}
+
+// One side of a preference. As lists of messages the prompt may be part of both sides: then all
+// but the last message is the prompt.
+Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
+                              const LoadOptions& options, const Tokenizer& tokenizer,
+                              std::string_view role) {
+  const OrderedJson& prompt = ValueOf(row, request, "prompt");
+  const OrderedJson& side = ValueOf(row, request, role);
+  if (side.is_string() && (prompt.is_string() || prompt.is_null())) {
+    const std::string before = prompt.is_null() ? "" : prompt.get<std::string>();
+    return OfPrompt(tokenizer, options, before, side.get_ref<const std::string&>());
+  }
+  Conversation conversation;
+  if (prompt.is_array()) TUTTI_RETURN_IF_ERROR(AddMessages(prompt, "prompt", conversation));
+  if (prompt.is_string()) conversation.messages.push_back(Message("user", prompt));
+  const std::size_t asked = conversation.messages.size();
+  TUTTI_RETURN_IF_ERROR(AddMessages(side, std::string(role), conversation));
+  if (conversation.messages.back().value("role", OrderedJson()) != "assistant") {
+    return Wrong("'" + std::string(role) + "' does not end with what the assistant says");
+  }
+  // Answers within the prompt are context.
+  conversation.weights.assign(conversation.messages.size(), 0);
+  const std::size_t first = prompt.is_null() ? conversation.messages.size() - 1 : asked;
+  for (std::size_t i = first; i < conversation.messages.size(); ++i) conversation.weights[i] = 1;
+  TUTTI_CHECK(options.chat != nullptr, "conversations without a chat template");
+  return text::TokenizeConversation(tokenizer, *options.chat, conversation,
+                                    /*train_on_inputs=*/false);
+}
+
+Result<std::vector<WeightedTokens>> TokenizeAny(const Row& row, const RowsRequest& request,
+                                                const LoadOptions& options,
+                                                const Tokenizer& tokenizer) {
+  std::vector<WeightedTokens> all;
+  if (request.format == RowFormat::kPreference) {
+    for (const char* role : {"chosen", "rejected"}) {
+      TUTTI_ASSIGN_OR_RETURN(WeightedTokens side, OfSide(row, request, options, tokenizer, role));
+      all.push_back(std::move(side));
+    }
+  } else if (IsConversation(request.format)) {
+    TUTTI_CHECK(options.chat != nullptr, "conversations without a chat template");
+    TUTTI_ASSIGN_OR_RETURN(const Conversation conversation, ConversationOf(row, request));
+    TUTTI_ASSIGN_OR_RETURN(WeightedTokens tokens,
+                           text::TokenizeConversation(tokenizer, *options.chat, conversation,
+                                                      options.train_on_inputs));
+    all.push_back(std::move(tokens));
+  } else if (request.format == RowFormat::kPromptCompletion) {
+    TUTTI_ASSIGN_OR_RETURN(WeightedTokens tokens,
+                           OfPrompt(tokenizer, options, row.text, row.label->text));
+    all.push_back(std::move(tokens));
+  } else {
+    TUTTI_ASSIGN_OR_RETURN(WeightedTokens tokens, OfText(tokenizer, options, row.text));
+    all.push_back(std::move(tokens));
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<Conversation> ConversationOf(const Row& row, const RowsRequest& request) {
+  switch (request.format) {
+    case RowFormat::kChat:
+      return OfChat(row, request);
+    case RowFormat::kAlpaca:
+      return OfAlpaca(row, request);
+    case RowFormat::kShareGpt:
+      return OfShareGpt(row, request);
+    case RowFormat::kTextLabel:
+    case RowFormat::kText:
+    case RowFormat::kPromptCompletion:
+    case RowFormat::kPreference:
+      break;
+  }
+  return Fail(ErrorCode::kInternal, "no format of conversations");
+}
+
+Result<std::vector<WeightedTokens>> TokenizeLanguageRow(const Row& row, const RowsRequest& request,
+                                                        const LoadOptions& options,
+                                                        const Tokenizer& tokenizer) {
+  TUTTI_ASSIGN_OR_RETURN(std::vector<WeightedTokens> all,
+                         TokenizeAny(row, request, options, tokenizer));
+  for (const WeightedTokens& tokens : all) {
+    if (tokens.ids.size() < 2) return Wrong("the text has no token to predict");
+  }
+  return all;
+}
+
+}  // namespace tutti::data

@@ -1,0 +1,267 @@
+#include "worker/text/chat_format.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "common/file/file.h"
+#include "common/json/limits.h"
+#include "worker/text/chat_template.h"
+#include "worker/text/stream_decoder.h"
+
+namespace tutti::text {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr Bytes kTokensFileMax{16 << 20};
+constexpr JsonLimits kTokensFileLimits{.values_max = 500'000};
+
+// Whether the source has the tag {% generation %}, with or without whitespace control.
+bool MarksAnswers(std::string_view source) {
+  for (std::size_t at = source.find("{%"); at != source.npos; at = source.find("{%", at + 2)) {
+    std::string_view tag = source.substr(at + 2);
+    if (tag.starts_with('-') || tag.starts_with('+')) tag.remove_prefix(1);
+    const std::size_t word = tag.find_first_not_of(" \t\r\n");
+    if (word == tag.npos) continue;
+    tag.remove_prefix(word);
+    if (!tag.starts_with("generation")) continue;
+    tag.remove_prefix(std::string_view("generation").size());
+    if (tag.find_first_of(" \t\r\n-+%") == 0) return true;
+  }
+  return false;
+}
+
+// The texts of special tokens, as templates see them: what tokenizer_config.json names, else
+// special_tokens_map.json, else those of the ids that config.json has.
+Status ReadVariables(const std::filesystem::path& directory, const Tokenizer& tokenizer,
+                     OrderedJson& variables) {
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::filesystem::path path = directory / name;
+    const Result<std::string> text = ReadFile(path, kTokensFileMax);
+    if (!text && text.error().code == ErrorCode::kNotFound) continue;
+    if (!text) return Fail(text.error());
+    TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kTokensFileLimits, path.string()));
+    const OrderedJson config = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
+    if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
+    for (const auto& [key, value] : config.items()) {
+      if (!key.ends_with("_token") || variables.contains(key)) continue;
+      const OrderedJson& content =
+          value.is_object() ? value.value("content", OrderedJson()) : value;
+      if (content.is_string()) variables[key] = content;
+    }
+  }
+  const SpecialTokens& special = tokenizer.special();
+  for (const auto& [key, id] : {std::pair("bos_token", special.bos), {"eos_token", special.eos}}) {
+    if (!id || variables.contains(key)) continue;
+    TUTTI_ASSIGN_OR_RETURN(variables[key], tokenizer.Decode({&*id, 1}, /*skip_special=*/false));
+  }
+  return {};
+}
+
+std::string_view FittingBuiltIn(const ChatFormatOptions& options) {
+  const auto has = [&](std::string_view token) {
+    return options.tokenizer.IdOf(token).has_value();
+  };
+  if (has("<|im_start|>") && has("<|im_end|>")) return "chatml";
+  if (has("<|start_header_id|>") && has("<|eot_id|>")) return "llama-3";
+  if (has("<start_of_turn>") && has("<end_of_turn>")) return "gemma";
+  if (options.model_type == "mistral" || has("[INST]")) return "mistral";
+  return "zephyr";
+}
+
+Unexpected NoSuchBuiltIn(const std::string& name) {
+  std::string known;
+  for (const std::string_view one : BuiltInTemplateNames()) {
+    known += (known.empty() ? "" : ", ") + std::string(one);
+  }
+  return Fail(ErrorCode::kInvalid, "there is no built-in chat template '" + name + "'",
+              "data.chat_template", "one of " + known + "; or leave it out");
+}
+
+// A template that cannot be compiled, or calls what does not exist, fails on every row: said once.
+// What it raises itself may be about this conversation alone.
+Status TryOut(const ChatFormat& format, const std::string& where) {
+  const OrderedJson messages = OrderedJson::array(
+      {{{"role", "user"}, {"content", "Hello"}}, {{"role", "assistant"}, {"content", "Hello"}}});
+  const auto rendered =
+      RenderChat(format.source, {.messages = messages, .variables = format.variables});
+  if (rendered || rendered.error().message.starts_with("TemplateError: ")) return {};
+  return Fail(rendered.error().code, rendered.error().message, where,
+              "data.chat_template names a built-in to use instead");
+}
+
+Result<std::string> Render(const ChatFormat& format, const OrderedJson& messages,
+                           const Conversation& conversation, bool prompt) {
+  TUTTI_ASSIGN_OR_RETURN(RenderedChat chat,
+                         RenderChat(format.source, {.messages = messages,
+                                                    .tools = conversation.tools,
+                                                    .add_generation_prompt = prompt,
+                                                    .variables = format.variables}));
+  return std::move(chat.text);
+}
+
+bool IsAnswer(const OrderedJson& message) {
+  const auto role = message.find("role");
+  return role != message.end() && *role == "assistant";
+}
+
+std::vector<std::size_t> AnswersOf(const OrderedJson& messages) {
+  std::vector<std::size_t> answers;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (IsAnswer(messages[i])) answers.push_back(i);
+  }
+  return answers;
+}
+
+OrderedJson FirstOf(const OrderedJson& messages, std::size_t count) {
+  OrderedJson first = OrderedJson::array();
+  for (std::size_t i = 0; i < count; ++i) first.push_back(messages[i]);
+  return first;
+}
+
+Unexpected CannotTellApart(std::size_t message) {
+  return Fail(ErrorCode::kInvalid,
+              "the chat template writes the turns before message " + std::to_string(message + 1) +
+                  " differently once more follow: what the assistant said cannot be told apart",
+              {},
+              "mark it with {% generation %} in the template, or set data.chat_template to a "
+              "built-in one, or data.train_on_inputs: true");
+}
+
+Result<RenderedAnswers> ByMarks(const ChatFormat& format, const Conversation& conversation) {
+  TUTTI_ASSIGN_OR_RETURN(RenderedChat chat,
+                         RenderChat(format.source, {.messages = conversation.messages,
+                                                    .tools = conversation.tools,
+                                                    .variables = format.variables}));
+  RenderedAnswers rendered{.text = std::move(chat.text)};
+  const std::vector<std::size_t> answers = AnswersOf(conversation.messages);
+  const bool each = answers.size() == chat.assistant_spans.size();
+  if (!each && !conversation.weights.empty()) {
+    return Fail(ErrorCode::kInvalid,
+                "the chat template marks " + std::to_string(chat.assistant_spans.size()) +
+                    " answers and the row has " + std::to_string(answers.size()) +
+                    ": weights of messages cannot be told apart");
+  }
+  for (std::size_t i = 0; i < chat.assistant_spans.size(); ++i) {
+    rendered.answers.push_back({chat.assistant_spans[i], each ? answers[i] : 0});
+  }
+  return rendered;
+}
+
+Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation& conversation) {
+  const OrderedJson& messages = conversation.messages;
+  RenderedAnswers rendered;
+  TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, messages, conversation, /*prompt=*/false));
+  for (const std::size_t message : AnswersOf(messages)) {
+    TUTTI_ASSIGN_OR_RETURN(const std::string before, Render(format, FirstOf(messages, message),
+                                                            conversation, /*prompt=*/true));
+    std::string with = rendered.text;
+    if (message + 1 < messages.size()) {
+      TUTTI_ASSIGN_OR_RETURN(
+          with, Render(format, FirstOf(messages, message + 1), conversation, /*prompt=*/false));
+    }
+    if (!rendered.text.starts_with(with) || !with.starts_with(before)) {
+      return CannotTellApart(message);
+    }
+    rendered.answers.push_back({{before.size(), with.size()}, message});
+  }
+  return rendered;
+}
+
+// Where in the text each token stands: what decoding one after the other gives, found again in it.
+// Tokens that share a character have its place; spaces that decoding leaves out are skipped.
+Result<std::vector<ByteRange>> PlacesOf(const Tokenizer& tokenizer,
+                                        std::span<const std::uint32_t> ids, std::string_view text) {
+  std::vector<ByteRange> places;
+  StreamDecoder decoder(tokenizer, /*skip_special=*/false);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    TUTTI_ASSIGN_OR_RETURN(std::string piece, decoder.Next(ids[i]));
+    if (i + 1 == ids.size()) {
+      TUTTI_ASSIGN_OR_RETURN(const std::string rest, decoder.Finish());
+      piece += rest;
+    }
+    if (piece.empty()) continue;
+    std::size_t from = at;
+    while (from < text.size() && text[from] == ' ' && !text.substr(from).starts_with(piece)) ++from;
+    if (!text.substr(from).starts_with(piece)) {
+      return Fail(ErrorCode::kInvalid,
+                  "the tokenizer gives other text back than it got: which tokens are the "
+                  "assistant's cannot be told",
+                  {}, "set data.train_on_inputs: true to train all of them");
+    }
+    at = from + piece.size();
+    places.resize(i + 1, {.from = from, .to = at});
+  }
+  places.resize(ids.size(), {.from = at, .to = at});
+  return places;
+}
+
+}  // namespace
+
+Result<ChatFormat> ChooseChatFormat(const ChatFormatOptions& options) {
+  ChatFormat format;
+  TUTTI_RETURN_IF_ERROR(
+      ReadVariables(options.model_directory, options.tokenizer, format.variables));
+  std::string where = options.model_directory.string();
+  if (options.wanted) {
+    format.name = *options.wanted;
+  } else {
+    TUTTI_ASSIGN_OR_RETURN(std::optional<std::string> own,
+                           LoadChatTemplate(options.model_directory));
+    format.name = own ? "own" : FittingBuiltIn(options);
+    if (own) format.source = *std::move(own);
+  }
+  if (!format.is_own()) {
+    const auto source = BuiltInTemplate(format.name);
+    if (!source) return NoSuchBuiltIn(format.name);
+    format.source = *source;
+    where = "built-in chat template " + format.name;
+  }
+  format.marks_answers = MarksAnswers(format.source);
+  TUTTI_RETURN_IF_ERROR(TryOut(format, where));
+  return format;
+}
+
+Result<std::string> RenderPrompt(const ChatFormat& format, const Conversation& conversation) {
+  return Render(format, conversation.messages, conversation, /*prompt=*/true);
+}
+
+Result<RenderedAnswers> RenderAnswers(const ChatFormat& format, const Conversation& conversation) {
+  return format.marks_answers ? ByMarks(format, conversation) : ByPrefixes(format, conversation);
+}
+
+Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const ChatFormat& format,
+                                            const Conversation& conversation,
+                                            bool train_on_inputs) {
+  RenderedAnswers rendered;
+  // Where all of it counts alike, nothing has to be told apart.
+  if (train_on_inputs && conversation.weights.empty()) {
+    TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, conversation.messages, conversation,
+                                                 /*prompt=*/false));
+  } else {
+    TUTTI_ASSIGN_OR_RETURN(rendered, RenderAnswers(format, conversation));
+  }
+  TUTTI_ASSIGN_OR_RETURN(Encoding encoding,
+                         tokenizer.Encode(rendered.text, {.add_special_tokens = false}));
+  WeightedTokens tokens{.ids = std::move(encoding.ids)};
+  tokens.weights.assign(tokens.ids.size(), train_on_inputs ? 1.0F : 0.0F);
+  if (rendered.answers.empty()) return tokens;
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<ByteRange> places,
+                         PlacesOf(tokenizer, tokens.ids, rendered.text));
+  std::size_t at = 0;  // answers and tokens ascend
+  for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
+    const ByteRange token = places[i];
+    while (at < rendered.answers.size() && rendered.answers[at].range.to <= token.from) ++at;
+    if (at == rendered.answers.size()) break;
+    const AnswerSpan& answer = rendered.answers[at];
+    if (token.to <= answer.range.from) continue;
+    tokens.weights[i] = conversation.weights.empty()
+                            ? 1.0F
+                            : static_cast<float>(conversation.weights[answer.message]);
+  }
+  return tokens;
+}
+
+}  // namespace tutti::text
