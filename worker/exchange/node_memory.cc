@@ -21,7 +21,7 @@ namespace tutti::exchange {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x54555454'494D454Du;  // "TUTTIMEM"
-constexpr std::uint32_t kFormat = 2;
+constexpr std::uint32_t kFormat = 3;
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr std::size_t kMailboxBytes = 64 << 10;
 constexpr std::size_t kReasonBytes = 512;
@@ -63,6 +63,7 @@ struct NodeMemory::Header {
   std::uint32_t shards;
   std::uint32_t snapshot;
   std::uint64_t generation;
+  std::uint64_t frozen;
   alignas(64) std::atomic<std::uint32_t> arrived;
   alignas(64) std::atomic<std::uint32_t> epoch;  // futex word: +1 when all have arrived
   alignas(64) std::atomic<std::uint32_t> aborted;
@@ -77,7 +78,8 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 // Where each region starts, in bytes; each on its own page.
 struct NodeMemory::Regions {
-  std::uint64_t parameters, first, second, snapshot, gradients, blocks, shards, mailboxes, end;
+  std::uint64_t parameters, first, second, snapshot, gradients, blocks, shards, mailboxes, frozen,
+      end;
   std::uint64_t gradient_stride;
 
   explicit Regions(const NodeLayout& l) {
@@ -91,15 +93,17 @@ struct NodeMemory::Regions {
     blocks = gradients + gradient_stride * l.local_size * l.gradient_levels;
     shards = blocks + PageUp(BlocksOf(l.elements) * sizeof(double));
     mailboxes = shards + PageUp(l.shards * sizeof(ShardSums));
-    end = mailboxes + l.local_size * (PageUp(sizeof(std::uint64_t)) + kMailboxBytes);
+    frozen = mailboxes + PageUp(l.local_size * (PageUp(sizeof(std::uint64_t)) + kMailboxBytes));
+    end = frozen + PageUp(l.frozen * sizeof(float));
   }
 };
 
 std::uint64_t NodeLayout::TotalBytes() const {
   // 48 bits of elements: no product below can overflow.
   TUTTI_CHECK(elements < (std::uint64_t{1} << 40), elements, " elements");
+  TUTTI_CHECK(frozen < (std::uint64_t{1} << 40), frozen, " weights");
   const std::uint64_t floats =
-      elements * (3 + (snapshot ? 3 : 0) + std::uint64_t{local_size} * gradient_levels);
+      elements * (3 + (snapshot ? 3 : 0) + std::uint64_t{local_size} * gradient_levels) + frozen;
   return floats * sizeof(float) + BlocksOf(elements) * sizeof(double) + shards * sizeof(ShardSums) +
          local_size * kMailboxBytes;
 }
@@ -159,6 +163,7 @@ Status NodeMemory::CreateHeader(int fd) {
   h.shards = options_.layout.shards;
   h.snapshot = options_.layout.snapshot ? 1 : 0;
   h.generation = options_.layout.generation;
+  h.frozen = options_.layout.frozen;
   h.ready.store(1, std::memory_order_release);
   FutexWakeAll(h.ready);
   return {};
@@ -190,7 +195,8 @@ Status NodeMemory::AwaitHeader(int fd) {
                          .gradient_levels = h.gradient_levels,
                          .shards = h.shards,
                          .snapshot = h.snapshot != 0,
-                         .generation = h.generation};
+                         .generation = h.generation,
+                         .frozen = h.frozen};
   if (h.magic != kMagic || h.format != kFormat || found != options_.layout) {
     return Fail(ErrorCode::kInvalid, "the gang's memory is of another layout or attempt");
   }
@@ -326,6 +332,9 @@ std::span<float> NodeMemory::second_moments() const {
 std::span<float> NodeMemory::snapshot() const {
   if (!options_.layout.snapshot) return {};
   return {FloatsAt(Regions(options_.layout).snapshot), 3 * options_.layout.elements};
+}
+std::span<float> NodeMemory::frozen() const {
+  return {FloatsAt(Regions(options_.layout).frozen), options_.layout.frozen};
 }
 std::span<float> NodeMemory::gradients(std::uint32_t rank, std::uint32_t level) const {
   TUTTI_CHECK(rank < options_.layout.local_size && level < options_.layout.gradient_levels);

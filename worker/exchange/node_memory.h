@@ -33,8 +33,10 @@ struct NodeLayout {
   std::uint32_t shards = 1;           // of the global batch; slots on the board
   bool snapshot = true;               // room for a copy of weights and optimizer state
   std::uint64_t generation = 0;       // the attempt
+  std::uint64_t frozen = 0;           // weights that are not trained, beside `elements`
 
-  // Bytes of the whole memory: 12 a parameter, 12 more for the snapshot, 4 a gradient buffer.
+  // Bytes of the whole memory: 12 a parameter, 12 more for the snapshot, 4 a gradient buffer, 4 a
+  // weight that is not trained.
   std::uint64_t TotalBytes() const;
   bool operator==(const NodeLayout&) const = default;
 };
@@ -77,6 +79,8 @@ class NodeMemory {
   // One for each block of the norm, and for each shard.
   std::span<double> block_sums() const;
   std::span<ShardSums> shard_sums() const;
+  // [frozen]; written by local rank 0 before a barrier, read by all after it.
+  std::span<float> frozen() const;
   // Written by rank 0 before a barrier, read by all after it.
   std::atomic<std::uint64_t>& control() const;
 

@@ -43,6 +43,7 @@ Bert::Affine Bert::AddAffine(const std::string& name, std::int64_t out, std::int
   Affine at;
   at.weight = layout_.Add(name + ".weight", {out, in}, weight);
   at.bias = layout_.Add(name + ".bias", {out}, bias);
+  linears_.push_back({.name = name, .weight = at.weight, .shape = {.in = in, .out = out}});
   return at;
 }
 
@@ -72,6 +73,9 @@ void Bert::AddParameters() {
     // The three weights, then the three biases, so that each three are one matrix.
     for (int j = 0; j < 3; ++j) {
       p.qkv[j].weight = layout_.Add(layer + names.projections[j] + ".weight", {H, H});
+      linears_.push_back({.name = layer + names.projections[j],
+                          .weight = p.qkv[j].weight,
+                          .shape = {.in = H, .out = H}});
     }
     for (int j = 0; j < 3; ++j) {
       p.qkv[j].bias = layout_.Add(layer + names.projections[j] + ".bias", {H});
@@ -184,12 +188,15 @@ Bert::NormState Bert::NormForward(const Affine& at, std::int64_t rows, const flo
 void Bert::EmbedForward() {
   const std::int64_t N = packed_.N, H = bert_.hidden;
   float* sum = arena_.Take(N * H);
+  const float* const words = Weight(word_);
+  const float* const positions = Weight(position_);
+  const float* const types = Weight(type_);
   for (std::int64_t i = 0; i < N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    const float* const word = Weight(word_ + packed_.ids[at] * H);
-    const float* const position = Weight(position_ + packed_.positions[at] * H);
+    const float* const word = words + packed_.ids[at] * H;
+    const float* const position = positions + packed_.positions[at] * H;
     if (bert_.types > 0) {
-      kernels_.add3(H, sum + i * H, word, Weight(type_ + packed_.types[at] * H), position);
+      kernels_.add3(H, sum + i * H, word, types + packed_.types[at] * H, position);
     } else {
       std::copy_n(word, H, sum + i * H);
       kernels_.add(H, sum + i * H, position);
@@ -202,10 +209,13 @@ void Bert::EmbedForward() {
 void Bert::Project(const LayerParameters& p, int from, int to, std::int64_t rows, const float* x,
                    float* out, std::int64_t stride) {
   const std::int64_t H = bert_.hidden;
-  const int step = fused_qkv_ ? to - from : 1;
+  const int step = Fused(p) ? to - from : 1;
   for (int i = from; i < to; i += step) {
     float* at = out + (i - from) * H;
     LinearForward({rows, H, step * H}, x, H, Weight(p.qkv[i].weight), at, stride);
+    for (int j = i; j < i + step; ++j) {
+      AdapterApply(p.qkv[j].weight, rows, x, out + (j - from) * H, stride, DropoutKey(), arena_);
+    }
     kernels_.add_bias(rows, step * H, at, stride, Weight(p.qkv[i].bias));
   }
 }
@@ -265,15 +275,15 @@ void Bert::LayerForward(std::int64_t index, const float* input) {
   }
   AttentionForwardRows(index, state);
   float* out = arena_.Take(state.M * H);
-  LinearForward({state.M, H, H}, state.context, H, Weight(p.attention_out.weight), out, H);
+  LinearApply(p.attention_out.weight, {state.M, H, H}, state.context, out, H, DropoutKey(), arena_);
   state.middle = NormForward(p.attention_norm, state.M, out, p.attention_out.bias, state.queries,
                              DropoutOf(index, 1, bert_.attention_out_dropout));
   state.slope = arena_.Take(state.M * I);
   state.active = arena_.Take(state.M * I);
-  LinearForward({state.M, H, I}, state.middle.out, H, Weight(p.up.weight), state.slope, I);
+  LinearApply(p.up.weight, {state.M, H, I}, state.middle.out, state.slope, I, DropoutKey(), arena_);
   kernels_.activation_forward(bert_.activation, state.M, I, state.slope, Weight(p.up.bias),
                               state.active, options_.training);
-  LinearForward({state.M, I, H}, state.active, I, Weight(p.down.weight), out, H);
+  LinearApply(p.down.weight, {state.M, I, H}, state.active, out, H, DropoutKey(), arena_);
   state.out = NormForward(p.out_norm, state.M, out, p.down.bias, state.middle.out,
                           DropoutOf(index, 2, bert_.hidden_dropout));
 }
@@ -294,16 +304,16 @@ void Bert::HeadForward(float* logits) {
   }
   pooler_slope_ = arena_.Take(B * H);
   pooled_ = arena_.Take(B * H);
-  LinearForward({B, H, H}, pooler_in_, H, Weight(pooler_.weight), pooler_slope_, H);
+  LinearApply(pooler_.weight, {B, H, H}, pooler_in_, pooler_slope_, H, DropoutKey(), arena_);
   kernels_.activation_forward(bert_.pooler_activation, B, H, pooler_slope_, Weight(pooler_.bias),
                               pooled_, options_.training);
   kernels_.dropout(DropoutOf(-1, 1, bert_.classifier_dropout), B * H, pooled_);
-  LinearForward({B, H, L}, pooled_, H, Weight(classifier_.weight), logits, L);
+  LinearApply(classifier_.weight, {B, H, L}, pooled_, logits, L, DropoutKey(), arena_);
   kernels_.add_bias(B, L, logits, L, Weight(classifier_.bias));
 }
 
 Result<at::Tensor> Bert::Forward(const Batch& batch, const ForwardOptions& options) {
-  TUTTI_CHECK(params_ != nullptr, "Bind comes before Forward");
+  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
   TUTTI_RETURN_IF_ERROR(Pack(batch));
   options_ = options;
   arena_.Reset();

@@ -8,6 +8,7 @@
 // head reads (exact: nothing else depends on the rest). One thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -108,8 +109,14 @@ class Bert final : public Model {
   void ProjectBackward(const LayerParameters& p, int from, int to, std::int64_t rows,
                        const float* x, const float* grad, std::int64_t stride, float* dx, bool add);
 
-  const float* Weight(std::int64_t offset) const { return params_ + offset; }
-  float* Gradient(std::int64_t offset) const { return grads_ + offset; }
+  // Whether q, k and v lie side by side: not where one of them is trained apart.
+  bool Fused(const LayerParameters& p) const {
+    return fused_qkv_ && (!adapter_ || std::ranges::none_of(p.qkv, [this](const Affine& one) {
+             return adapter_->PlaceOf(one.weight).has_value();
+           }));
+  }
+  // Of the micro-batch's dropout; 0: none acts.
+  std::uint64_t DropoutKey() const { return options_.training ? options_.seed | 1 : 0; }
   Dropout DropoutOf(std::int64_t layer, int place, float probability) const;
   AttentionShape ShapeOf(std::int64_t row, const LayerState& state) const;
 

@@ -35,13 +35,22 @@ void Bert::ProjectBackward(const LayerParameters& p, int from, int to, std::int6
                            const float* x, const float* grad, std::int64_t stride, float* dx,
                            bool add) {
   const std::int64_t H = bert_.hidden;
-  const int step = fused_qkv_ ? to - from : 1;
+  const int step = Fused(p) ? to - from : 1;
   for (int i = from; i < to; i += step) {
     const float* at = grad + (i - from) * H;
     const LinearShape shape{rows, H, step * H};
-    kernels_.add_column_sums(rows, step * H, at, stride, Gradient(p.qkv[i].bias));
-    LinearWeightGradient(shape, at, stride, x, H, Gradient(p.qkv[i].weight));
+    if (float* const bias = Gradient(p.qkv[i].bias)) {
+      kernels_.add_column_sums(rows, step * H, at, stride, bias);
+    }
+    if (float* const weight = Gradient(p.qkv[i].weight)) {
+      LinearWeightGradient(shape, at, stride, x, H, weight);
+    }
     LinearInputGradient(shape, at, stride, Weight(p.qkv[i].weight), dx, H, add || i > from);
+    for (int j = i; j < i + step; ++j) {
+      AdapterApplyBackward(p.qkv[j].weight, rows, x,
+                           {.dy = grad + (j - from) * H, .stride = stride, .dx = dx}, DropoutKey(),
+                           arena_);
+    }
   }
 }
 
@@ -105,24 +114,24 @@ float* Bert::LayerBackward(std::int64_t index, const float* grad_out,
   const NormGradients out = NormBackward(p.out_norm, M, state.out, grad_out, p.down.bias,
                                          DropoutOf(index, 2, bert_.hidden_dropout));
   const LinearShape down{M, I, H};
-  LinearWeightGradient(down, out.in, H, state.active, I, Gradient(p.down.weight));
-  on_final(p.down.weight);
   float* grad_active = arena_.Take(M * I);
-  LinearInputGradient(down, out.in, H, Weight(p.down.weight), grad_active, I, /*add=*/false);
+  LinearApplyBackward(p.down.weight, down, state.active,
+                      {.dy = out.in, .stride = H, .dx = grad_active}, DropoutKey(), arena_);
+  on_final(p.down.weight);
   kernels_.activation_backward(M, I, state.slope, grad_active, Gradient(p.up.bias));
   const LinearShape up{M, H, I};
-  LinearWeightGradient(up, grad_active, I, state.middle.out, H, Gradient(p.up.weight));
+  LinearApplyBackward(p.up.weight, up, state.middle.out,
+                      {.dy = grad_active, .stride = I, .dx = out.sum, .add = true}, DropoutKey(),
+                      arena_);
   on_final(p.up.weight);
-  LinearInputGradient(up, grad_active, I, Weight(p.up.weight), out.sum, H, /*add=*/true);
   const NormGradients middle =
       NormBackward(p.attention_norm, M, state.middle, out.sum, p.attention_out.bias,
                    DropoutOf(index, 1, bert_.attention_out_dropout));
   const LinearShape square{M, H, H};
-  LinearWeightGradient(square, middle.in, H, state.context, H, Gradient(p.attention_out.weight));
-  on_final(p.attention_out.weight);
   float* grad_context = arena_.Take(M * H);
-  LinearInputGradient(square, middle.in, H, Weight(p.attention_out.weight), grad_context, H,
-                      /*add=*/false);
+  LinearApplyBackward(p.attention_out.weight, square, state.context,
+                      {.dy = middle.in, .stride = H, .dx = grad_context}, DropoutKey(), arena_);
+  on_final(p.attention_out.weight);
   float* const grad_input = AttentionBackwardRows(index, state, grad_context, middle.sum);
   on_final(p.qkv[0].weight);
   return grad_input;
@@ -131,17 +140,18 @@ float* Bert::LayerBackward(std::int64_t index, const float* grad_out,
 float* Bert::HeadBackward(const float* grad_logits) {
   const std::int64_t B = packed_.B, H = bert_.hidden, L = bert_.labels;
   const LinearShape classifier{B, H, L};
-  kernels_.add_column_sums(B, L, grad_logits, L, Gradient(classifier_.bias));
-  LinearWeightGradient(classifier, grad_logits, L, pooled_, H, Gradient(classifier_.weight));
+  if (float* const bias = Gradient(classifier_.bias)) {
+    kernels_.add_column_sums(B, L, grad_logits, L, bias);
+  }
   float* grad = arena_.Take(B * H);
-  LinearInputGradient(classifier, grad_logits, L, Weight(classifier_.weight), grad, H,
-                      /*add=*/false);
+  LinearApplyBackward(classifier_.weight, classifier, pooled_,
+                      {.dy = grad_logits, .stride = L, .dx = grad}, DropoutKey(), arena_);
   kernels_.dropout(DropoutOf(-1, 1, bert_.classifier_dropout), B * H, grad);
   kernels_.activation_backward(B, H, pooler_slope_, grad, Gradient(pooler_.bias));
   const LinearShape pooler{B, H, H};
-  LinearWeightGradient(pooler, grad, H, pooler_in_, H, Gradient(pooler_.weight));
   float* grad_first = arena_.Take(B * H);
-  LinearInputGradient(pooler, grad, H, Weight(pooler_.weight), grad_first, H, /*add=*/false);
+  LinearApplyBackward(pooler_.weight, pooler, pooler_in_,
+                      {.dy = grad, .stride = H, .dx = grad_first}, DropoutKey(), arena_);
   kernels_.dropout(DropoutOf(-1, 2, bert_.pooler_dropout), B * H, grad_first);
   if (states_.back().first_only) return grad_first;
   float* grad_all = arena_.Take(packed_.N * H);
@@ -157,16 +167,20 @@ void Bert::EmbedBackward(float* grad) {
   const std::int64_t N = packed_.N, H = bert_.hidden;
   kernels_.dropout(DropoutOf(-1, 0, bert_.hidden_dropout), N * H, grad);
   const NormGradients norm = NormBackward(embedding_norm_, N, embedded_, grad, -1, {});
+  float* const words = Gradient(word_);
+  float* const positions = Gradient(position_);
+  float* const types = bert_.types > 0 ? Gradient(type_) : nullptr;
   for (std::int64_t i = 0; i < N; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const float* from = norm.sum + i * H;
-    if (packed_.ids[at] != bert_.padding_id) {
-      kernels_.add(H, Gradient(word_ + packed_.ids[at] * H), from);
+    if (words != nullptr && packed_.ids[at] != bert_.padding_id) {
+      kernels_.add(H, words + packed_.ids[at] * H, from);
     }
-    if (!bert_.positions_by_id || packed_.positions[at] != bert_.padding_id) {
-      kernels_.add(H, Gradient(position_ + packed_.positions[at] * H), from);
+    const bool padding = bert_.positions_by_id && packed_.positions[at] == bert_.padding_id;
+    if (positions != nullptr && !padding) {
+      kernels_.add(H, positions + packed_.positions[at] * H, from);
     }
-    if (bert_.types > 0) kernels_.add(H, Gradient(type_ + packed_.types[at] * H), from);
+    if (types != nullptr) kernels_.add(H, types + packed_.types[at] * H, from);
   }
 }
 
@@ -176,12 +190,13 @@ void Bert::Backward(const at::Tensor& grad_logits, const GradientsFinal& on_fina
   TUTTI_CHECK(grad_logits.is_contiguous() && grad_logits.scalar_type() == at::kFloat &&
                   grad_logits.numel() == packed_.B * bert_.labels,
               "grad_logits are not [B, L] f32");
-  const GradientsFinal tell = on_final ? on_final : [](std::int64_t) {};
+  // An adapter's are few: they are final together.
+  const GradientsFinal tell = on_final && !adapter_ ? on_final : [](std::int64_t) {};
   float* grad = HeadBackward(grad_logits.data_ptr<float>());
   tell(pooler_.weight);
   for (std::int64_t i = bert_.layers - 1; i >= 0; --i) grad = LayerBackward(i, grad, tell);
   EmbedBackward(grad);
-  tell(0);
+  if (on_final) on_final(0);
 }
 
 }  // namespace tutti::model

@@ -23,6 +23,9 @@ Decoder::Affine Decoder::AddAffine(const std::string& name, std::int64_t out, st
   affine.weight =
       layout_.Add(name + ".weight", d_.input_major ? std::vector{in, out} : std::vector{out, in});
   if (bias) affine.bias = layout_.Add(name + ".bias", {out});
+  linears_.push_back({.name = name,
+                      .weight = affine.weight,
+                      .shape = {.in = in, .out = out, .input_major = d_.input_major}});
   return affine;
 }
 
@@ -62,11 +65,15 @@ void Decoder::AddParameters() {
   final_norm_ = AddNorm(base + names.final_norm);
   if (d_.head == Head::kCausalLm && d_.tied) {
     head_ = embedding_;
-    return;
+  } else {
+    ParameterOptions options;
+    if (d_.head == Head::kClassification) options.fresh_deviation = d_.initializer_range;
+    head_ = layout_.Add(names.head + ".weight", {d_.head_size(), H}, options);
   }
-  ParameterOptions options;
-  if (d_.head == Head::kClassification) options.fresh_deviation = d_.initializer_range;
-  head_ = layout_.Add(names.head + ".weight", {d_.head_size(), H}, options);
+  linears_.push_back({.name = names.head,
+                      .weight = head_,
+                      .shape = {.in = H, .out = d_.head_size()},
+                      .output = true});
 }
 
 Dropout Decoder::DropoutOf(std::int64_t layer, int place, float probability) const {
@@ -97,7 +104,7 @@ Decoder::Document Decoder::DocumentAt(std::int64_t index) const {
 
 // Working memory of the packed micro-batch. Only training keeps what every layer computes.
 void Decoder::Begin(const ForwardOptions& options) {
-  TUTTI_CHECK(params_ != nullptr, "Bind comes before Forward");
+  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
   options_ = options;
   arena_.Reset();
   grad_hidden_ = nullptr;
@@ -157,8 +164,8 @@ void Decoder::NormForward(const NormParameters& at, const Branch& branch, NormSt
 }
 
 void Decoder::Apply(const Affine& affine, const float* x, float* y, std::int64_t stride) {
-  LinearForward({packed_.N, affine.in, affine.out, affine.input_major}, x, affine.in,
-                Weight(affine.weight), y, stride);
+  LinearApply(affine.weight, {packed_.N, affine.in, affine.out, affine.input_major}, x, y, stride,
+              DropoutKey(), arena_);
 }
 
 void Decoder::Rotate(float* qkv, bool back) const {
@@ -176,11 +183,13 @@ void Decoder::Rotate(float* qkv, bool back) const {
 
 Decoder::Branch Decoder::EmbedForward() {
   const std::int64_t H = d_.hidden;
+  const float* const words = Weight(embedding_);
+  const float* const positions = d_.rope ? nullptr : Weight(position_);
   for (std::int64_t i = 0; i < packed_.N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    std::copy_n(Weight(embedding_ + packed_.ids[at] * H), H, branch_ + i * H);
-    if (!d_.rope) {
-      kernels_.add(H, branch_ + i * H, Weight(position_ + packed_.positions[at] * H));
+    std::copy_n(words + packed_.ids[at] * H, H, branch_ + i * H);
+    if (positions != nullptr) {
+      kernels_.add(H, branch_ + i * H, positions + packed_.positions[at] * H);
     }
   }
   return {.dropout = DropoutOf(-1, 0, d_.embedding_dropout)};

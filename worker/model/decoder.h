@@ -148,8 +148,8 @@ class Decoder final : public Model, public LanguageModel {
   void TakeGradHidden();
   std::int64_t LastToken(std::int64_t document) const;
 
-  const float* Weight(std::int64_t offset) const { return params_ + offset; }
-  float* Gradient(std::int64_t offset) const { return offset < 0 ? nullptr : grads_ + offset; }
+  // Of the micro-batch's dropout; 0: none acts.
+  std::uint64_t DropoutKey() const { return options_.training ? options_.seed | 1 : 0; }
 
   DecoderConfig d_;
   const Kernels& kernels_;

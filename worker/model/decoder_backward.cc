@@ -32,8 +32,9 @@ void Decoder::NormBackward(const NormParameters& at, const NormState& state, con
 void Decoder::ApplyBackward(const Affine& affine, const float* x, const GradientRows& grad,
                             float* dx, bool add) {
   const LinearShape shape{packed_.N, affine.in, affine.out, affine.input_major};
-  LinearWeightGradient(shape, grad.rows, grad.stride, x, affine.in, Gradient(affine.weight));
-  LinearInputGradient(shape, grad.rows, grad.stride, Weight(affine.weight), dx, affine.in, add);
+  LinearApplyBackward(affine.weight, shape, x,
+                      {.dy = grad.rows, .stride = grad.stride, .dx = dx, .add = add}, DropoutKey(),
+                      arena_);
 }
 
 // The gradient of what the MLP read. Biases of `down` and `attention_out` are the norms' that take
@@ -56,7 +57,9 @@ float* Decoder::MlpBackward(std::int64_t index, LayerState& state, const float* 
   kernels_.multiply(N * I, grad_up, grad, state.active);
   kernels_.multiply(N * I, grad, grad, state.up);
   kernels_.activation_backward(N, I, state.slope, grad, Gradient(p.gate.bias));
-  if (p.up.bias >= 0) kernels_.add_column_sums(N, I, grad_up, I, Gradient(p.up.bias));
+  if (float* const bias = Gradient(p.up.bias)) {
+    kernels_.add_column_sums(N, I, grad_up, I, bias);
+  }
   ApplyBackward(p.up, state.mlp_norm.out, {grad_up, I}, dx, /*add=*/false);
   ApplyBackward(p.gate, state.mlp_norm.out, {grad, I}, dx, /*add=*/true);
   on_final(p.gate.weight);
@@ -103,8 +106,8 @@ float* Decoder::AttentionBackwardLayer(std::int64_t index, LayerState& state,
   float* dx = arena_.Take(N * d_.hidden);
   const float* grad = grad_qkv;
   for (const Affine& projection : p.projections) {
-    if (projection.bias >= 0) {
-      kernels_.add_column_sums(N, projection.out, grad, W, Gradient(projection.bias));
+    if (float* const bias = Gradient(projection.bias)) {
+      kernels_.add_column_sums(N, projection.out, grad, W, bias);
     }
     ApplyBackward(projection, state.attention_norm.out, {grad, W}, dx, /*add=*/grad != grad_qkv);
     grad += projection.out;
@@ -115,13 +118,15 @@ float* Decoder::AttentionBackwardLayer(std::int64_t index, LayerState& state,
 
 void Decoder::EmbedBackward(const float* grad) {
   const std::int64_t H = d_.hidden;
+  float* const words = Gradient(embedding_);
+  float* const positions = d_.rope ? nullptr : Gradient(position_);
   for (std::int64_t i = 0; i < packed_.N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    if (packed_.ids[at] != d_.padding_row) {
-      kernels_.add(H, Gradient(embedding_ + packed_.ids[at] * H), grad + i * H);
+    if (words != nullptr && packed_.ids[at] != d_.padding_row) {
+      kernels_.add(H, words + packed_.ids[at] * H, grad + i * H);
     }
-    if (!d_.rope) {
-      kernels_.add(H, Gradient(position_ + packed_.positions[at] * H), grad + i * H);
+    if (positions != nullptr) {
+      kernels_.add(H, positions + packed_.positions[at] * H, grad + i * H);
     }
   }
 }
@@ -129,7 +134,8 @@ void Decoder::EmbedBackward(const float* grad) {
 // Parameters lie in the order that the forward pass uses them in, so what is final grows from the
 // end of the buffer. An output layer that is the embedding is final with that.
 void Decoder::LayersBackward(const float* grad_hidden, const GradientsFinal& on_final) {
-  const GradientsFinal tell = on_final ? on_final : [](std::int64_t) {};
+  // An adapter's are few: they are final together.
+  const GradientsFinal tell = on_final && !adapter_ ? on_final : [](std::int64_t) {};
   if (head_ != embedding_) tell(head_);
   const std::int64_t NH = packed_.N * d_.hidden;
   StreamGradients gradients{.sum = arena_.Take(NH), .dropped = arena_.Take(NH)};
@@ -145,7 +151,7 @@ void Decoder::LayersBackward(const float* grad_hidden, const GradientsFinal& on_
     arena_.Release(mark);
   }
   EmbedBackward(gradients.branch);
-  tell(0);
+  if (on_final) on_final(0);
 }
 
 }  // namespace tutti::model

@@ -37,7 +37,9 @@ void Decoder::HeadBackward(std::span<const std::int64_t> at, const float* rows, 
                            float* grad_rows) {
   const std::int64_t H = d_.hidden;
   const LinearShape shape{static_cast<std::int64_t>(at.size()), H, d_.head_size()};
-  LinearWeightGradient(shape, grad, d_.head_size(), rows, H, Gradient(head_));
+  if (float* const gradient = Gradient(head_)) {
+    LinearWeightGradient(shape, grad, d_.head_size(), rows, H, gradient);
+  }
   LinearInputGradient(shape, grad, d_.head_size(), Weight(head_), grad_rows, H, /*add=*/false);
   for (const std::int64_t row : at) {
     kernels_.add(H, grad_hidden_ + row * H, grad_rows);

@@ -47,7 +47,7 @@ struct AddNormBackward {
   float* grad_sum =
       nullptr;               // [rows, H] gradient of the residual; may be grad_out or grad_residual
   float* grad_in = nullptr;  // [rows, H] gradient of `in`; null when there is no dropout
-  float* grad_gamma = nullptr;  // [H], added to
+  float* grad_gamma = nullptr;  // [H], added to; may be null
   float* grad_beta = nullptr;   // [H], added to; may be null
   float* grad_bias = nullptr;   // [H], added to; may be null
 };

@@ -25,6 +25,10 @@ TUTTI_INLINE void StoreSome(float* p, F16 v, Index n) {
     StorePart(p, v, n);
   }
 }
+// Column sums from `i` on, where they are asked for.
+TUTTI_INLINE void AddSome(float* sums, Index i, F16 v, Index n) {
+  if (sums != nullptr) StoreSome(sums + i, LoadSome(sums + i, n) + v, n);
+}
 TUTTI_INLINE F16 ZeroTail(F16 v, Index n) { return n == kWidth ? v : KeepFirst(v, n); }
 
 static void AddNormForwardRows(const AddNormForward& args) {
@@ -79,10 +83,8 @@ static void AddNormBackwardRows(const AddNormBackward& args) {
     ForColumns(H, [&](Index i, Index n) TUTTI_FLAT {
       const F16 grad = LoadSome(grad_out + i, n);
       const F16 value = LoadSome(x + i, n);
-      StoreSome(a.grad_gamma + i, LoadSome(a.grad_gamma + i, n) + grad * value, n);
-      if (a.grad_beta != nullptr) {
-        StoreSome(a.grad_beta + i, LoadSome(a.grad_beta + i, n) + grad, n);
-      }
+      AddSome(a.grad_gamma, i, grad * value, n);
+      AddSome(a.grad_beta, i, grad, n);
       const F16 scaled = grad * LoadSome(a.gamma + i, n);
       sum += scaled;
       sum_x += scaled * value;
@@ -99,9 +101,7 @@ static void AddNormBackwardRows(const AddNormBackward& args) {
         grad *= KeepLanes(keep, row * H + i);
         StoreSome(a.grad_in + row * H + i, grad, n);
       }
-      if (a.grad_bias != nullptr) {
-        StoreSome(a.grad_bias + i, LoadSome(a.grad_bias + i, n) + grad, n);
-      }
+      AddSome(a.grad_bias, i, grad, n);
     });
   }
 }

@@ -39,8 +39,8 @@ std::string ModernName(std::string_view name) {
 // The parameter that a checkpoint calls `name`; null: none.
 const ParameterInfo* ParameterOf(const Model& model, std::string_view name) {
   const std::string modern = ModernName(name);
-  if (const ParameterInfo* found = model.layout().Find(modern)) return found;
-  return model.layout().Find(model.checkpoint_names().base + modern);
+  if (const ParameterInfo* found = model.base_layout().Find(modern)) return found;
+  return model.base_layout().Find(model.checkpoint_names().base + modern);
 }
 
 bool IsIgnored(const CheckpointNames& names, std::string_view name) {
@@ -116,7 +116,7 @@ Status CheckWeights(const Model& model, const std::filesystem::path& directory) 
   TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
   LoadedWeights loaded;
   TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
-  for (const ParameterInfo& parameter : model.layout().parameters()) {
+  for (const ParameterInfo& parameter : model.base_layout().parameters()) {
     const auto source = sources.find(parameter.name);
     if (source == sources.end()) {
       if (parameter.fresh_deviation) continue;
@@ -130,7 +130,7 @@ Status CheckWeights(const Model& model, const std::filesystem::path& directory) 
 
 Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
                                   std::uint64_t seed, std::span<float> params) {
-  const ParameterLayout& layout = model.layout();
+  const ParameterLayout& layout = model.base_layout();
   TUTTI_CHECK(params.size() == static_cast<std::size_t>(layout.total()), "params hold ",
               params.size(), " floats, the layout ", layout.total());
   const std::string where = directory.string();

@@ -21,12 +21,12 @@ struct LoadedWeights {
 // config.json says is believed, and memory taken for it, only after the weights say the same.
 Status CheckWeights(const Model& model, const std::filesystem::path& directory);
 
-// Fills `params` (layout().total() floats; gaps become zero) from model.safetensors or its shards,
-// whatever float type they have. Names may come without the base's prefix, and a normalisation's
-// weight and bias may be called gamma and beta (checkpoints before Transformers 1). Parameters with
-// a fresh_deviation that are missing are drawn; the draws depend on `seed` and their name alone.
-// kInvalid, with the tensor's name: one that is missing, is not the model's, has another shape, or
-// holds NaN or infinity.
+// Fills `params` (base_layout().total() floats; gaps become zero) from model.safetensors or its
+// shards, whatever float type they have. Names may come without the base's prefix, and a
+// normalisation's weight and bias may be called gamma and beta (checkpoints before Transformers 1).
+// Parameters with a fresh_deviation that are missing are drawn; the draws depend on `seed` and
+// their name alone. kInvalid, with the tensor's name: one that is missing, is not the model's, has
+// another shape, or holds NaN or infinity.
 Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
                                   std::uint64_t seed, std::span<float> params);
 

@@ -15,16 +15,26 @@ struct Family {
   std::string_view model_type;
   bool generates = false;  // it can have a language model's head
   Result<std::unique_ptr<Model>> (*make)(const ModelConfig&) = nullptr;
+  std::string_view targets[2] = {};  // of adapters, where none are asked for: PEFT's
 };
 
 constexpr std::array kFamilies = {
-    Family{.model_type = "bert", .make = MakeBert},
-    Family{.model_type = "distilbert", .make = MakeDistilBert},
-    Family{.model_type = "gpt2", .generates = true, .make = MakeGpt2},
-    Family{.model_type = "llama", .generates = true, .make = MakeLlama},
-    Family{.model_type = "mistral", .generates = true, .make = MakeMistral},
-    Family{.model_type = "qwen2", .generates = true, .make = MakeQwen2},
-    Family{.model_type = "roberta", .make = MakeRoberta},
+    Family{.model_type = "bert", .make = MakeBert, .targets = {"query", "value"}},
+    Family{.model_type = "distilbert", .make = MakeDistilBert, .targets = {"q_lin", "v_lin"}},
+    Family{.model_type = "gpt2", .generates = true, .make = MakeGpt2, .targets = {"c_attn"}},
+    Family{.model_type = "llama",
+           .generates = true,
+           .make = MakeLlama,
+           .targets = {"q_proj", "v_proj"}},
+    Family{.model_type = "mistral",
+           .generates = true,
+           .make = MakeMistral,
+           .targets = {"q_proj", "v_proj"}},
+    Family{.model_type = "qwen2",
+           .generates = true,
+           .make = MakeQwen2,
+           .targets = {"q_proj", "v_proj"}},
+    Family{.model_type = "roberta", .make = MakeRoberta, .targets = {"query", "value"}},
 };
 
 // "bert, gpt2, …": those that can have this head, in order.
@@ -37,7 +47,62 @@ std::string SupportedFamilies(Head head) {
   return names;
 }
 
+// Of an adapter's input: one stream a layer.
+Dropout AdapterDropout(const Adapter& adapter, const Adapter::Lora& lora, std::uint64_t key) {
+  if (key == 0) return {};
+  constexpr std::uint64_t kSites = std::uint64_t{1} << 40;  // beyond those of the layers
+  const auto site = kSites + static_cast<std::uint64_t>(lora.weight);
+  return {MixBits(key ^ MixBits(site)), static_cast<float>(adapter.options().lora_dropout)};
+}
+
 }  // namespace
+
+Status Model::Adapt(const LoraOptions& options) {
+  const auto family = std::ranges::find(kFamilies, config_.model_type, &Family::model_type);
+  std::vector<std::string> targets;
+  for (const std::string_view target : family->targets) {
+    if (!target.empty()) targets.emplace_back(target);
+  }
+  TUTTI_ASSIGN_OR_RETURN(
+      adapter_, Adapter::Make(options, {.layout = layout_,
+                                        .linears = linears_,
+                                        .default_targets = targets,
+                                        .classifies = config_.head == Head::kClassification}));
+  return {};
+}
+
+void Model::LinearApply(std::int64_t weight, const LinearShape& shape, const float* x, float* y,
+                        std::int64_t stride, std::uint64_t key, Arena& arena) const {
+  LinearForward(shape, x, shape.in, Weight(weight), y, stride);
+  AdapterApply(weight, shape.rows, x, y, stride, key, arena);
+}
+
+void Model::LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const float* x,
+                                const LinearGradient& g, std::uint64_t key, Arena& arena) const {
+  if (float* const gradient = Gradient(weight)) {
+    LinearWeightGradient(shape, g.dy, g.stride, x, shape.in, gradient);
+  }
+  LinearInputGradient(shape, g.dy, g.stride, Weight(weight), g.dx, shape.in, g.add);
+  AdapterApplyBackward(weight, shape.rows, x, g, key, arena);
+}
+
+void Model::AdapterApply(std::int64_t weight, std::int64_t rows, const float* x, float* y,
+                         std::int64_t stride, std::uint64_t key, Arena& arena) const {
+  if (!adapter_) return;
+  const Adapter::Lora* const lora = adapter_->Find(weight);
+  if (lora == nullptr) return;
+  AddLora({*lora, params_, rows, x, AdapterDropout(*adapter_, *lora, key)}, CpuKernels(), arena, y,
+          stride);
+}
+
+void Model::AdapterApplyBackward(std::int64_t weight, std::int64_t rows, const float* x,
+                                 const LinearGradient& g, std::uint64_t key, Arena& arena) const {
+  if (!adapter_) return;
+  const Adapter::Lora* const lora = adapter_->Find(weight);
+  if (lora == nullptr) return;
+  AddLoraGradients({*lora, params_, rows, x, AdapterDropout(*adapter_, *lora, key)}, CpuKernels(),
+                   arena, {.dy = g.dy, .stride = g.stride, .grads = grads_, .dx = g.dx});
+}
 
 Result<std::unique_ptr<Model>> MakeModel(const ModelConfig& config) {
   const auto family = std::ranges::find(kFamilies, config.model_type, &Family::model_type);

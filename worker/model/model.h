@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/model/adapter.h"
+#include "worker/model/arena.h"
 #include "worker/model/config.h"
 #include "worker/model/parameters.h"
 
@@ -58,13 +61,24 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   const ModelConfig& config() const { return config_; }
-  const ParameterLayout& layout() const { return layout_; }
+  // Of the parameters that are trained: all, or an adapter's.
+  const ParameterLayout& layout() const { return adapter_ ? adapter_->layout() : layout_; }
+  // Of the checkpoint's own.
+  const ParameterLayout& base_layout() const { return layout_; }
   const CheckpointNames& checkpoint_names() const { return checkpoint_names_; }
+
+  // Gives the model an adapter: from here on it alone is trained. Errors are Adapter::Make's.
+  Status Adapt(const LoraOptions& options);
+  const Adapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
+  // Its linear layers, as PyTorch's modules are called.
+  std::span<const LinearModule> linears() const { return linears_; }
 
   // `params` and `grads` have layout().total() floats and outlive their use here. Weights are read
   // where they lie; gradients are added where they lie, never replaced.
   void Bind(const float* params) { params_ = params; }
   void BindGradients(float* grads) { grads_ = grads; }
+  // With an adapter: the weights that stay as they are, base_layout().total() floats.
+  void BindBase(const float* base) { base_ = base; }
 
   // Logits [B, L] f32, of a language model [B, T, V] with zeros at padding. kInvalid when an id or
   // a length does not fit the model. REQUIRES: Bind was called.
@@ -84,11 +98,47 @@ class Model {
   virtual std::int64_t WorkingFloats() const = 0;
 
  protected:
+  bool IsBound() const { return params_ != nullptr && (!adapter_ || base_ != nullptr); }
+  // A place of base_layout().
+  const float* Weight(std::int64_t offset) const {
+    if (!adapter_) return params_ + offset;
+    const auto trained = adapter_->PlaceOf(offset);
+    return trained ? params_ + *trained : base_ + offset;
+  }
+  // Null where nothing is trained, and for offset −1.
+  float* Gradient(std::int64_t offset) const {
+    if (offset < 0) return nullptr;
+    if (!adapter_) return grads_ + offset;
+    const auto trained = adapter_->PlaceOf(offset);
+    return trained ? grads_ + *trained : nullptr;
+  }
+
+  // The three products of a linear layer, with its adapter where it has one. `key` is of the
+  // micro-batch's dropout, 0: none acts.
+  void LinearApply(std::int64_t weight, const LinearShape& shape, const float* x, float* y,
+                   std::int64_t stride, std::uint64_t key, Arena& arena) const;
+  struct LinearGradient {
+    const float* dy = nullptr;
+    std::int64_t stride = 0;
+    float* dx = nullptr;  // [rows, in]
+    bool add = false;     // to what dx holds
+  };
+  void LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const float* x,
+                           const LinearGradient& gradient, std::uint64_t key, Arena& arena) const;
+  // Its adapter's part alone.
+  void AdapterApply(std::int64_t weight, std::int64_t rows, const float* x, float* y,
+                    std::int64_t stride, std::uint64_t key, Arena& arena) const;
+  void AdapterApplyBackward(std::int64_t weight, std::int64_t rows, const float* x,
+                            const LinearGradient& gradient, std::uint64_t key, Arena& arena) const;
+
   ModelConfig config_;
   ParameterLayout layout_;
   CheckpointNames checkpoint_names_;
+  std::vector<LinearModule> linears_;
+  std::optional<Adapter> adapter_;
   const float* params_ = nullptr;
   float* grads_ = nullptr;
+  const float* base_ = nullptr;
 };
 
 // The model that `config` describes, with the head that config.head names. kUnsupported for other

@@ -41,6 +41,12 @@ std::uint64_t HashSeed(std::uint64_t seed, std::string_view name) {
   return hash;
 }
 
+void FillUniform(std::uint64_t seed, double bound, std::span<float> out) {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<float>(bound * Symmetric(HashSeed(seed, i)));
+  }
+}
+
 // Marsaglia's polar method: two values of each point within the unit circle.
 void FillNormal(std::uint64_t seed, double deviation, std::span<float> out) {
   std::uint64_t counter = 0;

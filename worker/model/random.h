@@ -15,5 +15,7 @@ std::uint64_t HashSeed(std::uint64_t seed, std::string_view name);
 // Draws from the normal distribution of mean 0, in order: the first n values are the same whatever
 // the size of `out`.
 void FillNormal(std::uint64_t seed, double deviation, std::span<float> out);
+// Likewise, evenly from (−bound, bound).
+void FillUniform(std::uint64_t seed, double bound, std::span<float> out);
 
 }  // namespace tutti::model

@@ -33,6 +33,8 @@ Status RunPacking(const std::filesystem::path& folder, const Json& cases, Report
 // A language model's answers; `cases` is the member "generation" of its cases.json.
 Status RunGeneration(model::LanguageModel& model, const Json& cases, const std::string& name,
                      Report& report);
+// PEFT's adapters.
+Status RunPeft(const std::filesystem::path& folder, const Json& cases, Report& report);
 Status RunLosses(const std::filesystem::path& folder, const Json& cases, Report& report);
 Status RunSchedules(const Json& cases, Report& report);
 // `expected` is the folder's expected.json.

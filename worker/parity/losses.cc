@@ -11,9 +11,6 @@ namespace {
 
 constexpr Tolerance kLossGradients{.absolute = 1e-5, .relative = 1e-4};
 
-// 1e-5 absolute, relative above 1.
-Tolerance LossTolerance(double want) { return {.absolute = 1e-5 * std::max(1.0, std::fabs(want))}; }
-
 struct Inputs {
   std::vector<float> logits, grad, weights;
   std::vector<std::int64_t> labels;

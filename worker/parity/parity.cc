@@ -28,20 +28,11 @@ text::ParitySink Into(Report& report) {
   };
 }
 
-// Adapters: refused as a whole, which is right where the reference says that
-// it need not be supported.
-Status RunUnsupported(const Json& cases, std::string_view what, Report& report) {
-  const bool must = cases.value("must_support", true);
-  report.Case(!must, cases.at("name").get<std::string>(),
-              std::string(what) + " are not supported yet");
-  return {};
-}
-
 Status RunCases(const fs::path& folder, Report& report) {
   TUTTI_ASSIGN_OR_RETURN(const Json cases, ReadJson(folder / "cases.json"));
   if (!cases.is_object()) return Fail(ErrorCode::kInvalid, "is no object", folder / "cases.json");
   if (cases.contains("schedules")) return RunSchedules(cases, report);
-  if (cases.contains("lora")) return RunUnsupported(cases, "adapters", report);
+  if (cases.contains("lora")) return RunPeft(folder, cases, report);
   if (cases.contains("rows")) return RunPacking(folder, cases, report);
   if (cases.contains("model_type")) return RunFamily(folder, cases, report);
   if (cases.contains("cases")) return RunLosses(folder, cases, report);

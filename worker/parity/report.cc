@@ -15,6 +15,8 @@ std::string Number(double value) {
 
 }  // namespace
 
+Tolerance LossTolerance(double want) { return {.absolute = 1e-5 * std::max(1.0, std::fabs(want))}; }
+
 void Report::Case(bool ok, std::string_view name, std::string_view details) {
   ++(ok ? passed_ : failed_);
   out_ << (ok ? "ok " : "FAIL ") << name;

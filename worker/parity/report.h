@@ -17,6 +17,9 @@ struct Tolerance {
   double relative = 0;
 };
 
+// Of a loss: 1e-5 absolute, relative above 1.
+Tolerance LossTolerance(double want);
+
 class Report {
  public:
   explicit Report(std::ostream& out) : out_(out) {}

@@ -1,0 +1,40 @@
+// Adapters as PEFT saves them: adapter_config.json and adapter_model.safetensors. Free functions;
+// any thread.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "common/base/result.h"
+#include "worker/model/adapter.h"
+#include "worker/model/load.h"
+#include "worker/model/model.h"
+
+namespace tutti::model {
+
+inline constexpr const char* kAdapterConfigFile = "adapter_config.json";
+inline constexpr const char* kAdapterWeightsFile = "adapter_model.safetensors";
+
+// Whether a model's directory holds an adapter.
+bool IsAdapter(const std::filesystem::path& directory);
+
+// kUnsupported names what is not LoRA (use_dora, bias, …); kInvalid what is wrong.
+Result<LoraOptions> ReadAdapterConfig(const std::filesystem::path& directory);
+// `trained` is of an adapted model's layout. kInvalid, with the tensor's name: one that is missing,
+// is not the adapter's, has another shape, or holds NaN or infinity.
+Status LoadAdapter(const Model& model, const std::filesystem::path& directory,
+                   std::span<float> trained);
+
+// Where a model's own files lie: an adapter's directory has its base below "base".
+inline constexpr const char* kBaseFolder = "base";
+std::filesystem::path BaseOf(const std::filesystem::path& directory);
+// LoadWeights of a model's directory, or of an adapter's: then the two merged, in `params` of
+// base_layout(). `model` is that of the base, with an adapter or without.
+Result<LoadedWeights> LoadMerged(const Model& model, const std::filesystem::path& directory,
+                                 std::uint64_t seed, std::span<float> params);
+
+// adapter_config.json of an adapted model, as PEFT 0.13 and later read it.
+std::string AdapterConfigText(const Model& model, const std::string& base_name);
+
+}  // namespace tutti::model
