@@ -192,6 +192,8 @@ struct TryOptions {
 int ModelTry(Context& context, const TryOptions& options);
 int ModelEval(Context& context, const std::string& model, const std::string& data);
 int ModelExport(Context& context, const std::string& model, const std::string& directory);
+// An adapter and its base as one model in `directory`, merged by the sibling tutti-engine.
+int ModelMerge(Context& context, const std::string& model, const std::string& directory);
 
 // ---- the rest --------------------------------------------------------------------------------
 

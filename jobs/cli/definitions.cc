@@ -81,6 +81,19 @@ void AddGeneration(CLI::App& command, const std::shared_ptr<TryOptions>& tried) 
   number("--temperature", "temperature", "Sample; below 1 keeps closer to the likeliest");
   number("--top-p", "top_p", "Sample among the likeliest that hold this probability");
   number("--repetition-penalty", "repetition_penalty", "Above 1 weakens tokens that were there");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--stop",
+          [tried](const std::vector<std::string>& texts) { tried->generation["stop"] = texts; },
+          "A text that ends an answer; may be given again")
+      ->expected(1)
+      ->take_all();
+  command.add_option_function<std::string>(
+      "--system", [tried](const std::string& text) { tried->generation["system"] = text; },
+      "Of a chat: what comes before the text");
+  command.add_flag_function(
+      "--chat,!--no-chat", [tried](std::int64_t count) { tried->generation["chat"] = count > 0; },
+      "Ask by the model's chat template, or not; without either as the model was tuned");
 }
 
 void DefineLooking(Definitions& d) {
@@ -171,7 +184,7 @@ void DefineJobs(Definitions& d) {
 }
 
 void DefineModels(Definitions& d) {
-  auto* model = d.Add(&d.app, "model", "Finished models: list show try eval export", kModels);
+  auto* model = d.Add(&d.app, "model", "Finished models: list show try eval export merge", kModels);
   model->require_subcommand(1);
 
   d.On(d.Add(model, "list", "List models, newest first"), ModelList);
@@ -204,6 +217,15 @@ void DefineModels(Definitions& d) {
       ->required()
       ->type_name("");
   d.On(take, [exported](Context& c) { return ModelExport(c, exported->first, exported->second); });
+
+  auto* merge =
+      d.Add(model, "merge", "Write an adapter and its base as one Hugging Face directory");
+  auto merged = std::make_shared<std::pair<std::string, std::string>>();
+  d.ModelArgument(merge, merged->first);
+  merge->add_option("DIR", merged->second, "A folder that is not there, or empty")
+      ->required()
+      ->type_name("");
+  d.On(merge, [merged](Context& c) { return ModelMerge(c, merged->first, merged->second); });
 }
 
 namespace {

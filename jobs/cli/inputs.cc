@@ -126,6 +126,26 @@ void ResolveModel(const spec::JobSpec& job, const fs::path& base, const std::str
   }
 }
 
+// What resume_from names lies beside the model's files, below "resume".
+void ResolveResume(const std::string& model, const std::string& where, client::Client& client,
+                   ResolvedInputs& out, Errors& errors) {
+  if (LooksLikePath(model)) {
+    errors.push_back({ErrorCode::kInvalid,
+                      "resume_from names a model of this cluster, not a folder: " + model, where,
+                      "write ft:… or a job's name; see: tutti model list"});
+    return;
+  }
+  auto files = ModelOfCluster(model, where, client);
+  if (!files) {
+    errors.insert(errors.end(), files.error().begin(), files.error().end());
+    return;
+  }
+  for (spec::InputFile& file : *files) {
+    file.path = "resume/" + file.path;
+    out.inputs.model.push_back(std::move(file));
+  }
+}
+
 Duration UploadDeadline(std::int64_t size) {
   return kUploadLeast + std::chrono::seconds(size / kSlowest);
 }
@@ -222,11 +242,15 @@ Answer<ResolvedInputs> ResolveInputs(const spec::JobSpec& job, const fs::path& b
   ResolvedInputs out;
   Errors errors;
   ResolveModel(job, base, place({"model"}), client, out, errors);
+  if (job.resume_from) {
+    ResolveResume(*job.resume_from, place({"resume_from"}), client, out, errors);
+  }
   ResolveData(job.data.train, base, place({"data", "train"}), out.inputs.train, out, errors);
   if (job.data.eval) {
     ResolveData(*job.data.eval, base, place({"data", "eval"}), out.inputs.eval, out, errors);
   }
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  std::ranges::sort(out.inputs.model, {}, &spec::InputFile::path);
   return out;
 }
 

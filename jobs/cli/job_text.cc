@@ -340,6 +340,41 @@ std::string EventText(const json& event) {
   return out;
 }
 
+// Line by line without what a terminal would act on.
+std::string Shown(const std::string& text) {
+  std::string out;
+  for (std::size_t at = 0;;) {
+    const std::size_t end = text.find('\n', at);
+    out += OneLine(std::string_view(text).substr(at, end - at));
+    if (end == std::string::npos) return out;
+    out += '\n';
+    at = end + 1;
+  }
+}
+
+// Rows as the model will read them. What it learns to write is green; without colour it stands in
+// ⟦ ⟧.
+std::string RenderExamples(const json& report, bool color) {
+  const json& examples = ListAt(report, "/examples");
+  if (examples.empty()) return {};
+  std::string out = "\nfirst rows (format " + TextAt(report, "/format") + "; " +
+                    (color ? Painted("trained", Paint::kGreen, color) : "⟦trained⟧") +
+                    ", the rest is context)\n";
+  std::size_t number = 0;
+  for (const json& pieces : examples) {
+    std::string text;
+    for (const json& piece : pieces) {
+      const bool trained = At(piece, "/weight").is_number() && At(piece, "/weight") > 0;
+      const std::string part = Shown(TextAt(piece, "/text"));
+      text += !trained ? Painted(part, Paint::kDim, color)
+              : color  ? Painted(part, Paint::kGreen, color)
+                       : "⟦" + part + "⟧";
+    }
+    out += "--- " + std::to_string(++number) + "\n" + text + "\n";
+  }
+  return out;
+}
+
 std::string RenderInspection(const json& answer, bool color) {
   const json& estimate = At(answer, "/estimate");
   const json& report = At(answer, "/report");
@@ -370,7 +405,7 @@ std::string RenderInspection(const json& answer, bool color) {
   if (!rows.empty()) {
     out += "\n" + RenderTable({{"TOKENS UP TO", true}, {"ROWS", true}, {""}}, rows, 0, color);
   }
-  return out;
+  return out + RenderExamples(report, color);
 }
 
 }  // namespace tutti::cli

@@ -5,6 +5,7 @@
 #include "common/base/units.h"
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
+#include "jobs/cli/child_output.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/json_fields.h"
@@ -18,6 +19,7 @@ using client::Answer;
 using client::Fails;
 using nlohmann::json;
 
+constexpr Duration kMergeDeadline = std::chrono::minutes(10);
 constexpr Duration kSilence = std::chrono::seconds(60);
 
 Answer<void> Download(Context& context, const std::string& model, const json& file,
@@ -77,13 +79,53 @@ Status CheckTarget(const fs::path& target) {
   return {};
 }
 
+fs::path TargetOf(const std::string& directory) {
+  std::error_code error;
+  fs::path target = fs::absolute(directory, error).lexically_normal();
+  return target.has_filename() ? target : target.parent_path();
+}
+
+fs::path TemporaryOf(const fs::path& target, const char* ending) {
+  fs::path temporary = target;
+  temporary += ending + std::to_string(::getpid());
+  return temporary;
+}
+
+// rename(2) replaces an empty folder, and nothing else.
+Answer<void> MoveIntoPlace(const fs::path& temporary, const fs::path& target) {
+  if (::rename(temporary.c_str(), target.c_str()) != 0) {
+    return Fails(ErrnoError("cannot rename into place", target.string(), errno));
+  }
+  if (Status synced = SyncDirectory(target.parent_path()); !synced) return Fails(synced.error());
+  return {};
+}
+
+Answer<void> Fetch(Context& context, const json& model, const fs::path& folder) {
+  if (Status made = MakeDirectories(folder); !made) return Fails(made.error());
+  return DownloadAll(context, TextAt(model, "/id"), model, folder);
+}
+
+// By the engine, which has the arithmetic.
+Answer<void> Merge(Context& context, const fs::path& adapter, const fs::path& to) {
+  const auto run =
+      RunChild(context.bin_dir / "tutti-engine",
+               {.arguments = {"merge", "--json", "--model", adapter.string(), "--to", to.string()},
+                .deadline = kMergeDeadline});
+  if (!run) return Fails(run.error());
+  const json answer = json::parse(run->out, nullptr, /*allow_exceptions=*/false);
+  if (run->exit_code == 0) return {};
+  const std::string message = TextAt(answer, "/error/message");
+  return Fails({ErrorCode::kInvalid,
+                message.empty() ? "tutti-engine merge ended with " + std::to_string(run->exit_code)
+                                : message,
+                TextAt(answer, "/error/where"), TextAt(answer, "/error/hint")});
+}
+
 }  // namespace
 
 int ModelExport(Context& context, const std::string& name, const std::string& directory) {
   Console& console = context.console;
-  std::error_code error;
-  fs::path target = fs::absolute(directory, error).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
+  const fs::path target = TargetOf(directory);
   if (Status free = CheckTarget(target); !free) {
     console.Complain(free.error());
     return kUsage;
@@ -93,22 +135,9 @@ int ModelExport(Context& context, const std::string& name, const std::string& di
     return console.Complain(model.error());
   }
   const client::InterruptScope interrupts;
-  fs::path temporary = target;
-  temporary += ".tmp-" + std::to_string(::getpid());
-  Answer<void> done;
-  if (Status made = MakeDirectories(temporary); !made) {
-    done = Fails(made.error());
-  } else {
-    done = DownloadAll(context, TextAt(*model, "/id"), *model, temporary);
-  }
-  if (done) {
-    // rename(2) replaces an empty folder, and nothing else.
-    if (::rename(temporary.c_str(), target.c_str()) != 0) {
-      done = Fails(ErrnoError("cannot rename into place", target.string(), errno));
-    } else if (Status synced = SyncDirectory(target.parent_path()); !synced) {
-      done = Fails(synced.error());
-    }
-  }
+  const fs::path temporary = TemporaryOf(target, ".tmp-");
+  Answer<void> done = Fetch(context, *model, temporary);
+  if (done) done = MoveIntoPlace(temporary, target);
   if (!done) {
     [[maybe_unused]] const Status removed = RemoveTree(temporary);
     return console.Complain(done.error());
@@ -124,6 +153,35 @@ int ModelExport(Context& context, const std::string& name, const std::string& di
     console.Out(target.string());
     console.Note(TextAt(*model, "/id") + ": " + std::to_string(ListAt(*model, "/files").size()) +
                  " files, " + FormatBytes(Bytes{size}) + ", digests verified");
+  }
+  return kOk;
+}
+
+int ModelMerge(Context& context, const std::string& name, const std::string& directory) {
+  Console& console = context.console;
+  const fs::path target = TargetOf(directory);
+  if (Status free = CheckTarget(target); !free) {
+    console.Complain(free.error());
+    return kUsage;
+  }
+  const auto model = context.client.Get(client::ModelTarget(name));
+  if (!model) return console.Complain(model.error());
+  const client::InterruptScope interrupts;
+  const fs::path adapter = TemporaryOf(target, ".adapter-");
+  const fs::path merged = TemporaryOf(target, ".tmp-");
+  Answer<void> done = Fetch(context, *model, adapter);
+  if (done) done = Merge(context, adapter, merged);
+  if (done) done = MoveIntoPlace(merged, target);
+  for (const fs::path& folder : {adapter, merged}) {
+    if (const Status removed = RemoveTree(folder); !removed)
+      console.Warn(removed.error().ToString());
+  }
+  if (!done) return console.Complain(done.error());
+  if (console.json()) {
+    console.OutJson({{"path", target.string()}, {"model", At(*model, "/id")}});
+  } else {
+    console.Out(target.string());
+    console.Note(TextAt(*model, "/id") + " merged into its base");
   }
   return kOk;
 }

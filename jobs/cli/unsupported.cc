@@ -10,7 +10,6 @@ constexpr std::array kCommands = {
     Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
-    Unsupported{"model merge", "merge an adapter into its base model", ""},
     Unsupported{"model deploy", "serve a model", "`tutti model try` answers single texts"},
     Unsupported{"model undeploy", "stop serving a model", ""},
     Unsupported{"model publish", "publish a model as an app", ""},

@@ -86,6 +86,11 @@ void AddData(std::vector<Field>& rows) {
                   Use::kOptional,
                   {},
                   "causal language models: documents share a row, attention stays inside each"});
+  rows.push_back({"data.chat_template",
+                  TUTTI_REF(MaybeText, job.data.chat_template),
+                  Use::kDerived,
+                  {},
+                  "chatml, gemma, llama-3, mistral or zephyr; default: the model's own"});
 }
 
 template <LoraSpec& (*kLora)(Draft&)>

@@ -59,9 +59,9 @@ constexpr std::array<std::string_view, 3> kTranslation = {"bleu", "chrf", "loss"
 constexpr std::array<std::string_view, 4> kSummarization = {"rouge1", "rouge2", "rougeL", "loss"};
 
 constexpr std::array<std::string_view, 2> kClassificationRoles = {"text", "label"};
-constexpr std::array<std::string_view, 10> kGenerationRoles = {
-    "text",  "prompt", "completion",    "messages", "instruction",
-    "input", "output", "conversations", "chosen",   "rejected"};
+constexpr std::array<std::string_view, 12> kGenerationRoles = {
+    "text",  "prompt", "completion",    "messages", "tools",  "instruction",
+    "input", "output", "conversations", "system",   "chosen", "rejected"};
 constexpr std::array<std::string_view, 2> kTranslationRoles = {"source", "target"};
 constexpr std::array<std::string_view, 2> kSummarizationRoles = {"document", "summary"};
 
@@ -82,6 +82,8 @@ constexpr std::array<std::string_view, 6> kStableDecayKwargs = {
     "num_decay_steps", "num_stable_steps", "warmup_type",
     "decay_type",      "min_lr_ratio",     "num_cycles"};
 
+constexpr std::array<std::string_view, 5> kChatTemplates = {"chatml", "gemma", "llama-3", "mistral",
+                                                            "zephyr"};
 constexpr std::array<std::string_view, 5> kDpoLosses = {"sigmoid", "hinge", "ipo", "robust",
                                                         "sigmoid_smoothed"};
 
@@ -171,5 +173,6 @@ std::span<const std::string_view> SchedulerKwargs(SchedulerType type) {
 }
 
 std::span<const std::string_view> DpoLossNames() { return kDpoLosses; }
+std::span<const std::string_view> ChatTemplateNames() { return kChatTemplates; }
 
 }  // namespace tutti::spec

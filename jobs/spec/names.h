@@ -36,5 +36,6 @@ std::span<const std::string_view> FormatNamesOf(Task task);
 std::span<const std::string_view> SchedulerKwargs(SchedulerType type);
 // DPO's loss types, TRL's names.
 std::span<const std::string_view> DpoLossNames();
+std::span<const std::string_view> ChatTemplateNames();  // of those that are built in
 
 }  // namespace tutti::spec

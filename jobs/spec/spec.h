@@ -40,6 +40,7 @@ struct DataSpec {
   std::string source_prefix{};
   bool train_on_inputs = false;
   bool packing = false;
+  std::optional<std::string> chat_template{};  // a built-in's name; nullopt: the model's own
 
   bool operator==(const DataSpec&) const = default;
 };

@@ -16,21 +16,16 @@ constexpr std::array kLimits = {
           [](const Draft& d) {
             return d.job.task != Task::kTextClassification && d.job.task != Task::kTextGeneration;
           }},
-    Limit{"data.format",
-          "supported: auto; text-label, or of text-generation text, prompt-completion",
+    Limit{"data.format", "supported: auto; text-label, or of text-generation all but preference",
           [](const Draft& d) {
             const DataFormat format = d.job.data.format;
-            if (d.job.task == Task::kTextGeneration) {
-              return format != DataFormat::kAuto && format != DataFormat::kText &&
-                     format != DataFormat::kPromptCompletion;
-            }
-            return format != DataFormat::kAuto && format != DataFormat::kTextLabel;
+            return format == DataFormat::kPairs || format == DataFormat::kPreference;
           }},
     Limit{"data.packing",
           "supported: of text-generation; elsewhere rows of like length share a batch anyway",
           [](const Draft& d) { return d.job.data.packing && d.job.task != Task::kTextGeneration; }},
-    Limit{"method", "supported: full",
-          [](const Draft& d) { return !std::holds_alternative<FullMethod>(d.job.method); }},
+    Limit{"method", "supported: full, lora",
+          [](const Draft& d) { return std::holds_alternative<DpoSpec>(d.job.method); }},
     Limit{"training.lr_scheduler_type", "supported: every other schedule",
           [](const Draft& d) {
             return d.job.training.lr_scheduler_type == SchedulerType::kReduceLrOnPlateau;
@@ -44,7 +39,6 @@ constexpr std::array kLimits = {
     Limit{"deploy.on_success", "supported: false",
           [](const Draft& d) { return d.job.deploy_on_success; }},
     Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},
-    Limit{"resume_from", kLeaveOut, [](const Draft& d) { return d.job.resume_from.has_value(); }},
     Limit{"tensorboard", "supported: false", [](const Draft& d) { return d.job.tensorboard; }},
     Limit{"webhooks", "leave it out; tutti events shows state changes",
           [](const Draft& d) { return !d.job.webhooks.empty(); }},

@@ -99,6 +99,7 @@ class Rules {
       Add("data.train_on_inputs", fmt::format("data.train_on_inputs means nothing to {}", name),
           "it is for text-generation with prompts");
     }
+    ChatTemplate(task);
     const bool is_dpo = std::holds_alternative<DpoSpec>(d_.job.method);
     const bool is_preference = d_.job.data.format == DataFormat::kPreference;
     if (!d_.AreSound({"method", "data.format"})) return;
@@ -252,6 +253,21 @@ class Rules {
                std::ranges::all_of(text.substr(0, scheme), IsAlphanumeric)) {
       Add(path, fmt::format("{} must be a path or file:///…, not {}", path, Quoted(text)),
           "download it and name the file");
+    }
+  }
+
+  void ChatTemplate(Task task) {
+    constexpr std::string_view kPath = "data.chat_template";
+    if (!d_.job.data.chat_template || !d_.AreSound({kPath})) return;
+    const std::string& name = *d_.job.data.chat_template;
+    const auto names = ChatTemplateNames();
+    if (task != Task::kTextGeneration) {
+      Add(kPath, fmt::format("{} means nothing to {}", kPath, ToString(task)),
+          "it is for text-generation on conversations");
+    } else if (std::ranges::find(names, name) == names.end()) {
+      const std::string meant = Suggestion(name, names);
+      Add(kPath, fmt::format("there is no built-in chat template {}", Quoted(name)),
+          meant.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : meant);
     }
   }
 

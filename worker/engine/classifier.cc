@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "worker/finetune/job.h"
+#include "worker/model/adapter_files.h"
 #include "worker/model/load.h"
 
 namespace tutti::engine {
@@ -39,18 +40,19 @@ Classifier::Classifier(text::Tokenizer tokenizer, std::unique_ptr<model::Model> 
       max_length_(max_length) {}
 
 Result<Classifier> Classifier::Load(const Options& options) {
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadModelConfig(options.directory));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(options.directory)));
   config.head = model::Head::kClassification;
   if (options.fresh_labels) config.labels = *options.fresh_labels;
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(options.directory));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          finetune::MaxLength(std::nullopt, config, tokenizer));
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
-  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, options.directory));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, model::BaseOf(options.directory)));
   Classifier classifier(std::move(tokenizer), std::move(model), max_length);
   TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
-                         model::LoadWeights(*classifier.model_, options.directory, options.seed,
-                                            classifier.parameters_));
+                         model::LoadMerged(*classifier.model_, options.directory, options.seed,
+                                           classifier.parameters_));
   if (!options.fresh_labels && !loaded.fresh.empty()) {
     return Fail(ErrorCode::kInvalid,
                 "the model is no tuned classifier: it has no " + loaded.fresh.front(),

@@ -78,6 +78,8 @@ struct Invocation {
   TrainArguments train;
   TryArguments attempt;
   EvalArguments eval;
+  MergeArguments merge;
+  LogitsArguments logits;
   std::function<int()> run;
 };
 
@@ -128,6 +130,16 @@ void AddGeneration(CLI::App& command, nlohmann::json& generation) {
   number("--temperature", "temperature", "sample; below 1 keeps closer to the likeliest");
   number("--top-p", "top_p", "sample among the likeliest that hold this probability");
   number("--repetition-penalty", "repetition_penalty", "above 1 weakens tokens that were there");
+  command.add_option_function<std::vector<std::string>>(
+      "--stop",
+      [&generation](const std::vector<std::string>& texts) { generation["stop"] = texts; },
+      "texts that end an answer");
+  command.add_option_function<std::string>(
+      "--system", [&generation](const std::string& text) { generation["system"] = text; },
+      "of a chat: what comes before the text");
+  command.add_flag_function(
+      "--chat,!--no-chat", [&generation](std::int64_t count) { generation["chat"] = count > 0; },
+      "ask by the model's chat template, or not; without either as the model was tuned");
 }
 
 void AddTry(CLI::App& app, Invocation& in) {
@@ -167,6 +179,24 @@ void AddEval(CLI::App& app, Invocation& in) {
   });
 }
 
+void AddMerge(CLI::App& app, Invocation& in) {
+  CLI::App* merge = app.add_subcommand("merge", "write an adapter and its base as one model");
+  merge->add_option("--model", in.merge.from, "an adapter's directory, its base below base/")
+      ->required();
+  merge->add_option("--to", in.merge.to, "the model's directory, which is made")->required();
+  merge->add_flag("--json", in.merge.json, "the answer as JSON");
+  merge->callback(
+      [&in] { in.run = [&in] { return OnBlas([&in] { return MergeByHand(in.merge); }); }; });
+}
+
+void AddLogits(CLI::App& app, Invocation& in) {
+  CLI::App* logits = app.add_subcommand("logits", "what a language model expects after texts");
+  logits->add_option("--model", in.logits.model, "a model's directory")->required();
+  logits->add_option("TEXT", in.logits.texts, "texts")->required();
+  logits->callback(
+      [&in] { in.run = [&in] { return OnBlas([&in] { return LogitsByHand(in.logits); }); }; });
+}
+
 void AddTextCommands(CLI::App& app, Invocation& in) {
   CLI::App* tokenize = app.add_subcommand("tokenize", "JSON strings on stdin to arrays of ids");
   tokenize->add_option("MODEL_DIR", in.path, "a model's directory")->required();
@@ -192,6 +222,8 @@ void AddCommands(CLI::App& app, Invocation& in) {
   AddCheckpoints(app, in);
   AddTry(app, in);
   AddEval(app, in);
+  AddMerge(app, in);
+  AddLogits(app, in);
   AddTextCommands(app, in);
   AddParity(app, in);
 }

@@ -9,6 +9,7 @@
 #include "worker/engine/tools.h"
 #include "worker/engine/writer.h"
 #include "worker/finetune/job.h"
+#include "worker/model/adapter_files.h"
 #include "worker/train/evaluator.h"
 
 namespace tutti::engine {
@@ -66,6 +67,18 @@ Result<json> EvalText(const EvalInput& input) {
                             .train_on_inputs = input.train_on_inputs,
                             .end_token = writer.tokenizer().special().eos};
   TUTTI_ASSIGN_OR_RETURN(options.format, data::DetectFormat(options));
+  if (data::IsConversation(options.format)) {
+    TUTTI_ASSIGN_OR_RETURN(text::ChatFormat chat,
+                           text::ChooseChatFormat({.model_directory = input.model_dir,
+                                                   .tokenizer = writer.tokenizer(),
+                                                   .model_type = config.model_type}));
+    options.chat = std::make_shared<const text::ChatFormat>(std::move(chat));
+  } else if (data::IsStructured(options.format)) {
+    return Fail(ErrorCode::kUnsupported,
+                "evaluation on rows of format " + std::string(ToString(options.format)) +
+                    " is not supported yet",
+                input.data_path, "give rows of text, prompt-completion, or conversations");
+  }
   TUTTI_ASSIGN_OR_RETURN(data::Dataset loaded, data::Dataset::Load(options, writer.tokenizer()));
   const auto dataset = std::make_shared<const data::Dataset>(std::move(loaded));
   TUTTI_RETURN_IF_ERROR(finetune::CheckVocabulary(*dataset, config));
@@ -76,7 +89,8 @@ Result<json> EvalText(const EvalInput& input) {
 
 // Without a new head, the classes are the model's; with one, the data's.
 Result<json> EvalRows(const EvalInput& input) {
-  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadModelConfig(input.model_dir));
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(input.model_dir)));
   if (config.head == model::Head::kCausalLm && !input.fresh_head) return EvalText(input);
   TUTTI_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::Load(input.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,

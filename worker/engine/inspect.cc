@@ -8,12 +8,17 @@
 #include "worker/engine/tools.h"
 #include "worker/finetune/job.h"
 #include "worker/finetune/memory.h"
+#include "worker/finetune/weights.h"
+#include "worker/model/adapter_files.h"
 #include "worker/model/load.h"
+#include "worker/text/stream_decoder.h"
 
 namespace tutti::engine {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::int64_t kExamples = 3;  // rows shown
 
 Result<finetune::JobInputs> ReadInputs(const json& request) {
   const auto spec = request.find("spec");
@@ -47,6 +52,12 @@ json HistogramOf(const data::LengthStatistics& lengths) {
   return histogram;
 }
 
+// Of the base and of its adapter.
+std::int64_t ParametersOf(const model::Model& model) {
+  return model.base_layout().elements() +
+         (model.adapter() == nullptr ? 0 : model.adapter()->layout().elements());
+}
+
 constexpr std::int64_t kCheckpointBytes = 12, kWeightBytes = 4;  // a parameter
 
 // Checkpoints that lie on disk at once, the one being written included, and the exported model.
@@ -59,7 +70,36 @@ std::int64_t DiskBytes(const finetune::Job& job) {
     const std::int64_t best = t.load_best_model_at_end ? 1 : 0;
     kept = std::min(written, std::max<std::int64_t>(*t.save_total_limit, 2) + 1 + best);
   }
-  return job.model->layout().elements() * (kept * kCheckpointBytes + kWeightBytes);
+  return job.model->layout().elements() * kept * kCheckpointBytes +
+         ParametersOf(*job.model) * kWeightBytes;
+}
+
+// The first rows as they will be read, in pieces that are trained (their weight) or not (0).
+Result<json> ExamplesOf(const finetune::Job& job) {
+  json examples = json::array();
+  if (!job.generates()) return examples;
+  const data::Dataset& dataset = *job.train.dataset;
+  for (std::int64_t row = 0; row < std::min(dataset.rows(), kExamples); ++row) {
+    json pieces = json::array();
+    text::StreamDecoder decoder(job.tokenizer, /*skip_special=*/false);
+    const auto tokens = dataset.Tokens(row);
+    const auto weights = dataset.Weights(row);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      // The first token of a row is predicted by nothing.
+      const float weight = i == 0 ? 0.0F : weights[i];
+      TUTTI_ASSIGN_OR_RETURN(std::string text, decoder.Next(static_cast<std::uint32_t>(tokens[i])));
+      if (i + 1 == tokens.size()) {
+        TUTTI_ASSIGN_OR_RETURN(const std::string rest, decoder.Finish());
+        text += rest;
+      }
+      if (pieces.empty() || pieces.back()["weight"] != weight) {
+        pieces.push_back({{"text", ""}, {"weight", weight}});
+      }
+      pieces.back()["text"] = pieces.back()["text"].get<std::string>() + text;
+    }
+    examples.push_back(std::move(pieces));
+  }
+  return examples;
 }
 
 }  // namespace
@@ -67,15 +107,17 @@ std::int64_t DiskBytes(const finetune::Job& job) {
 Result<json> Inspect(const json& request) {
   TUTTI_ASSIGN_OR_RETURN(const finetune::JobInputs inputs, ReadInputs(request));
   TUTTI_ASSIGN_OR_RETURN(finetune::Job job, finetune::PrepareJob(inputs));
-  const auto seed = static_cast<std::uint64_t>(inputs.spec.training.seed);
-  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*job.model, inputs.model_dir));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*job.model, model::BaseOf(inputs.model_dir)));
+  std::vector<float> base(static_cast<std::size_t>(job.frozen()));
   std::vector<float> parameters(static_cast<std::size_t>(job.model->layout().total()));
-  TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
-                         model::LoadWeights(*job.model, inputs.model_dir, seed, parameters));
-  const std::string warning = finetune::FreshWarning(loaded.fresh);
-  if (!warning.empty()) job.warnings.push_back(warning);
+  TUTTI_ASSIGN_OR_RETURN(const std::string frozen_warning, finetune::LoadFrozen(job, base));
+  TUTTI_ASSIGN_OR_RETURN(const std::string warning, finetune::LoadTrained(job, base, parameters));
+  for (const std::string& one : {frozen_warning, warning}) {
+    if (!one.empty()) job.warnings.push_back(one);
+  }
   TUTTI_ASSIGN_OR_RETURN(const Bytes memory,
-                         finetune::PredictMemory(job, inputs.spec.resources.ranks_min, parameters));
+                         finetune::PredictMemory(job, inputs.spec.resources.ranks_min,
+                                                 {.parameters = parameters, .base = base}));
   const data::LengthStatistics lengths = LengthsOf(job.train);
   json estimate = {{"rows", job.train.size()},
                    {"eval_rows", job.eval ? job.eval->size() : 0},
@@ -83,9 +125,12 @@ Result<json> Inspect(const json& request) {
                    {"total_steps", job.counts.total_steps},
                    {"memory_bytes_per_rank", memory.count},
                    {"disk_bytes", DiskBytes(job)},
-                   {"export_bytes", job.model->layout().elements() * kWeightBytes},
-                   {"parameters", job.model->layout().elements()}};
+                   {"export_bytes", ParametersOf(*job.model) * kWeightBytes},
+                   {"parameters", ParametersOf(*job.model)}};
+  TUTTI_ASSIGN_OR_RETURN(json examples, ExamplesOf(job));
   return json{{"estimate", std::move(estimate)},
+              {"format", std::string(ToString(job.format))},
+              {"examples", std::move(examples)},
               {"labels", job.generates() ? std::vector<std::string>() : job.labels()},
               {"length_histogram", HistogramOf(lengths)},
               {"warnings", job.warnings}};

@@ -36,4 +36,19 @@ struct EvalArguments {
 };
 int EvalByHand(const EvalArguments& arguments);
 
+// What a language model expects after each text: a JSON object a line, {"ids", "logits"} of the
+// last place.
+struct LogitsArguments {
+  std::string model;
+  std::vector<std::string> texts{};
+};
+int LogitsByHand(const LogitsArguments& arguments);
+
+// An adapter's directory made into a model's (worker/finetune/export.h).
+struct MergeArguments {
+  std::string from, to;
+  bool json = false;
+};
+int MergeByHand(const MergeArguments& arguments);
+
 }  // namespace tutti::engine

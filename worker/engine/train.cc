@@ -135,7 +135,8 @@ class Rank {
                     .local_size = plan_.local_size,
                     .gradient_levels = exchange::LevelsFor(shards / plan_.size),
                     .shards = shards,
-                    .generation = plan_.attempt},
+                    .generation = plan_.attempt,
+                    .frozen = job.frozen()},
          .local_rank = plan_.local_rank});
   }
 
@@ -199,6 +200,7 @@ class Rank {
             done.files,
             finetune::ExportModel(plan_.export_dir, {.job = job,
                                                      .parameters = gang.memory.parameters(),
+                                                     .frozen = gang.memory.frozen(),
                                                      .metrics = end.metrics,
                                                      .step = end.step}));
       }

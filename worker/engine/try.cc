@@ -6,6 +6,7 @@
 #include "worker/engine/request.h"
 #include "worker/engine/tools.h"
 #include "worker/engine/writer.h"
+#include "worker/model/adapter_files.h"
 
 namespace tutti::engine {
 
@@ -32,7 +33,7 @@ Result<json> Classify(const std::string& directory, const std::vector<std::strin
 
 Result<json> Continue(const std::string& directory, const std::vector<std::string>& texts,
                       const json& generation) {
-  TUTTI_ASSIGN_OR_RETURN(const generate::Options options, ReadGeneration(generation));
+  TUTTI_ASSIGN_OR_RETURN(const WriteOptions options, ReadGeneration(generation));
   TUTTI_ASSIGN_OR_RETURN(Writer writer, Writer::Load(directory));
   TUTTI_ASSIGN_OR_RETURN(const auto written, writer.Write(texts, options));
   json results = json::array();
@@ -62,7 +63,8 @@ Result<json> Try(const json& request) {
   TUTTI_ASSIGN_OR_RETURN(const std::string directory, RequiredText(request, "model_dir"));
   TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> texts, RequiredTexts(request, "texts"));
   TUTTI_ASSIGN_OR_RETURN(const auto top_k, OptionalCount(request, "top_k"));
-  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadModelConfig(directory));
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(directory)));
   if (config.head == model::Head::kClassification) return Classify(directory, texts, top_k);
   const auto generation = request.find("generation");
   const bool given = generation != request.end() && !generation->is_null();

@@ -4,9 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "worker/generate/generate.h"
+#include "common/file/file.h"
+#include "worker/engine/answer_stream.h"
+#include "worker/finetune/language.h"
+#include "worker/model/adapter_files.h"
 #include "worker/model/language_model.h"
 #include "worker/model/load.h"
+#include "worker/text/chat_format.h"
 
 namespace tutti::engine {
 namespace {
@@ -52,7 +56,10 @@ Status CheckNames(const json& object) {
                                     "no_repeat_ngram_size",
                                     "num_beams",
                                     "length_penalty",
-                                    "num_return_sequences"};
+                                    "num_return_sequences",
+                                    "chat",
+                                    "system",
+                                    "stop"};
   if (!object.is_object()) return Fail(ErrorCode::kInvalid, "expected an object", "#/generation");
   std::string known;
   for (const char* name : kNames) known += (known.empty() ? "" : ", ") + std::string(name);
@@ -63,26 +70,70 @@ Status CheckNames(const json& object) {
   return {};
 }
 
-// A text's end tokens: the tokenizer's, and all that config.json names.
-std::vector<std::int64_t> EndTokens(const text::Tokenizer& tokenizer,
-                                    const model::ModelConfig& config) {
-  std::vector<std::int64_t> ends;
-  if (const auto eos = tokenizer.special().eos) ends.push_back(*eos);
-  const json object = json::parse(config.text, nullptr, /*allow_exceptions=*/false);
-  const json named = object.is_object() ? object.value("eos_token_id", json()) : json();
+void AddEnds(const json& config, std::vector<std::int64_t>& ends) {
+  const json named = config.is_object() ? config.value("eos_token_id", json()) : json();
   for (const json& id : named.is_array() ? named : json::array({named})) {
     if (id.is_number_integer()) ends.push_back(id.get<std::int64_t>());
+  }
+}
+
+// A text's end tokens: the tokenizer's, all that config.json and generation_config.json name, and
+// in a chat those that end a turn of the known templates.
+std::vector<std::int64_t> EndTokens(const std::filesystem::path& directory,
+                                    const text::Tokenizer& tokenizer,
+                                    const model::ModelConfig& config, bool chat) {
+  std::vector<std::int64_t> ends;
+  if (const auto eos = tokenizer.special().eos) ends.push_back(*eos);
+  AddEnds(json::parse(config.text, nullptr, /*allow_exceptions=*/false), ends);
+  if (const auto text = ReadFile(directory / "generation_config.json", Bytes{1 << 20})) {
+    AddEnds(json::parse(*text, nullptr, /*allow_exceptions=*/false), ends);
+  }
+  for (const char* turn : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"}) {
+    if (const auto id = tokenizer.IdOf(turn); chat && id) ends.push_back(*id);
   }
   std::ranges::sort(ends);
   ends.erase(std::ranges::unique(ends).begin(), ends.end());
   return ends;
 }
 
+Result<std::vector<std::string>> ReadStops(const json& object) {
+  std::vector<std::string> stops;
+  const auto found = object.find("stop");
+  if (found == object.end() || found->is_null()) return stops;
+  for (const json& stop : found->is_array() ? *found : json::array({*found})) {
+    if (!stop.is_string() || stop.get_ref<const std::string&>().empty() || stops.size() == 16) {
+      return Fail(ErrorCode::kInvalid, "expected a text, or a list of up to 16",
+                  "#/generation/stop");
+    }
+    stops.push_back(stop.get<std::string>());
+  }
+  return stops;
+}
+
+Status ReadChat(const json& object, WriteOptions& options) {
+  if (const auto found = object.find("chat"); found != object.end() && !found->is_null()) {
+    if (!found->is_boolean()) {
+      return Fail(ErrorCode::kInvalid, "expected true or false", "#/generation/chat");
+    }
+    options.chat = found->get<bool>();
+  }
+  if (const auto found = object.find("system"); found != object.end() && !found->is_null()) {
+    if (!found->is_string()) {
+      return Fail(ErrorCode::kInvalid, "expected text", "#/generation/system");
+    }
+    options.system = found->get<std::string>();
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<generate::Options> ReadGeneration(const json& object) {
+Result<WriteOptions> ReadGeneration(const json& object) {
   TUTTI_RETURN_IF_ERROR(CheckNames(object));
-  generate::Options o{.max_new_tokens = kNewTokens};
+  WriteOptions options{.generation = {.max_new_tokens = kNewTokens}};
+  generate::Options& o = options.generation;
+  TUTTI_RETURN_IF_ERROR(ReadChat(object, options));
+  TUTTI_ASSIGN_OR_RETURN(options.stop, ReadStops(object));
   constexpr std::int64_t kAny = std::int64_t{1} << 30;
   TUTTI_RETURN_IF_ERROR(ReadCount(object, "max_new_tokens", 1, kNewTokensMax, o.max_new_tokens));
   TUTTI_RETURN_IF_ERROR(ReadCount(object, "min_new_tokens", 0, kNewTokensMax, o.min_new_tokens));
@@ -107,36 +158,98 @@ Result<generate::Options> ReadGeneration(const json& object) {
     o.do_sample = found->get<bool>();
   }
   TUTTI_RETURN_IF_ERROR(generate::Check(o));
-  return o;
+  return options;
 }
 
-Writer::Writer(text::Tokenizer tokenizer, std::unique_ptr<model::Model> model)
-    : tokenizer_(std::move(tokenizer)),
+Writer::Writer(std::filesystem::path directory, text::Tokenizer tokenizer,
+               std::unique_ptr<model::Model> model)
+    : directory_(std::move(directory)),
+      tokenizer_(std::move(tokenizer)),
       model_(std::move(model)),
       parameters_(static_cast<std::size_t>(model_->layout().total())) {}
 
 Result<Writer> Writer::Load(const std::filesystem::path& directory) {
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadModelConfig(directory));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(directory)));
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(directory));
   config.head = model::Head::kCausalLm;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
-  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, directory));
-  Writer writer(std::move(tokenizer), std::move(model));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, model::BaseOf(directory)));
+  Writer writer(directory, std::move(tokenizer), std::move(model));
   TUTTI_RETURN_IF_ERROR(
-      model::LoadWeights(*writer.model_, directory, /*seed=*/0, writer.parameters_));
+      model::LoadMerged(*writer.model_, directory, /*seed=*/0, writer.parameters_));
   writer.model_->Bind(writer.parameters_.data());
   return writer;
 }
 
-Result<std::vector<std::vector<WrittenText>>> Writer::Write(const std::vector<std::string>& texts,
-                                                            generate::Options options) {
-  options.end_tokens = EndTokens(tokenizer_, model_->config());
+Result<std::vector<generate::Prompt>> Writer::PromptsOf(const std::vector<std::string>& texts,
+                                                        const WriteOptions& options,
+                                                        bool chat) const {
   std::vector<generate::Prompt> prompts;
-  std::int64_t longest = 0;
+  std::optional<text::ChatFormat> format;
+  if (chat) {
+    TUTTI_ASSIGN_OR_RETURN(format,
+                           text::ChooseChatFormat({.model_directory = directory_,
+                                                   .tokenizer = tokenizer_,
+                                                   .model_type = model_->config().model_type}));
+  }
   for (const std::string& text : texts) {
-    TUTTI_ASSIGN_OR_RETURN(const text::Encoding encoding, tokenizer_.Encode(text));
+    std::string prompt = text;
+    if (format) {
+      text::Conversation conversation;
+      if (!options.system.empty()) {
+        conversation.messages.push_back({{"role", "system"}, {"content", options.system}});
+      }
+      conversation.messages.push_back({{"role", "user"}, {"content", text}});
+      TUTTI_ASSIGN_OR_RETURN(prompt, text::RenderPrompt(*format, conversation));
+    }
+    // A template writes the special tokens itself.
+    TUTTI_ASSIGN_OR_RETURN(const text::Encoding encoding,
+                           tokenizer_.Encode(prompt, {.add_special_tokens = !format}));
     prompts.emplace_back(encoding.ids.begin(), encoding.ids.end());
-    longest = std::max(longest, static_cast<std::int64_t>(prompts.back().size()));
+  }
+  return prompts;
+}
+
+// Tells of each answer's text as it grows, and ends it at a stop string.
+Result<std::vector<generate::Answer>> Writer::GenerateTold(
+    const std::vector<generate::Prompt>& prompts, const generate::Options& generation,
+    const WriteOptions& options, const OnText& on_text) {
+  if ((!on_text && options.stop.empty()) || generation.num_beams > 1) {
+    return generate::Generate(*model_->language(), prompts, generation);
+  }
+  std::vector<AnswerStream> streams(
+      prompts.size() * static_cast<std::size_t>(generation.num_return_sequences),
+      AnswerStream(tokenizer_, options.stop));
+  const auto tell = [&](std::size_t at, const std::string& text) {
+    return on_text && !text.empty() ? on_text(at, text) : Status();
+  };
+  const auto on_token = [&](std::size_t at, std::int64_t token) -> Result<bool> {
+    TUTTI_ASSIGN_OR_RETURN(const std::string text,
+                           streams[at].Take(static_cast<std::uint32_t>(token)));
+    TUTTI_RETURN_IF_ERROR(tell(at, text));
+    return !streams[at].stopped();
+  };
+  TUTTI_ASSIGN_OR_RETURN(std::vector<generate::Answer> answers,
+                         generate::Generate(*model_->language(), prompts, generation, on_token));
+  for (std::size_t at = 0; at < streams.size(); ++at) {
+    TUTTI_ASSIGN_OR_RETURN(const std::string text, streams[at].Finish());
+    TUTTI_RETURN_IF_ERROR(tell(at, text));
+  }
+  return answers;
+}
+
+Result<std::vector<std::vector<WrittenText>>> Writer::Write(const std::vector<std::string>& texts,
+                                                            const WriteOptions& options,
+                                                            const OnText& on_text) {
+  const bool chat = options.chat.value_or(finetune::AskedByChat(directory_).value_or(false));
+  generate::Options generation = options.generation;
+  generation.end_tokens = EndTokens(directory_, tokenizer_, model_->config(), chat);
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<generate::Prompt> prompts,
+                         PromptsOf(texts, options, chat));
+  std::int64_t longest = 0;
+  for (const generate::Prompt& prompt : prompts) {
+    longest = std::max(longest, static_cast<std::int64_t>(prompt.size()));
   }
   const auto positions = model::PositionsOf(model_->config());
   if (positions && longest >= *positions) {
@@ -145,17 +258,20 @@ Result<std::vector<std::vector<WrittenText>>> Writer::Write(const std::vector<st
                     std::to_string(*positions) + " positions: no room for an answer",
                 {}, "give a shorter text");
   }
-  if (positions) options.max_new_tokens = std::min(options.max_new_tokens, *positions - longest);
+  if (positions) {
+    generation.max_new_tokens = std::min(generation.max_new_tokens, *positions - longest);
+  }
   TUTTI_ASSIGN_OR_RETURN(const std::vector<generate::Answer> answers,
-                         generate::Generate(*model_->language(), prompts, options));
+                         GenerateTold(prompts, generation, options, on_text));
   std::vector<std::vector<WrittenText>> written(texts.size());
-  const auto copies = static_cast<std::size_t>(options.num_return_sequences);
+  const auto copies = static_cast<std::size_t>(generation.num_return_sequences);
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const std::vector<std::uint32_t> ids(answers[i].tokens.begin(), answers[i].tokens.end());
-    TUTTI_ASSIGN_OR_RETURN(std::string text, tokenizer_.Decode(ids, /*skip_special=*/true));
-    written[i / copies].push_back({.text = std::move(text),
+    TUTTI_ASSIGN_OR_RETURN(const std::string text, tokenizer_.Decode(ids, /*skip_special=*/true));
+    const std::string_view before = BeforeStop(text, options.stop);
+    written[i / copies].push_back({.text = std::string(before),
                                    .tokens = static_cast<std::int64_t>(ids.size()),
-                                   .ended = answers[i].ended});
+                                   .ended = answers[i].ended || before.size() < text.size()});
   }
   return written;
 }

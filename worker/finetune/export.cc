@@ -4,6 +4,8 @@
 #include <array>
 
 #include "common/file/file.h"
+#include "worker/finetune/language.h"
+#include "worker/model/adapter_files.h"
 #include "worker/model/export.h"
 #include "worker/safetensors/writer.h"
 
@@ -31,25 +33,122 @@ Status CopyFile(const fs::path& from, const fs::path& to) {
   return WriteFileAtomically(to, text);
 }
 
+Status CopyTextFiles(const fs::path& from, const fs::path& to, std::vector<std::string>& files) {
+  for (const char* name : kCopiedFiles) {
+    std::error_code absent;
+    if (!fs::exists(from / name, absent)) continue;
+    TUTTI_RETURN_IF_ERROR(CopyFile(from / name, to / name));
+    files.emplace_back(name);
+  }
+  return {};
+}
+
+Status WriteModel(const fs::path& directory, const ExportInput& input,
+                  std::vector<std::string>& files) {
+  const model::Model& model = *input.job.model;
+  TUTTI_RETURN_IF_ERROR(safetensors::Write(
+      directory / "model.safetensors", model::TensorsToWrite(model.layout(), input.parameters)));
+  TUTTI_ASSIGN_OR_RETURN(const std::string config,
+                         model::ExportConfig(model, model::Problem::kSingleLabel));
+  files.insert(files.end(), {"config.json", "model.safetensors"});
+  return WriteFileAtomically(directory / "config.json", config);
+}
+
+// The base's weights as they are; of a base that was an adapter itself, merged.
+Status WriteBaseWeights(const fs::path& directory, const ExportInput& input,
+                        std::vector<std::string>& files) {
+  const std::string base = std::string(model::kBaseFolder) + "/";
+  const fs::path& from = input.job.model_dir;
+  if (model::IsAdapter(from)) {
+    files.push_back(base + "model.safetensors");
+    TUTTI_RETURN_IF_ERROR(
+        safetensors::Write(directory / files.back(),
+                           model::TensorsToWrite(input.job.model->base_layout(), input.frozen)));
+    return {};
+  }
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(from, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") continue;
+    std::error_code other_disk;
+    fs::create_hard_link(entry.path(), directory / (base + name), other_disk);
+    if (other_disk) fs::copy_file(entry.path(), directory / (base + name), error);
+    if (error) break;
+    files.push_back(base + name);
+  }
+  if (error) return Fail(ErrnoError("cannot copy", from.string(), error.value()));
+  return {};
+}
+
+// As PEFT saves one, with the base beside it so that the two stay together. The base's config.json
+// has the head that the adapter belongs to.
+Status WriteAdapter(const fs::path& directory, const ExportInput& input,
+                    std::vector<std::string>& files) {
+  const model::Model& model = *input.job.model;
+  const std::string base_config = std::string(model::kBaseFolder) + "/config.json";
+  TUTTI_RETURN_IF_ERROR(
+      safetensors::Write(directory / model::kAdapterWeightsFile,
+                         model::TensorsToWrite(model.layout(), input.parameters)));
+  TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / model::kAdapterConfigFile,
+                                            model::AdapterConfigText(model, input.job.spec.model)));
+  TUTTI_ASSIGN_OR_RETURN(const std::string config,
+                         model::ExportConfig(model, model::Problem::kSingleLabel));
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(directory / model::kBaseFolder));
+  TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / base_config, config));
+  files.insert(files.end(), {model::kAdapterWeightsFile, model::kAdapterConfigFile, base_config});
+  return WriteBaseWeights(directory, input, files);
+}
+
+// How the model wants to be asked: with the template that it learned from, where that is not its
+// own.
+Status WritePrompts(const fs::path& directory, const Job& job, std::vector<std::string>& files) {
+  if (!job.generates()) return {};
+  TUTTI_RETURN_IF_ERROR(
+      WriteFileAtomically(directory / kPromptsFile, PromptsText(job.chat != nullptr)));
+  files.emplace_back(kPromptsFile);
+  if (job.chat == nullptr || job.chat->is_own()) return {};
+  constexpr const char* kTemplateFile = "chat_template.jinja";
+  TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / kTemplateFile, job.chat->source));
+  if (std::ranges::find(files, kTemplateFile) == files.end()) files.emplace_back(kTemplateFile);
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> ExportModel(const fs::path& directory, const ExportInput& input) {
   const model::Model& model = *input.job.model;
   TUTTI_RETURN_IF_ERROR(MakeDirectories(directory));
-  std::vector<std::string> files = {"README.md", "config.json", "model.safetensors"};
-  TUTTI_RETURN_IF_ERROR(safetensors::Write(
-      directory / "model.safetensors", model::TensorsToWrite(model.layout(), input.parameters)));
-  TUTTI_ASSIGN_OR_RETURN(const std::string config,
-                         model::ExportConfig(model, model::Problem::kSingleLabel));
-  TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / "config.json", config));
-  for (const char* name : kCopiedFiles) {
-    const fs::path from = input.job.model_dir / name;
-    std::error_code absent;
-    if (!fs::exists(from, absent)) continue;
-    TUTTI_RETURN_IF_ERROR(CopyFile(from, directory / name));
-    files.emplace_back(name);
-  }
+  std::vector<std::string> files = {"README.md"};
+  TUTTI_RETURN_IF_ERROR(model.adapter() != nullptr ? WriteAdapter(directory, input, files)
+                                                   : WriteModel(directory, input, files));
+  TUTTI_RETURN_IF_ERROR(CopyTextFiles(input.job.model_dir, directory, files));
+  TUTTI_RETURN_IF_ERROR(WritePrompts(directory, input.job, files));
   TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / "README.md", ModelCard(input)));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Result<std::vector<std::string>> MergeAdapter(const fs::path& from, const fs::path& to) {
+  if (!model::IsAdapter(from)) {
+    return Fail(ErrorCode::kInvalid, "this is no adapter: there is nothing to merge", from.string(),
+                "merge what a job with method: lora made");
+  }
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(from)));
+  TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<model::Model> model, model::MakeModel(config));
+  std::vector<float> merged(static_cast<std::size_t>(model->layout().total()));
+  TUTTI_RETURN_IF_ERROR(model::LoadMerged(*model, from, /*seed=*/0, merged));
+  TUTTI_RETURN_IF_ERROR(MakeDirectories(to));
+  TUTTI_RETURN_IF_ERROR(
+      safetensors::Write(to / "model.safetensors", model::TensorsToWrite(model->layout(), merged)));
+  std::vector<std::string> files = {"config.json", "model.safetensors"};
+  TUTTI_RETURN_IF_ERROR(CopyFile(model::BaseOf(from) / "config.json", to / "config.json"));
+  TUTTI_RETURN_IF_ERROR(CopyTextFiles(from, to, files));
+  std::error_code absent;
+  if (fs::exists(from / kPromptsFile, absent)) {
+    TUTTI_RETURN_IF_ERROR(CopyFile(from / kPromptsFile, to / kPromptsFile));
+    files.emplace_back(kPromptsFile);
+  }
   std::sort(files.begin(), files.end());
   return files;
 }

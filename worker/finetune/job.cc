@@ -8,6 +8,8 @@
 #include "common/digest/sha256.h"
 #include "jobs/spec/names.h"
 #include "jobs/spec/parse.h"
+#include "worker/finetune/start.h"
+#include "worker/model/adapter_files.h"
 
 namespace tutti::finetune {
 namespace {
@@ -33,8 +35,8 @@ Status CheckSupported(const spec::JobSpec& spec) {
   if (spec.data.packing && spec.task != spec::Task::kTextGeneration) {
     return unsupported("packing of rows with labels", "data.packing");
   }
-  if (!std::holds_alternative<spec::FullMethod>(spec.method)) {
-    return unsupported("a method other than full", "method");
+  if (std::holds_alternative<spec::DpoSpec>(spec.method)) {
+    return unsupported("method dpo", "method");
   }
   if (spec.training.bf16) return unsupported("bf16", "training.bf16");
   if (spec.training.gradient_checkpointing) {
@@ -46,104 +48,22 @@ Status CheckSupported(const spec::JobSpec& spec) {
   return {};
 }
 
-struct Loader {
-  const JobInputs& inputs;
-  const text::Tokenizer& tokenizer;
-  std::int64_t max_length;
-  data::RowFormat format = data::RowFormat::kTextLabel;
-  std::optional<std::uint32_t> end_token{};
-
-  data::LoadOptions OptionsOf(const std::filesystem::path& path, std::string shown_name) const {
-    return {.path = path,
-            .shown_name = std::move(shown_name),
-            .columns = inputs.spec.data.columns,
-            .max_length = max_length,
-            .cache_dir = inputs.cache_dir,
-            .format = format,
-            .train_on_inputs = inputs.spec.data.train_on_inputs,
-            .end_token = end_token};
-  }
-
-  Result<std::shared_ptr<const data::Dataset>> Load(const std::filesystem::path& path,
-                                                    std::string shown_name) const {
-    TUTTI_ASSIGN_OR_RETURN(data::Dataset dataset,
-                           data::Dataset::Load(OptionsOf(path, std::move(shown_name)), tokenizer));
-    return std::make_shared<const data::Dataset>(std::move(dataset));
-  }
-};
-
-void WarnOfUnknownLabels(const data::Dataset& eval, const data::LabelTable& table,
-                         std::vector<std::string>& warnings) {
-  for (const std::string& name : eval.labels().names) {
-    if (std::ranges::find(table.names, name) != table.names.end() || eval.labels().integers)
-      continue;
-    warnings.push_back("label '" + name +
-                       "' is only in the evaluation data: its rows count as wrong");
-  }
-}
-
-void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length,
-                   std::vector<std::string>& warnings) {
-  if (dataset.cut_rows() == 0) return;
-  warnings.push_back(std::to_string(dataset.cut_rows()) + " of " + std::to_string(dataset.rows()) +
-                     " rows are longer than " + std::to_string(max_length) + " tokens and are cut");
-}
-
-// The evaluation rows: of their own file, or a part of the training rows. A null table: a language
-// model's.
-Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job) {
-  const spec::DataSpec& data = loader.inputs.spec.data;
-  if (loader.inputs.eval_path) {
-    const auto& file = loader.inputs.spec.inputs.eval;
-    TUTTI_ASSIGN_OR_RETURN(
-        const auto dataset,
-        loader.Load(*loader.inputs.eval_path, file ? file->path : data.eval.value_or("")));
-    TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, job.model->config()));
-    if (table == nullptr) {
-      job.eval = train::AllRows(dataset);
-      return {};
-    }
-    WarnOfUnknownLabels(*dataset, *table, job.warnings);
-    TUTTI_ASSIGN_OR_RETURN(job.eval, train::AllRows(dataset, *table, /*strict=*/false));
-  } else if (data.eval) {
-    return Fail(ErrorCode::kInvalid, "the spec names evaluation data and no file was given for it",
-                "data.eval");
-  } else if (data.eval_fraction) {
-    const auto seed = static_cast<std::uint64_t>(loader.inputs.spec.training.seed);
-    TUTTI_ASSIGN_OR_RETURN(train::Split split,
-                           train::SplitRows(job.train, *data.eval_fraction, seed));
-    job.train = std::move(split.train);
-    job.eval = std::move(split.eval);
-  }
-  return {};
-}
-
-std::string TrainNameOf(const spec::JobSpec& spec) {
-  return spec.inputs.train ? spec.inputs.train->path : spec.data.train;
-}
-
-// What both tasks have from the start.
-struct Start {
-  model::ModelConfig config;
-  text::Tokenizer tokenizer;
-  std::int64_t max_length = 0;
-};
-
 Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
   const spec::JobSpec& spec = inputs.spec;
   const Loader loader{
       .inputs = inputs, .tokenizer = start.tokenizer, .max_length = start.max_length};
-  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainNameOf(spec)));
+  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainName(spec)));
   TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
   const data::LabelTable table = ChooseLabels(start.config, dataset->labels());
   if (table.names.size() < 2) {
     return Fail(ErrorCode::kInvalid, "every row has the same label: there is nothing to learn",
-                TrainNameOf(spec), "give rows of at least two labels");
+                TrainName(spec), "give rows of at least two labels");
   }
   start.config.head = model::Head::kClassification;
   start.config.labels = table.names;
   start.config.problem = model::Problem::kSingleLabel;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
+  TUTTI_RETURN_IF_ERROR(AdaptModel(spec, *model));
   TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
   Job job{.spec = spec,
           .model_dir = inputs.model_dir,
@@ -159,51 +79,6 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
   return job;
 }
 
-// Rows whose prompt alone fills max_length teach nothing.
-Status CheckPredicted(const train::Samples& samples, const std::string& name,
-                      std::vector<std::string>& warnings) {
-  std::int64_t empty = 0;
-  for (std::int64_t row = 0; row < samples.size(); ++row) {
-    if (!(samples.ItemsOf(row) > 0)) ++empty;
-  }
-  if (empty == samples.size()) {
-    return Fail(ErrorCode::kInvalid, "no row has a token to predict within max_length", name,
-                "raise data.max_length, or shorten the prompts");
-  }
-  if (empty > 0) {
-    warnings.push_back(std::to_string(empty) + " of " + std::to_string(samples.size()) +
-                       " rows have no token to predict within max_length: they teach nothing");
-  }
-  return {};
-}
-
-Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
-  const spec::JobSpec& spec = inputs.spec;
-  start.config.head = model::Head::kCausalLm;
-  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
-  Job job{.spec = spec,
-          .model_dir = inputs.model_dir,
-          .tokenizer = std::move(start.tokenizer),
-          .model = std::move(model),
-          .max_length = start.max_length,
-          .train = {}};
-  Loader loader{.inputs = inputs,
-                .tokenizer = job.tokenizer,
-                .max_length = job.max_length,
-                .end_token = job.tokenizer.special().eos};
-  TUTTI_ASSIGN_OR_RETURN(
-      loader.format,
-      LanguageFormat(spec.data.format, loader.OptionsOf(inputs.train_path, TrainNameOf(spec))));
-  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainNameOf(spec)));
-  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
-  job.train = train::AllRows(dataset);
-  TUTTI_RETURN_IF_ERROR(CheckPredicted(job.train, TrainNameOf(spec), job.warnings));
-  WarnOfCutRows(*dataset, job.max_length, job.warnings);
-  TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
-  if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
-  return job;
-}
-
 }  // namespace
 
 std::string FreshWarning(const std::vector<std::string>& fresh) {
@@ -216,28 +91,6 @@ std::string FreshWarning(const std::vector<std::string>& fresh) {
     names += (names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? "" : "the base has no weights for " + names + ": they start at random";
-}
-
-Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options) {
-  switch (wanted) {
-    case spec::DataFormat::kAuto:
-      return data::DetectFormat(options);
-    case spec::DataFormat::kText:
-      return data::RowFormat::kText;
-    case spec::DataFormat::kPromptCompletion:
-      return data::RowFormat::kPromptCompletion;
-    case spec::DataFormat::kTextLabel:
-    case spec::DataFormat::kChat:
-    case spec::DataFormat::kAlpaca:
-    case spec::DataFormat::kShareGpt:
-    case spec::DataFormat::kPairs:
-    case spec::DataFormat::kPreference:
-      break;
-  }
-  return Fail(
-      ErrorCode::kUnsupported,
-      "format " + std::string(ToString(wanted)) + " is not supported yet by text-generation",
-      "data.format", "supported: auto, text, prompt-completion");
 }
 
 Status CheckVocabulary(const data::Dataset& dataset, const model::ModelConfig& config) {
@@ -319,7 +172,8 @@ std::string SpecDigest(const spec::JobSpec& spec) {
 Result<Job> PrepareJob(const JobInputs& inputs) {
   const spec::JobSpec& spec = inputs.spec;
   TUTTI_RETURN_IF_ERROR(CheckSupported(spec));
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadModelConfig(inputs.model_dir));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
+                         model::ReadModelConfig(model::BaseOf(inputs.model_dir)));
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(inputs.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          MaxLength(spec.data.max_length, config, tokenizer));

@@ -13,6 +13,7 @@
 #include "jobs/spec/spec.h"
 #include "worker/data/dataset.h"
 #include "worker/model/model.h"
+#include "worker/text/chat_format.h"
 #include "worker/text/tokenizer.h"
 #include "worker/train/samples.h"
 #include "worker/train/schedule.h"
@@ -37,7 +38,14 @@ struct Job {
   std::optional<train::Samples> eval{};
   train::StepCounts counts{};
   std::vector<std::string> warnings{};
+  data::RowFormat format = data::RowFormat::kTextLabel;
+  std::shared_ptr<const text::ChatFormat> chat{};  // of a model that learns conversations
 
+  // Floats of weights that are read and not trained: an adapter's base.
+  std::uint64_t frozen() const {
+    return model->adapter() == nullptr ? 0
+                                       : static_cast<std::uint64_t>(model->base_layout().total());
+  }
   bool generates() const { return spec.task == spec::Task::kTextGeneration; }
   // The classes; of no meaning to a language model.
   const std::vector<std::string>& labels() const { return model->config().labels; }
@@ -56,9 +64,6 @@ std::string SpecDigest(const spec::JobSpec& spec);
 // limit and 512. kInvalid when `wanted` is more than the model has.
 Result<std::int64_t> MaxLength(std::optional<std::int64_t> wanted, const model::ModelConfig& config,
                                const text::Tokenizer& tokenizer);
-
-// The format of a language model's rows: as the spec has it, or by the file's columns.
-Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options);
 
 // The classes of a model that is tuned on data with these labels: their order is the model's own
 // when it already is a classifier of the same.

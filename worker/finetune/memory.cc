@@ -66,11 +66,12 @@ Result<Bytes> ResidentMemory() {
   return Bytes{kibibytes << 10};
 }
 
-Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, std::span<const float> parameters) {
+Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& weights) {
   TUTTI_ASSIGN_OR_RETURN(const Bytes now, ResidentMemory());
-  const auto held = static_cast<std::int64_t>(parameters.size_bytes());
-  std::vector<float> gradients(parameters.size());
-  job.model->Bind(parameters.data());
+  const auto held = static_cast<std::int64_t>(weights.parameters.size_bytes());
+  std::vector<float> gradients(weights.parameters.size());
+  job.model->Bind(weights.parameters.data());
+  job.model->BindBase(weights.base.data());
   job.model->BindGradients(gradients.data());
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t floats,
                          train::WorkingFloats(*job.model, job.train, LargestMicroBatch(job)));
@@ -78,6 +79,7 @@ Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, std::span<const float>
   const std::int64_t buffers = BufferBytes({.parameters = job.model->layout().total(),
                                             .shards = job.spec.training.shards,
                                             .ranks = ranks});
+  // The base stays in `now`: it is held once, as it will be in the gang's memory.
   return Bytes{now.count - held + buffers + working + kRankBytes};
 }
 

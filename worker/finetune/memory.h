@@ -22,9 +22,14 @@ std::int64_t BufferBytes(const MemoryParts& parts);
 
 // The peak of resident memory of a rank of `ranks`, as getrusage's ru_maxrss will have it: the
 // process as it is now (libraries, tokenizer, rows), the buffers, and the working memory of the
-// largest micro-batch that this job will meet, which is computed once to know it. `parameters` is a
-// flat buffer with the base's weights. REQUIRES: nothing is bound to the model yet.
-Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, std::span<const float> parameters);
+// largest micro-batch that this job will meet, which is computed once to know it. `parameters` and
+// `base` are flat buffers of layout() and, with an adapter, base_layout(). REQUIRES: nothing is
+// bound to the model yet.
+struct WeightsHeld {
+  std::span<const float> parameters{};
+  std::span<const float> base{};
+};
+Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& weights);
 
 // Resident memory of this process now.
 Result<Bytes> ResidentMemory();

@@ -65,6 +65,7 @@ class Trainer {
   // ---- trainer_state.cc: base weights, checkpoints, the best weights ----
   Status Start();
   Status ShareState();
+  Status LoadBase();
   Status LoadState(std::int64_t newest);
   Result<bool> Restore(std::int64_t newest);
   Result<bool> RestoreBest();
@@ -104,6 +105,7 @@ class Trainer {
   train::Metrics metrics_;            // of the last evaluation
   std::int64_t evaluated_step_ = -1;  // whose weights metrics_ are of
   train::PhaseClock::Clock::time_point last_beat_{};
+  bool base_loaded_ = false;
   std::thread::id thread_;  // of Run
 };
 

@@ -6,7 +6,7 @@
 
 #include "common/base/check.h"
 #include "worker/finetune/trainer.h"
-#include "worker/model/load.h"
+#include "worker/finetune/weights.h"
 
 namespace tutti::finetune {
 namespace {
@@ -59,6 +59,9 @@ Status Trainer::Start() {
                                            .training = training(),
                                            .gang = o_.gang,
                                            .clock = clock_});
+  if (o_.job.model->adapter() != nullptr) {
+    o_.job.model->BindBase(o_.gang.memory.frozen().data());
+  }
   for (const std::string& warning : o_.job.warnings) TUTTI_RETURN_IF_ERROR(Warn(warning));
   TUTTI_RETURN_IF_ERROR(ShareState());
   if (IsFirst()) {
@@ -108,7 +111,14 @@ Status Trainer::ShareState() {
   }
 }
 
+Status Trainer::LoadBase() {
+  if (std::exchange(base_loaded_, true)) return {};
+  TUTTI_ASSIGN_OR_RETURN(std::string warning, LoadFrozen(o_.job, o_.gang.memory.frozen()));
+  return warning.empty() ? Status() : Warn(std::move(warning));
+}
+
 Status Trainer::LoadState(std::int64_t newest) {
+  TUTTI_RETURN_IF_ERROR(LoadBase());
   if (o_.resume) {
     TUTTI_ASSIGN_OR_RETURN(const bool restored, Restore(newest));
     if (restored) return {};
@@ -118,12 +128,9 @@ Status Trainer::LoadState(std::int64_t newest) {
   metrics_.clear();
   std::ranges::fill(memory.first_moments(), 0.0F);
   std::ranges::fill(memory.second_moments(), 0.0F);
-  TUTTI_ASSIGN_OR_RETURN(
-      const model::LoadedWeights loaded,
-      model::LoadWeights(*o_.job.model, o_.job.model_dir,
-                         static_cast<std::uint64_t>(training().seed), memory.parameters()));
-  const std::string warning = FreshWarning(loaded.fresh);
-  return warning.empty() ? Status() : Warn(warning);
+  TUTTI_ASSIGN_OR_RETURN(std::string warning,
+                         LoadTrained(o_.job, memory.frozen(), memory.parameters()));
+  return warning.empty() ? Status() : Warn(std::move(warning));
 }
 
 // The newest checkpoint up to step `newest` that verifies, else the one before it, and so on.

@@ -57,8 +57,11 @@ Result<std::vector<Answer>> OneByOne(model::LanguageModel& model, std::span<cons
               : Largest(scores);
       ids[at].push_back(token);
       answers[at].tokens.push_back(token);
-      if (on_token) TUTTI_RETURN_IF_ERROR(on_token(at, token));
-      if (std::ranges::find(options.end_tokens, token) != options.end_tokens.end()) {
+      bool goes_on = true;
+      if (on_token) {
+        TUTTI_ASSIGN_OR_RETURN(goes_on, on_token(at, token));
+      }
+      if (!goes_on || std::ranges::find(options.end_tokens, token) != options.end_tokens.end()) {
         answers[at].ended = true;
       } else {
         rest.push_back({.slot = next[row].slot, .tokens = {token}});

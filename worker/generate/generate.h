@@ -16,9 +16,9 @@ namespace tutti::generate {
 
 using Prompt = std::vector<std::int64_t>;
 
-// Told of each token as it is chosen, by the answer's index; not during a beam search. An error
-// ends the generation.
-using OnToken = std::function<Status(std::size_t answer, std::int64_t token)>;
+// Told of each token as it is chosen, by the answer's index; not during a beam search. False ends
+// that answer, an error the generation.
+using OnToken = std::function<Result<bool>(std::size_t answer, std::int64_t token)>;
 
 // num_return_sequences answers of each prompt, in order; a beam search's best first. What a prompt
 // gets does not depend on the others. kInvalid: options, an empty prompt, an id or a length that

@@ -28,8 +28,11 @@ std::vector<std::int64_t> Permutation(std::int64_t count, std::uint64_t seed) {
 
 Samples PartOf(const Samples& samples, std::span<const std::int64_t> indices) {
   Samples part{.dataset = samples.dataset};
+  if (!samples.packs.empty()) part.packs.push_back(0);
   for (const std::int64_t index : indices) {
-    part.rows.push_back(samples.rows[static_cast<std::size_t>(index)]);
+    const std::span<const std::int64_t> rows = samples.RowsOf(index);
+    part.rows.insert(part.rows.end(), rows.begin(), rows.end());
+    if (!samples.packs.empty()) part.packs.push_back(static_cast<std::int64_t>(part.rows.size()));
     if (!samples.labels.empty()) {
       part.labels.push_back(samples.labels[static_cast<std::size_t>(index)]);
     }
@@ -52,6 +55,15 @@ Samples AllRows(std::shared_ptr<const data::Dataset> dataset) {
   Samples samples{.dataset = std::move(dataset)};
   samples.rows.resize(static_cast<std::size_t>(samples.dataset->rows()));
   std::iota(samples.rows.begin(), samples.rows.end(), std::int64_t{0});
+  return samples;
+}
+
+Samples Pairs(std::shared_ptr<const data::Dataset> dataset) {
+  Samples samples = AllRows(std::move(dataset));
+  TUTTI_CHECK(samples.rows.size() % 2 == 0, samples.rows.size(), " rows");
+  for (std::size_t at = 0; at <= samples.rows.size(); at += 2) {
+    samples.packs.push_back(static_cast<std::int64_t>(at));
+  }
   return samples;
 }
 

@@ -37,6 +37,8 @@ Result<Samples> AllRows(std::shared_ptr<const data::Dataset> dataset, const data
 
 // Every row, for a language model.
 Samples AllRows(std::shared_ptr<const data::Dataset> dataset);
+// Rows 2i and 2i + 1 as sample i: the two answers of a preference.
+Samples Pairs(std::shared_ptr<const data::Dataset> dataset);
 // Samples of at most `max_length` tokens made of several rows, where rows in their order find the
 // first sample that has room (first fit over the longest first).
 Samples Pack(const Samples& samples, std::int64_t max_length);

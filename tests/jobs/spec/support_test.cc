@@ -33,23 +33,29 @@ INSTANTIATE_TEST_SUITE_P(
                     NotYetCase{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
                                "spec:2:7: task summarization is not supported yet (supported: "
                                "text-classification, text-generation)"},
-                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\ndata: {train: t, "
-                               "format: chat}\n",
-                               "spec:4:26: data.format chat is not supported yet (supported: auto; "
-                               "text-label, or of text-generation text, prompt-completion)"}));
+                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\nmethod: {dpo: {}}\n"
+                               "data: {train: t}\n",
+                               "spec:4:9: method dpo is not supported yet (supported: full, "
+                               "lora)"}));
 
 TEST(Support, TextGenerationIsSupported) {
-  EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
-                       "data: {train: t, format: prompt-completion, packing: true}\n"),
+  for (const char* format : {"prompt-completion", "chat", "alpaca", "sharegpt"}) {
+    EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
+                         "data: {train: t, packing: true, format: " +
+                         std::string(format) + "}\n"),
+              "");
+  }
+}
+
+TEST(Support, AdaptersAndWarmStartsAreSupported) {
+  EXPECT_EQ(ProblemsOf(Minimal("method: {lora: {r: 16, lora_alpha: 32, target_modules: "
+                               "all-linear}}\nresume_from: ft:x\n")),
             "");
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, NotYet,
     testing::Values(
-        NotYetLine("method: {lora: {r: 16, lora_alpha: 32, lora_dropout: 0.05, target_modules: "
-                   "all-linear}}",
-                   "spec:5:9: method lora is not supported yet (supported: full)"),
         NotYetLine(
             "training: {bf16: true}",
             "spec:5:18: training.bf16 is not supported yet (supported: false, which is float32)"),
@@ -66,8 +72,6 @@ INSTANTIATE_TEST_SUITE_P(
                    "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
         NotYetLine("publish: {app: team/finder}",
                    "spec:5:16: publish.app is not supported yet (leave it out)"),
-        NotYetLine("resume_from: ft:x",
-                   "spec:5:14: resume_from is not supported yet (leave it out)"),
         NotYetLine("tensorboard: true",
                    "spec:5:14: tensorboard is not supported yet (supported: false)"),
         NotYetLine(
@@ -86,7 +90,6 @@ struct BadCase {
 
 TEST(NotYet, ABadValueIsReportedAsSuch) {
   EXPECT_EQ(ProblemsOf(Minimal("method: {lora: {r: 0}}\n")),
-            "unsupported spec:5:9: method lora is not supported yet (supported: full)\n"
             "invalid spec:5:20: method.lora.r must be at least 1 and at most 65536, not '0'\n");
   EXPECT_EQ(ProblemsOf(Minimal("resources: {gpus_per_rank: -1}\n")),
             "invalid spec:5:28: resources.gpus_per_rank must be at least 0 and at most 64, not "
@@ -111,20 +114,18 @@ TEST(NotYet, FormatsAndDpoOfOtherTasks) {
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
                        "data: {train: t, format: preference}\nmethod: {dpo: {beta: 0.1}}\n"),
             "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
-            "text-label, or of text-generation text, prompt-completion)\n"
-            "unsupported spec:5:9: method dpo is not supported yet (supported: full)\n");
+            "text-label, or of text-generation all but preference)\n"
+            "unsupported spec:5:9: method dpo is not supported yet (supported: full, lora)\n");
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
                        "data: {train: t, format: preference}\n"),
             "invalid spec:4:26: rows of format preference need method dpo (write method: {dpo: "
             "{}})\n"
             "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
-            "text-label, or of text-generation text, prompt-completion)\n");
+            "text-label, or of text-generation all but preference)\n");
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-classification\nmodel: m\n"
                        "data: {train: t, format: chat}\n"),
             "invalid spec:4:26: data.format chat is none of text-classification (one of auto, "
-            "text-label)\n"
-            "unsupported spec:4:26: data.format chat is not supported yet (supported: auto; "
-            "text-label, or of text-generation text, prompt-completion)\n");
+            "text-label)\n");
 }
 
 TEST(Limits, EachIsAboutAFieldOfTheTable) {

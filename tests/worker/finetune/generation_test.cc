@@ -6,6 +6,9 @@
 #include <string>
 
 #include "tests/worker/finetune/trainers.h"
+#include "worker/finetune/export.h"
+#include "worker/finetune/language.h"
+#include "worker/model/adapter_files.h"
 #include "worker/model/load.h"
 
 namespace tutti::finetune {
@@ -128,6 +131,85 @@ TEST_F(Generation, RowsWithoutRoomForACompletionAreAWarningOrAnError) {
   const auto none = Prepare();
   ASSERT_FALSE(none.has_value());
   EXPECT_THAT(none.error().message, HasSubstr("no row has a token to predict"));
+}
+
+TEST_F(Generation, AnAdapterHasTheSameBitsAtAnySizeAndAfterADeath) {
+  trainers_.spec.method = spec::LoraSpec{
+      .r = 4, .lora_alpha = 16, .lora_dropout = 0.1, .use_rslora = true, .all_linear = true};
+  trainers_.spec.training.num_train_epochs = 6;
+  trainers_.spec.training.learning_rate = 5e-3;
+  const Ended one = trainers_.Train({.size = 1, .name = "one"});
+  ASSERT_THAT(one.statuses, Each(kFinished)) << one.error;
+  const auto progress = one.All<enginelink::Progress>();
+  EXPECT_LT(progress.back().loss, progress.front().loss);
+  for (const std::uint32_t size : {2u, 4u}) {
+    const Ended other = trainers_.Train({.size = size, .name = "of-" + std::to_string(size)});
+    ASSERT_THAT(other.statuses, Each(kFinished)) << other.error;
+    EXPECT_EQ(other.weights, one.weights) << size << " ranks";
+    EXPECT_EQ(other.metrics, one.metrics) << size << " ranks";
+  }
+  trainers_.Train({.size = 2, .script = {.kill_in_step = 5}, .name = "killed"});
+  const Ended resumed =
+      trainers_.Train({.size = 2, .attempt = 2, .resume = true, .name = "killed"});
+  ASSERT_THAT(resumed.statuses, Each(kFinished)) << resumed.error;
+  EXPECT_EQ(resumed.weights, one.weights);
+}
+
+TEST_F(Generation, AnAdapterIsExportedWithItsBaseAndMergesToWhatItSays) {
+  trainers_.spec.method = spec::LoraSpec{.r = 2, .lora_alpha = 8};
+  trainers_.spec.training.learning_rate = 1e-2;
+  const Ended ended = trainers_.Train({});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  const fs::path directory = trainers_.ExportOf("run");
+  EXPECT_FALSE(fs::exists(directory / "model.safetensors"));
+  const auto options = model::ReadAdapterConfig(directory);
+  ASSERT_TRUE(options.has_value()) << options.error().ToString();
+  auto made = model::MakeModel(*model::ReadModelConfig(model::BaseOf(directory)));
+  ASSERT_TRUE(made.has_value() && (*made)->Adapt(*options).has_value());
+  std::vector<float> trained(static_cast<std::size_t>((*made)->layout().total()));
+  ASSERT_TRUE(model::LoadAdapter(**made, directory, trained).has_value());
+  EXPECT_EQ(DigestOf(trained), ended.weights);
+  const fs::path merged = directory.parent_path() / "merged";
+  const auto files = MergeAdapter(directory, merged);
+  ASSERT_TRUE(files.has_value()) << files.error().ToString();
+  EXPECT_THAT(*files,
+              testing::IsSupersetOf({"config.json", "model.safetensors", "tokenizer.json"}));
+  std::vector<float> whole(static_cast<std::size_t>((*made)->base_layout().total()));
+  std::vector<float> loaded(whole.size());
+  ASSERT_TRUE(model::LoadMerged(**made, directory, 0, whole).has_value());
+  ASSERT_TRUE(model::LoadMerged(**made, merged, 0, loaded).has_value());
+  EXPECT_EQ(loaded, whole);
+}
+
+TEST_F(Generation, ATargetThatIsNotThereIsAnErrorOfTheSpec) {
+  trainers_.spec.method = spec::LoraSpec{.target_modules = {"q_proj"}};
+  const auto refused = Prepare();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().where, HasSubstr("method.lora"));
+  EXPECT_THAT(refused.error().hint, HasSubstr("c_attn"));
+}
+
+TEST_F(Generation, ConversationsAreWrittenByABuiltInTemplateThatTheExportKeeps) {
+  for (const fs::path& path : {trainers_.job().train_path(), trainers_.job().eval_path()}) {
+    std::ofstream out(path);
+    for (int row = 0; row < kTrainRows; ++row) {
+      const std::string word = "w" + std::to_string(row % 7);
+      out << nlohmann::json{{"messages",
+                             {{{"role", "user"}, {"content", word}},
+                              {{"role", "assistant"}, {"content", word + " " + word}}}}}
+          << "\n";
+    }
+  }
+  const auto job = Prepare();
+  ASSERT_TRUE(job.has_value()) << job.error().ToString();
+  ASSERT_NE(job->chat, nullptr);
+  EXPECT_THAT(job->warnings, testing::Contains(HasSubstr(job->chat->name)));
+  trainers_.spec.data.chat_template = "chatml";
+  const Ended ended = trainers_.Train({});
+  ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+  const fs::path directory = trainers_.ExportOf("run");
+  EXPECT_EQ(*ReadFile(directory / "chat_template.jinja"), *text::BuiltInTemplate("chatml"));
+  EXPECT_EQ(AskedByChat(directory), std::optional(true));
 }
 
 TEST_F(Generation, AnEncoderIsRefusedWithTheFamiliesThatWriteText) {

@@ -162,7 +162,8 @@ class Trainers {
                     .local_size = run.size,
                     .gradient_levels = exchange::LevelsFor(shards / run.size),
                     .shards = shards,
-                    .generation = run.attempt},
+                    .generation = run.attempt,
+                    .frozen = job->frozen()},
          .local_rank = rank});
     if (!memory) return Report(end, rank, kOther, memory.error().ToString());
     const auto exchange = exchange::MakeNodeExchange(*memory);

@@ -1,0 +1,152 @@
+"""Chats and adapters end to end: what a dry run shows, training that helps, the same bits at any size,
+adapters that PEFT loads, merged models that Transformers loads, warm starts."""
+
+import json
+import os
+import subprocess
+import unittest
+from pathlib import Path
+
+from cluster import BIN, EXAMPLES, Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTION = "What is tuxpaint?"
+SYSTEM = "You know the Debian archive."
+
+
+def chat_spec(name, ranks=1, lora=None, **training):
+    """A short job on the shipped chats."""
+    spec = {
+        "name": name,
+        "task": "text-generation",
+        "model": str(EXAMPLES / "models/llama-tiny"),
+        "data": {"train": str(EXAMPLES / "data/chat.train.jsonl"),
+                 "eval": str(EXAMPLES / "data/chat.eval.jsonl"), "max_length": 128},
+        "training": {"max_steps": 12, "global_batch_size": 16, "micro_batch_size": 4, "shards": 2,
+                     "learning_rate": 3e-3, "save_steps": 6, "eval_steps": 12, **training},
+        "resources": {"ranks": ranks},
+    }
+    if lora is not None:
+        spec["method"] = {"lora": lora}
+    return spec
+
+
+LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.1, "target_modules": "all-linear"}
+
+
+def python_of_peft():
+    """build/venv's python (TUTTI_PEFT_PYTHON names another's)."""
+    given = os.environ.get("TUTTI_PEFT_PYTHON")
+    if given:
+        return given
+    made = subprocess.run([ROOT / "packaging/transformers.sh"], check=True, capture_output=True,
+                          text=True, timeout=600)
+    return made.stdout.strip().splitlines()[-1]
+
+
+def logits_of_peft(base, adapter, texts):
+    out = subprocess.run([python_of_peft(), Path(__file__).parent / "peft_logits.py", str(base),
+                          str(adapter), *texts], check=True, capture_output=True, text=True,
+                         timeout=300)
+    return [json.loads(line) for line in out.stdout.splitlines()]
+
+
+def logits_of_engine(model, texts):
+    out = subprocess.run([BIN / "tutti-engine", "logits", "--model", str(model), *texts],
+                         check=True, capture_output=True, text=True, timeout=120)
+    return [json.loads(line)["logits"] for line in out.stdout.splitlines()]
+
+
+class TextGeneration(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(slots=2).__enter__()
+        try:
+            cls.job = cls.done(chat_spec("adapted", lora=LORA))
+        except BaseException:
+            cls.cluster.__exit__(RuntimeError, None, None)
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None, None, None)
+
+    @classmethod
+    def done(cls, spec):
+        job = cls.cluster.submit(spec)["id"]
+        code = cls.cluster.wait(job, 240)
+        shown = cls.cluster.show(job)
+        assert code == 0, shown
+        return shown
+
+    def untuned_loss(self):
+        out = subprocess.run(
+            [BIN / "tutti-engine", "eval", "--json", "--model", EXAMPLES / "models/llama-tiny", "--data",
+             EXAMPLES / "data/chat.eval.jsonl", "--max-length", "128"],
+            check=True, capture_output=True, text=True, timeout=120)
+        return json.loads(out.stdout)["loss"]
+
+    def test_a_dry_run_shows_what_is_trained(self):
+        path = self.cluster.dir / "dry.json"
+        path.write_text(json.dumps(chat_spec("dry", lora=LORA)))
+        shown = self.cluster.run("submit", path, "--dry-run", check=True,
+                                 env={"NO_COLOR": "1"}).stdout
+        self.assertIn("format chat", shown)
+        self.assertIn("<|im_start|>assistant\n⟦", shown)
+        self.assertIn("<|im_end|>\n⟧", shown)
+        colored = self.cluster.run("submit", path, "--dry-run", "--color", "always", check=True).stdout
+        self.assertIn("\x1b[32m", colored)
+        self.assertNotIn("⟦", colored)
+
+    def test_an_adapter_learns(self):
+        self.assertLess(self.job["result"]["metrics"]["loss"], self.untuned_loss() - 1)
+        # Checkpoints hold the adapter alone: 12 bytes a parameter of it.
+        sizes = [Path(one["path"]).stat().st_size for one in self.job["checkpoints"]]
+        self.assertLess(max(sizes), 12 * 250_000)
+
+    def test_the_same_bits_on_two_ranks(self):
+        self.assertEqual(self.done(chat_spec("adapted-2", 2, lora=LORA))["result"]["digest"],
+                         self.job["result"]["digest"])
+
+    def test_packed_rows_give_the_same_bits_on_two_ranks(self):
+        digests = set()
+        for ranks in (1, 2):
+            spec = chat_spec(f"packed-{ranks}", ranks)
+            spec["data"]["packing"] = True
+            spec["training"].update(max_steps=6, micro_batch_size=2, global_batch_size=4)
+            digests.add(self.done(spec)["result"]["digest"])
+        self.assertEqual(len(digests), 1)
+
+    def test_a_warm_start_goes_on_from_the_adapter(self):
+        spec = chat_spec("warm", lora=LORA, learning_rate=1e-8, max_steps=1)
+        spec["resume_from"] = self.job["result"]["model"]
+        self.assertAlmostEqual(self.done(spec)["result"]["metrics"]["loss"],
+                               self.job["result"]["metrics"]["loss"], places=3)
+
+    def test_peft_loads_the_adapter_and_transformers_the_merged_model(self):
+        texts = [QUESTION, "The package scummvm is", "<|im_start|>user\nhi<|im_end|>\n"]
+        adapter = self.cluster.dir / "adapter"
+        merged = self.cluster.dir / "merged"
+        self.cluster.run("model", "export", "adapted", adapter, check=True)
+        self.cluster.run("model", "merge", "adapted", merged, check=True)
+        self.assertTrue((adapter / "adapter_config.json").exists())
+        self.assertFalse((merged / "adapter_config.json").exists())
+        ours = logits_of_engine(adapter, texts)
+        for theirs in (logits_of_peft(adapter / "base", adapter, texts),
+                       logits_of_peft(merged, "-", texts), logits_of_engine(merged, texts)):
+            for got, want in zip(theirs, ours, strict=True):
+                self.assertLess(max(abs(a - b) for a, b in zip(got, want, strict=True)), 1e-4)
+
+    def test_a_tuned_model_is_asked_by_its_template(self):
+        answer = self.cluster.json("model", "try", "adapted", "--system", SYSTEM, QUESTION)
+        text = answer["results"][0][0]["text"]
+        self.assertNotIn("<|im_end|>", text)
+        self.assertTrue(text.strip())
+        stop = text[1:3]
+        stopped = self.cluster.json("model", "try", "adapted", "--system", SYSTEM, "--stop", stop,
+                                    QUESTION)
+        self.assertEqual(stopped["results"][0][0]["text"], text[: text.index(stop)])
+
+
+if __name__ == "__main__":
+    unittest.main()

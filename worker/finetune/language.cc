@@ -1,0 +1,133 @@
+#include "worker/finetune/language.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "common/file/file.h"
+#include "jobs/spec/names.h"
+#include "worker/finetune/start.h"
+
+namespace tutti::finetune {
+namespace {
+
+// Rows whose prompt alone fills max_length teach nothing.
+Status CheckPredicted(const train::Samples& samples, const std::string& name,
+                      std::vector<std::string>& warnings) {
+  std::int64_t empty = 0;
+  for (std::int64_t row = 0; row < samples.size(); ++row) {
+    if (!(samples.ItemsOf(row) > 0)) ++empty;
+  }
+  if (empty == samples.size()) {
+    return Fail(ErrorCode::kInvalid, "no row has a token to predict within max_length", name,
+                "raise data.max_length, or shorten the prompts");
+  }
+  if (empty > 0) {
+    warnings.push_back(std::to_string(empty) + " of " + std::to_string(samples.size()) +
+                       " rows have no token to predict within max_length: they teach nothing");
+  }
+  return {};
+}
+
+// Warns where a built-in template stands in for the model's own.
+Result<std::shared_ptr<const text::ChatFormat>> ChooseChat(const Loader& loader, Job& job) {
+  TUTTI_ASSIGN_OR_RETURN(text::ChatFormat chat,
+                         text::ChooseChatFormat({.model_directory = job.model_dir,
+                                                 .tokenizer = job.tokenizer,
+                                                 .model_type = job.model->config().model_type,
+                                                 .wanted = loader.inputs.spec.data.chat_template}));
+  if (!chat.is_own() && !loader.inputs.spec.data.chat_template &&
+      data::IsConversation(loader.format)) {
+    job.warnings.push_back("the model has no chat template: the built-in '" + chat.name +
+                           "' is used (data.chat_template names another)");
+  }
+  return std::make_shared<const text::ChatFormat>(std::move(chat));
+}
+
+Status CheckMethod(const spec::JobSpec& spec, data::RowFormat format) {
+  const bool dpo = std::holds_alternative<spec::DpoSpec>(spec.method);
+  if (dpo == (format == data::RowFormat::kPreference)) return {};
+  return Fail(ErrorCode::kInvalid,
+              dpo ? "method dpo needs rows of format preference (prompt, chosen, rejected), these "
+                    "are " +
+                        std::string(ToString(format))
+                  : "rows of format preference need method dpo",
+              TrainName(spec), dpo ? "" : "write method: {dpo: {}}");
+}
+
+}  // namespace
+
+std::string PromptsText(bool chat) {
+  return nlohmann::ordered_json{{"prompts", chat ? "chat" : "text"}}.dump(2) + "\n";
+}
+
+std::optional<bool> AskedByChat(const std::filesystem::path& model_dir) {
+  const Result<std::string> text = ReadFile(model_dir / kPromptsFile, Bytes{1 << 16});
+  if (!text) return std::nullopt;
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto prompts = json.find("prompts");
+  if (prompts == json.end() || !prompts->is_string()) return std::nullopt;
+  return *prompts == "chat";
+}
+
+Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options) {
+  switch (wanted) {
+    case spec::DataFormat::kAuto:
+      return data::DetectFormat(options);
+    case spec::DataFormat::kText:
+      return data::RowFormat::kText;
+    case spec::DataFormat::kPromptCompletion:
+      return data::RowFormat::kPromptCompletion;
+    case spec::DataFormat::kChat:
+      return data::RowFormat::kChat;
+    case spec::DataFormat::kAlpaca:
+      return data::RowFormat::kAlpaca;
+    case spec::DataFormat::kShareGpt:
+      return data::RowFormat::kShareGpt;
+    case spec::DataFormat::kPreference:
+      return data::RowFormat::kPreference;
+    case spec::DataFormat::kTextLabel:
+    case spec::DataFormat::kPairs:
+      break;
+  }
+  return Fail(ErrorCode::kUnsupported,
+              "format " + std::string(ToString(wanted)) + " is none of text-generation",
+              "data.format",
+              "supported: auto, text, prompt-completion, chat, alpaca, sharegpt, preference");
+}
+
+Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
+  const spec::JobSpec& spec = inputs.spec;
+  start.config.head = model::Head::kCausalLm;
+  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
+  TUTTI_RETURN_IF_ERROR(AdaptModel(spec, *model));
+  Job job{.spec = spec,
+          .model_dir = inputs.model_dir,
+          .tokenizer = std::move(start.tokenizer),
+          .model = std::move(model),
+          .max_length = start.max_length,
+          .train = {}};
+  Loader loader{.inputs = inputs,
+                .tokenizer = job.tokenizer,
+                .max_length = job.max_length,
+                .end_token = job.tokenizer.special().eos};
+  TUTTI_ASSIGN_OR_RETURN(
+      loader.format,
+      LanguageFormat(spec.data.format, loader.OptionsOf(inputs.train_path, TrainName(spec))));
+  job.format = loader.format;
+  if (data::IsStructured(loader.format)) {
+    TUTTI_ASSIGN_OR_RETURN(loader.chat, ChooseChat(loader, job));
+    if (data::IsConversation(loader.format)) job.chat = loader.chat;
+  }
+  TUTTI_RETURN_IF_ERROR(CheckMethod(spec, loader.format));
+  TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainName(spec)));
+  TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
+  job.train = LanguageSamples(dataset, loader.format);
+  TUTTI_RETURN_IF_ERROR(CheckPredicted(job.train, TrainName(spec), job.warnings));
+  WarnOfCutRows(*dataset, job.max_length, job.warnings);
+  TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
+  if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
+  return job;
+}
+
+}  // namespace tutti::finetune

@@ -1,0 +1,47 @@
+#include "worker/finetune/weights.h"
+
+#include "worker/model/adapter_files.h"
+
+namespace tutti::finetune {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kResumeFolder = "resume";
+
+std::uint64_t SeedOf(const Job& job) { return static_cast<std::uint64_t>(job.spec.training.seed); }
+
+}  // namespace
+
+std::optional<fs::path> ResumedFrom(const Job& job) {
+  if (!job.spec.resume_from) return std::nullopt;
+  return job.model_dir / kResumeFolder;
+}
+
+Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen) {
+  if (job.model->adapter() == nullptr) return std::string();
+  TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
+                         model::LoadMerged(*job.model, job.model_dir, SeedOf(job), frozen));
+  return FreshWarning(loaded.fresh);
+}
+
+Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
+                                std::span<float> trained) {
+  const auto resumed = ResumedFrom(job);
+  if (const model::Adapter* adapter = job.model->adapter()) {
+    adapter->Initialise(frozen, SeedOf(job), trained);
+    if (!resumed) return std::string();
+    if (!model::IsAdapter(*resumed)) {
+      return Fail(ErrorCode::kInvalid, *job.spec.resume_from + " is a whole model, no adapter",
+                  "resume_from", "write model: " + *job.spec.resume_from + " to adapt it");
+    }
+    TUTTI_RETURN_IF_ERROR(model::LoadAdapter(*job.model, *resumed, trained));
+    return std::string();
+  }
+  TUTTI_ASSIGN_OR_RETURN(
+      const model::LoadedWeights loaded,
+      model::LoadMerged(*job.model, resumed.value_or(job.model_dir), SeedOf(job), trained));
+  return FreshWarning(loaded.fresh);
+}
+
+}  // namespace tutti::finetune

@@ -1,0 +1,26 @@
+// The weights that a job starts from: its base's, an adapter's fresh ones, or those of an earlier
+// job (resume_from). Free functions; one thread.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "common/base/result.h"
+#include "worker/finetune/job.h"
+
+namespace tutti::finetune {
+
+// Where the files of resume_from lie, below the model's: nullopt without it.
+std::optional<std::filesystem::path> ResumedFrom(const Job& job);
+
+// Both return a warning, empty when there is nothing to say. Errors are LoadWeights' and
+// LoadAdapter's.
+// What an adapter is trained beside, of base_layout(); nothing without one.
+Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen);
+// What is trained, of layout(). REQUIRES: `frozen` as LoadFrozen left it.
+Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
+                                std::span<float> trained);
+
+}  // namespace tutti::finetune
