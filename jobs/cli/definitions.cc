@@ -86,8 +86,7 @@ void AddGeneration(CLI::App& command, const std::shared_ptr<TryOptions>& tried) 
           "--stop",
           [tried](const std::vector<std::string>& texts) { tried->generation["stop"] = texts; },
           "A text that ends an answer; may be given again")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   command.add_option_function<std::string>(
       "--system", [tried](const std::string& text) { tried->generation["system"] = text; },
       "Of a chat: what comes before the text");

@@ -130,10 +130,12 @@ void AddGeneration(CLI::App& command, nlohmann::json& generation) {
   number("--temperature", "temperature", "sample; below 1 keeps closer to the likeliest");
   number("--top-p", "top_p", "sample among the likeliest that hold this probability");
   number("--repetition-penalty", "repetition_penalty", "above 1 weakens tokens that were there");
-  command.add_option_function<std::vector<std::string>>(
-      "--stop",
-      [&generation](const std::vector<std::string>& texts) { generation["stop"] = texts; },
-      "texts that end an answer");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--stop",
+          [&generation](const std::vector<std::string>& texts) { generation["stop"] = texts; },
+          "a text that ends an answer; may be given again")
+      ->allow_extra_args(false);
   command.add_option_function<std::string>(
       "--system", [&generation](const std::string& text) { generation["system"] = text; },
       "of a chat: what comes before the text");
