@@ -3,6 +3,7 @@
 #include <CLI/Validators.hpp>
 
 #include "jobs/cli/exit_codes.h"
+#include "jobs/cli/export_runs.h"
 #include "jobs/cli/ui.h"
 #include "jobs/cli/unsupported.h"
 #include "jobs/spec/names.h"
@@ -175,11 +176,34 @@ void DefineSteering(Definitions& d) {
   d.On(resize, [resized](Context& c) { return Resize(c, resized->first, resized->second); });
 }
 
+void DefineExporting(Definitions& d) {
+  auto* command =
+      d.Add(&d.app, "export", "A job's curves for other tools: mlflow tensorboard", kJobs);
+  command->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, const char* where,
+                       int (*run)(Context&, const ExportOptions&)) {
+    auto* below = d.Add(command, name, what);
+    auto options = std::make_shared<ExportOptions>();
+    d.JobArgument(below, options->job);
+    below->add_option("DIR", options->directory, where)->required()->type_name("");
+    d.On(below, [options, run](Context& c) { return run(c, *options); });
+    return std::pair(below, options);
+  };
+  const auto [mlflow, options] =
+      add("mlflow", "Write it as a run of MLflow: parameters, metrics, tags, the model's card",
+          "MLflow's folder of runs (mlruns); other runs in it stay", ExportMlflow);
+  mlflow->add_option("--experiment", options->experiment, "Under which name of an experiment")
+      ->capture_default_str();
+  add("tensorboard", "Write it as an event file of TensorBoard",
+      "TensorBoard's --logdir; the job gets a folder in it", ExportTensorboard);
+}
+
 }  // namespace
 
 void DefineJobs(Definitions& d) {
   DefineLooking(d);
   DefineSteering(d);
+  DefineExporting(d);
 }
 
 void DefineModels(Definitions& d) {
