@@ -171,7 +171,8 @@ export function Chart(props: {
 }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const [zoomed, setZoomed] = useState(false);
+  const zoomed = useRef(false);
+  const [part, setPart] = useState(false); // what zoomed says, for what is drawn
   const {series, unit = "number", time = false, log = false, low = null, height = 190} = props;
   const shape = JSON.stringify([
     series.map((each) => [each.label, each.color, each.dashed]), unit, time, log, low, height,
@@ -185,7 +186,7 @@ export function Chart(props: {
       plot.current?.destroy();
       const options = optionsFor(series, unit, time, log, low, node.clientWidth, height);
       options.hooks = {
-        setScale: [(u, key) => { if (key === "x") setZoomed(isPart(u)); }],
+        setScale: [(u, key) => { if (key === "x") setPart(zoomed.current = isPart(u)); }],
         setCursor: [restAtLast],
         setData: [restAtLast],
         ready: [restAtLast],
@@ -212,16 +213,17 @@ export function Chart(props: {
 
   useEffect(() => {
     // What someone zoomed into stays where it is while points come.
-    plot.current?.setData(join(series), !zoomed);
-    if (zoomed) plot.current?.redraw();
+    if (!plot.current || plot.current.select.width > 0) return; // somebody drags
+    plot.current.setData(join(series), !zoomed.current);
+    if (zoomed.current) plot.current.redraw();
   }, [series]);
 
   const last = series.map((each) => `${each.label} ${show(each.y.at(-1), unit)}`).join(", ");
   return (
     <figure class="chart" data-chart={props.title}>
-      {(props.title || zoomed) && <figcaption>
+      {(props.title || part) && <figcaption>
         {props.title}
-        {zoomed && !empty && (
+        {part && !empty && (
           <button type="button" class="quiet" onClick={() => plot.current?.setData(join(series), true)}>
             Show all</button>
         )}
