@@ -53,7 +53,7 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Plan> {
   v("checkpoints", m.checkpoints);
   v("resume", m.resume);
   v("cpus_per_rank", m.cpus_per_rank);
-  v("lease_ms", m.lease_ms);
+  v("lease_until_ns", m.lease_until_ns);
 }
 
 template <typename V, typename M>
@@ -65,7 +65,9 @@ template <typename V, typename M>
 void Visit(V&, M&) requires std::same_as<std::remove_const_t<M>, CheckpointNow> {}
 
 template <typename V, typename M>
-void Visit(V&, M&) requires std::same_as<std::remove_const_t<M>, Alive> {}
+void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Alive> {
+  v("lease_until_ns", m.lease_until_ns);
+}
 
 template <typename V, typename M>
 void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Ready> {

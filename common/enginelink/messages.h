@@ -49,16 +49,19 @@ struct Plan {
       checkpoints{};  // committed, newest first; manifests on disk are the truth
   bool resume = false;
   std::uint32_t cpus_per_rank = 1;
-  // A rank that has heard nothing for so long ends: its worker is stopped or hangs, and the gang
-  // may be placed elsewhere. 0 = never.
-  std::uint32_t lease_ms = 0;
+  // When the worker's lease ends as far as it knew, in ns of CLOCK_MONOTONIC, which this machine's
+  // processes share; Alive moves it on. A rank ends then: the gang may be placed elsewhere. 0 =
+  // there is no lease.
+  std::uint64_t lease_until_ns = 0;
 };
 
 struct Stop {  // to rank 0: stop at the next step boundary
   bool checkpoint = true;
 };
-struct CheckpointNow {};  // to rank 0: checkpoint at the next step boundary and go on
-struct Alive {};          // to every rank, several times within Plan::lease_ms
+struct CheckpointNow {};             // to rank 0: checkpoint at the next step boundary and go on
+struct Alive {                       // to every rank, several times within a lease
+  std::uint64_t lease_until_ns = 0;  // as Plan's
+};
 
 using ToEngine = std::variant<Plan, Stop, CheckpointNow, Alive>;
 

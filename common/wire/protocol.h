@@ -5,7 +5,7 @@
 
 namespace tutti::wire {
 
-inline constexpr std::uint32_t kProtocol = 2;               // grows with every incompatible change
+inline constexpr std::uint32_t kProtocol = 3;               // grows with every incompatible change
 inline constexpr std::int64_t kMaxMessageBytes = 16 << 20;  // ZMQ_MAXMSGSIZE on both ends
 inline constexpr std::uint32_t kHeartbeatIntervalMs = 500;
 inline constexpr std::uint32_t kLeaseMs = 5000;  // < the coordinator's reassignment delay

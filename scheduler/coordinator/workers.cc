@@ -215,7 +215,8 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
     if (known.labels.size() < kLabelsMax) known.labels.emplace(name, value);
   }
   by_node_[node] = session;
-  round.After([this, peer, session, node, name = message.name()](const Status& stored) {
+  round.After([this, peer, session, node, name = message.name(),
+               number = message.number()](const Status& stored) {
     if (!stored) return End(session);
     Log(kInfo, "worker_registered", {{"worker", name}, {"node", node.ToString()}});
     parts_.metrics.nodes.Up(name, true);
@@ -229,6 +230,7 @@ void Workers::Register(Round& round, const Peer& peer, std::uint64_t session,
     registered->set_http_pin(offer_.http_pin);
     registered->set_log_window_bytes(wire::kLogWindowBytes);
     registered->set_jobs_folder_id(offer_.jobs_folder_id);
+    registered->set_number(number);
     Answer(peer, session, std::move(answer));
   });
 }
@@ -264,7 +266,7 @@ void Workers::Hear(Round& round, const Session& session, const wire::Heartbeat& 
   }
   wire::ToWorker answer;
   if (round.Step(core::Heartbeat{session.node})) {
-    answer.mutable_heartbeat_ack();
+    answer.mutable_heartbeat_ack()->set_number(message.number());
   } else {
     answer.mutable_reregister();
   }

@@ -46,6 +46,7 @@ void SettleGangs(Decision& decision, const Node& node, const RegisterNode& input
   for (JobId id : node.gangs) {
     const Job& job = decision.state.ledger.jobs.at(id);
     if (restarted && !Lists(input.gangs, id, job.attempt) && !NeverSeen(decision, job)) {
+      SendStop(decision, job, StopMode::kKill, "peers ended");  // its other machines' ranks wait
       EndAttempt(decision, job,
                  Ending{.message = Concat("worker ", node.name, " restarted without the gang")});
       continue;

@@ -249,6 +249,7 @@ void Agent::MakeParts() {
           [this](const wire::Fence& fence) {
             Send([&](wire::ToCoordinator& message) { *message.mutable_fence() = fence; });
           },
+      .lease_until = [this] { return membership_->lease_until(); },
       .beat_now = [this] { membership_->BeatSoon(); }});
   tools_.emplace(ToolServices{.loop = *loop_,
                               .children = *children_,

@@ -49,7 +49,8 @@ struct GangServices {
   const LocalAddress& address;  // of this machine, for the gang's others
   std::function<void(const wire::GangProgress&)> send_progress;
   std::function<void(const wire::Fence&)> send_fence;
-  std::function<void()> beat_now;  // what heartbeats say of gangs has changed
+  std::function<Instant()> lease_until;  // of this worker, as it knows now
+  std::function<void()> beat_now;        // what heartbeats say of gangs has changed
   attempt::Limits limits = {};
 };
 
@@ -119,6 +120,7 @@ class Gang {
   void OnLine(std::uint32_t local, std::string line);
   void ProbeSilentRanks();
   void SayAlive();
+  std::uint64_t LeaseUntil() const;  // as enginelink says it
   void WatchMemory();
   void FinishCleaning();
   void RemoveFolder();

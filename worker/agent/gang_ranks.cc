@@ -70,6 +70,10 @@ Result<enginelink::Spawn> Gang::SpawnOf(std::uint32_t local) const {
   return spawn;
 }
 
+std::uint64_t Gang::LeaseUntil() const {
+  return static_cast<std::uint64_t>(services_.lease_until().since_start.count());
+}
+
 enginelink::Plan Gang::PlanOf(std::uint32_t local) const {
   enginelink::Plan plan{.job = launch_.job(),
                         .attempt = launch_.attempt(),
@@ -82,7 +86,7 @@ enginelink::Plan Gang::PlanOf(std::uint32_t local) const {
                         .train_path = local_.train_path.string(),
                         .resume = launch_.resume(),
                         .cpus_per_rank = inputs_.cpus_per_rank,
-                        .lease_ms = wire::kLeaseMs};
+                        .lease_until_ns = LeaseUntil()};
   if (local_.eval_path) plan.eval_path = local_.eval_path->string();
   plan.checkpoint_dir = CheckpointDir();
   plan.export_dir = folder_ / "export";
@@ -142,7 +146,7 @@ void Gang::SayAlive() {
   if (now < next_alive_) return;
   next_alive_ = now + kAliveEvery;
   for (const RankRun& rank : ranks_) {
-    if (rank.link && rank.child) rank.link->Send(enginelink::Alive{});
+    if (rank.link && rank.child) rank.link->Send(enginelink::Alive{.lease_until_ns = LeaseUntil()});
   }
 }
 

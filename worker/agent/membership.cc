@@ -1,6 +1,7 @@
 #include "worker/agent/membership.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/base/check.h"
@@ -22,7 +23,7 @@ Membership::Membership(Options options, Instant now)
     : options_(std::move(options)),
       next_register_(now),
       next_beat_(now),
-      last_heard_(now),
+      lease_from_(now),
       interval_(Milliseconds(wire::kHeartbeatIntervalMs)),
       lease_(Milliseconds(wire::kLeaseMs)) {
   TUTTI_CHECK(options_.session != 0, "a session without a number");
@@ -42,7 +43,7 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
     return false;
   }
   generation_ = message.generation();
-  last_heard_ = now;
+  CheckLease(now);
   switch (message.body_case()) {
     case wire::ToWorker::kRegistered:
       HandleRegistered(message.registered(), now);
@@ -56,9 +57,12 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
       SendRegister(now);
       return false;
     case wire::ToWorker::kHeartbeatAck:
+      Renew(message.heartbeat_ack().number(), now);
+      return false;
     case wire::ToWorker::BODY_NOT_SET:
       return false;
     case wire::ToWorker::kLaunchGang:
+      return registered();
     case wire::ToWorker::kStopGang:
     case wire::ToWorker::kCheckpointGang:
     case wire::ToWorker::kFenceDone:
@@ -71,18 +75,34 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
 }
 
 void Membership::HandleRegistered(const wire::Registered& registered, Instant now) {
+  lease_ = std::max(kLeaseMin, Milliseconds(registered.lease_ms()));
+  if (!Renew(registered.number(), now)) return;  // it is asked again
   state_ = State::kRegistered;
   interval_ = std::max(kIntervalMin, Milliseconds(registered.heartbeat_interval_ms()));
-  lease_ = std::max(kLeaseMin, Milliseconds(registered.lease_ms()));
   lease_running_ = true;
   next_beat_ = now;
   Log(kInfo, "registered", {{"node", registered.node()}, {"generation", generation_}});
   options_.on_registered(registered);
 }
 
+std::uint64_t Membership::Number(Instant now) {
+  std::erase_if(sent_, [&](const auto& each) { return now - each.second >= lease_; });
+  sent_.emplace(++last_number_, now);
+  return last_number_;
+}
+
+bool Membership::Renew(std::uint64_t number, Instant now) {
+  const auto sent = sent_.find(number);
+  if (sent == sent_.end() || now - sent->second >= lease_) return false;
+  lease_from_ = std::max(lease_from_, sent->second);
+  sent_.erase(sent_.begin(), std::next(sent));
+  return true;
+}
+
 void Membership::SendRegister(Instant now) {
   wire::ToCoordinator message = Envelope();
   *message.mutable_register_() = options_.describe();
+  message.mutable_register_()->set_number(Number(now));
   const bool sent = options_.send(message);
   next_register_ = now + (sent ? kRegisterAgain : kTickInterval);
 }
@@ -93,17 +113,21 @@ void Membership::Tick(Instant now) {
   if (state_ == State::kRegistered && now >= next_beat_) {
     wire::ToCoordinator message = Envelope();
     *message.mutable_heartbeat() = options_.beat();
+    message.mutable_heartbeat()->set_number(Number(now));
     options_.send(message);
     next_beat_ = now + interval_;
   }
-  if (lease_running_ && now - last_heard_ >= lease_) {
-    lease_running_ = false;
-    // What came of the gangs is told again from the start: who answers may have placed them anew.
-    state_ = State::kRegistering;
-    next_register_ = now;
-    Log(kWarning, "lease_lost", {{"lease_ms", lease_.count() / 1'000'000}});
-    options_.on_lease_lost();
-  }
+  CheckLease(now);
+}
+
+void Membership::CheckLease(Instant now) {
+  if (!lease_running_ || now < lease_until()) return;
+  lease_running_ = false;
+  // What came of the gangs is told again from the start: who answers may have placed them anew.
+  state_ = State::kRegistering;
+  next_register_ = now;
+  Log(kWarning, "lease_lost", {{"lease_ms", lease_.count() / 1'000'000}});
+  options_.on_lease_lost();
 }
 
 void Membership::SayGoodbye() {

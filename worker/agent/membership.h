@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -30,7 +31,8 @@ class Membership {
 
   // What came from the coordinator. True: it is for the rest of the agent to handle (launches,
   // acknowledgements, …). Messages to another life of this worker, or from a coordinator that has a
-  // successor, are dropped.
+  // successor, are dropped. It may have waited while this process was stopped: the lease is looked
+  // at first, and a worker that is not registered launches nothing.
   bool Hear(const wire::ToWorker& message, Instant now);
   // At least every kTickInterval.
   void Tick(Instant now);
@@ -39,6 +41,8 @@ class Membership {
   void SayGoodbye();
 
   bool registered() const { return state_ == State::kRegistered; }
+  // When the lease ends, or has ended, as far as the answers so far say.
+  Instant lease_until() const { return lease_from_ + lease_; }
   // What to send a message of this life in.
   wire::ToCoordinator Envelope() const;
 
@@ -48,6 +52,10 @@ class Membership {
   enum class State { kRegistering, kRegistered, kLeft };
 
   void SendRegister(Instant now);
+  std::uint64_t Number(Instant now);  // of a message that is sent now
+  // The message of that number has been answered. False: it is not known, or older than a lease.
+  bool Renew(std::uint64_t number, Instant now);
+  void CheckLease(Instant now);
   void HandleRegistered(const wire::Registered& registered, Instant now);
 
   Options options_;
@@ -55,7 +63,9 @@ class Membership {
   std::uint64_t generation_ = 0;  // the newest coordinator heard of
   Instant next_register_;
   Instant next_beat_;
-  Instant last_heard_;
+  std::uint64_t last_number_ = 0;
+  std::map<std::uint64_t, Instant> sent_;  // registrations and heartbeats not answered, by number
+  Instant lease_from_;                     // when the newest answered one was sent
   bool lease_running_ = false;  // there was a coordinator once, and the lease has not been lost
   Duration interval_;
   Duration lease_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 namespace tutti::engine {
@@ -37,7 +38,6 @@ Status FdLink::ReadAvailable() {
   while (true) {
     const ssize_t size = recv(socket_.get(), data.data(), data.size(), MSG_DONTWAIT);
     if (size > 0) {
-      heard_ = Clock::now();
       TUTTI_RETURN_IF_ERROR(lines_.Append({data.data(), static_cast<std::size_t>(size)}));
       continue;
     }
@@ -88,33 +88,36 @@ Status FdLink::Send(const enginelink::ToWorker& message) {
   return {};
 }
 
-void FdLink::SetLease(milliseconds lease) {
-  lease_ = lease;
-  heard_ = Clock::now();
+void FdLink::SetLease(std::chrono::nanoseconds until) { lease_until_ = until; }
+
+Status FdLink::TakeLines() {
+  while (const auto line = lines_.Next()) {
+    TUTTI_ASSIGN_OR_RETURN(const enginelink::ToEngine message, enginelink::DecodeToEngine(*line));
+    if (const auto* stop = std::get_if<enginelink::Stop>(&message)) {
+      heard_.stop = true;
+      heard_.stop_checkpoint = heard_.stop_checkpoint || stop->checkpoint;
+    } else if (std::holds_alternative<enginelink::CheckpointNow>(message)) {
+      heard_.checkpoint_now = true;
+    } else if (const auto* alive = std::get_if<enginelink::Alive>(&message)) {
+      if (lease_until_) *lease_until_ = std::chrono::nanoseconds(alive->lease_until_ns);
+    }
+  }
+  return {};
 }
 
-// What waits in the socket counts: this process may have been stopped itself.
+// What waits in the socket counts, as it says until when it holds: this process may have been
+// stopped itself.
 Status FdLink::Check() {
   TUTTI_RETURN_IF_ERROR(ReadAvailable());
-  if (!lease_ || Clock::now() - heard_ <= *lease_) return {};
-  return Fail(ErrorCode::kTimeout,
-              "the worker has said nothing for " + std::to_string(lease_->count()) + " ms",
-              "--link-fd", "its process hangs or is stopped");
+  TUTTI_RETURN_IF_ERROR(TakeLines());
+  if (!lease_until_ || Clock::now().time_since_epoch() < *lease_until_) return {};
+  return Fail(ErrorCode::kTimeout, "the worker's lease of this gang has run out", "--link-fd",
+              "its process hangs or is stopped, or its coordinator is silent");
 }
 
 Result<finetune::Control> FdLink::Poll() {
   TUTTI_RETURN_IF_ERROR(Check());
-  finetune::Control control;
-  while (const auto line = lines_.Next()) {
-    TUTTI_ASSIGN_OR_RETURN(const enginelink::ToEngine message, enginelink::DecodeToEngine(*line));
-    if (const auto* stop = std::get_if<enginelink::Stop>(&message)) {
-      control.stop = true;
-      control.stop_checkpoint = control.stop_checkpoint || stop->checkpoint;
-    } else if (std::holds_alternative<enginelink::CheckpointNow>(message)) {
-      control.checkpoint_now = true;
-    }
-  }
-  return control;
+  return std::exchange(heard_, {});
 }
 
 void FdLink::AwaitEnd(milliseconds deadline) {

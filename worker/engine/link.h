@@ -21,19 +21,22 @@ class FdLink final : public finetune::WorkerLink {
   Status Send(const enginelink::ToWorker& message) override;
   Result<finetune::Control> Poll() override;
   Status Check() override;
-  // From now on a worker that says nothing for so long is taken for gone (kTimeout).
-  void SetLease(std::chrono::milliseconds lease);
+  // From `until` on (CLOCK_MONOTONIC) the worker is taken for gone (kTimeout), unless it says by
+  // then that its lease was renewed.
+  void SetLease(std::chrono::nanoseconds until);
   // Waits until the worker closes the link (it kills its gang then too), at most `deadline`.
   void AwaitEnd(std::chrono::milliseconds deadline);
 
  private:
   // Takes what has come; kUnavailable at the end of the stream.
   Status ReadAvailable();
+  // Hears what was read; a plan or what is no message is kInvalid.
+  Status TakeLines();
 
   UniqueFd socket_;
   enginelink::LineBuffer lines_;
-  std::optional<std::chrono::milliseconds> lease_;
-  std::chrono::steady_clock::time_point heard_{};  // when the worker last said anything
+  finetune::Control heard_;  // since the last Poll
+  std::optional<std::chrono::nanoseconds> lease_until_;
   std::mutex sending_;
 };
 

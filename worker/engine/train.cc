@@ -79,7 +79,7 @@ class Rank {
     if (const auto blas = CheckBlas(); !blas) {
       return Failure{.exit = kExitBlas, .reason = "internal", .error = blas.error()};
     }
-    if (plan_.lease_ms > 0) link_.SetLease(std::chrono::milliseconds(plan_.lease_ms));
+    if (plan_.lease_until_ns > 0) link_.SetLease(std::chrono::nanoseconds(plan_.lease_until_ns));
     SetThreads(static_cast<int>(plan_.cpus_per_rank));
     auto world = World::Join();
     if (!world) return FailureOf(world.error());

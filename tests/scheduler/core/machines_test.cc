@@ -77,6 +77,22 @@ TEST_F(Machines, ALostMachineEndsTheGangOnTheOthers) {
   EXPECT_THAT(world.effects, Contains(Kill(first, "peers lost")));
 }
 
+TEST_F(Machines, AWorkerThatRestartedWithoutTheGangEndsItOnTheOthersAtOnce) {
+  world.Started(job);
+  ASSERT_TRUE(world.Send(RegisterNode{.node = second,
+                                      .name = "worker-2",
+                                      .session = 99,
+                                      .version = "1",
+                                      .slots = 2,
+                                      .cores = 2,
+                                      .memory_bytes = std::uint64_t{64} << 30,
+                                      .cpu_model = "",
+                                      .numerics_fingerprint = "cpu",
+                                      .gangs = {}}));
+  EXPECT_EQ(ActiveGang(world.At(job)), nullptr);
+  EXPECT_THAT(world.effects, Contains(Kill(first, "peers ended")));
+}
+
 TEST_F(Machines, AStopGoesToEveryMember) {
   world.Started(job);
   ASSERT_TRUE(world.Send(Pause{job}));

@@ -105,6 +105,7 @@ void FakeCoordinator::Handle(const wire::ToCoordinator& message) {
     registered.set_node("w-00000001");
     registered.set_heartbeat_interval_ms(50);
     registered.set_lease_ms(lease_ms);
+    registered.set_number(message.register_().number());
     registered.set_http_url(http_url_);
     registered.set_http_token(BlobServer::kToken);
     registered.set_log_window_bytes(log_window_bytes);
@@ -121,7 +122,7 @@ void FakeCoordinator::Handle(const wire::ToCoordinator& message) {
   if (message.has_heartbeat()) {
     heartbeat = message.heartbeat();
     ++heartbeats;
-    answer.mutable_heartbeat_ack();
+    answer.mutable_heartbeat_ack()->set_number(message.heartbeat().number());
     Send(answer);
   } else if (message.has_gang_report()) {
     const wire::GangReport& report = message.gang_report();

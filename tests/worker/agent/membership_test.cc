@@ -41,8 +41,23 @@ class Member : public testing::Test {
     message.set_generation(generation);
     return message;
   }
+  // The number of the newest registration or heartbeat sent; 0 = none.
+  std::uint64_t LastNumber() const {
+    std::uint64_t number = 0;
+    for (const auto& message : sent_) {
+      number = std::max({number, message.register_().number(), message.heartbeat().number()});
+    }
+    return number;
+  }
+  void Acknowledge(std::uint64_t number) {
+    wire::ToWorker ack = Message();
+    ack.mutable_heartbeat_ack()->set_number(number);
+    membership_->Hear(ack, now_);
+  }
   void Admit(std::uint64_t generation = 1) {
+    if (LastNumber() == 0) membership_->Tick(now_);
     wire::ToWorker message = Message(generation);
+    message.mutable_registered()->set_number(LastNumber());
     message.mutable_registered()->set_heartbeat_interval_ms(500);
     message.mutable_registered()->set_lease_ms(5000);
     membership_->Hear(message, now_);
@@ -77,13 +92,17 @@ TEST_F(Member, RegistersUntilItIsAnswered) {
   EXPECT_EQ(sent_[0].session(), kSession);
 }
 
-TEST_F(Member, TheLeaseRunsFromTheLastMessage) {
+TEST_F(Member, TheLeaseRunsFromWhenTheLastAnsweredMessageWasSent) {
   Admit();
-  Wait(4900ms);
-  wire::ToWorker ack = Message();
-  ack.mutable_heartbeat_ack();
-  membership_->Hear(ack, now_);
-  Wait(4900ms);
+  Wait(1s);
+  const Instant sent = now_;
+  membership_->BeatSoon();
+  membership_->Tick(now_);
+  const std::uint64_t number = LastNumber();
+  Wait(3s);  // the answer takes its time, and others are on their way
+  Acknowledge(number);
+  EXPECT_EQ(membership_->lease_until(), sent + Duration(5s));
+  Wait(1900ms);
   EXPECT_EQ(leases_lost_, 0);
   Wait(200ms);
   EXPECT_EQ(leases_lost_, 1);
@@ -94,6 +113,47 @@ TEST_F(Member, TheLeaseRunsFromTheLastMessage) {
   EXPECT_TRUE(membership_->registered());
   Wait(6s);
   EXPECT_EQ(leases_lost_, 2);
+}
+
+TEST_F(Member, WhatWaitedWhileItWasStoppedRenewsNothing) {
+  Admit();
+  Wait(600ms);
+  const std::uint64_t number = LastNumber();
+  now_ = now_ + Duration(6s);  // no tick: SIGSTOP, and the answer and a launch wait in the socket
+  Acknowledge(number);
+  EXPECT_EQ(leases_lost_, 1);
+  EXPECT_FALSE(membership_->registered());
+  wire::ToWorker launch = Message();
+  launch.mutable_launch_gang();
+  EXPECT_FALSE(membership_->Hear(launch, now_));
+}
+
+TEST_F(Member, ARegistrationThatIsAnsweredTooLateIsSentAgain) {
+  membership_->Tick(now_);
+  const std::uint64_t number = LastNumber();
+  now_ = now_ + Duration(6s);
+  wire::ToWorker message = Message();
+  message.mutable_registered()->set_lease_ms(5000);
+  message.mutable_registered()->set_number(number);
+  membership_->Hear(message, now_);
+  EXPECT_FALSE(membership_->registered());
+  membership_->Tick(now_);
+  EXPECT_EQ(Count(wire::ToCoordinator::kRegister), 2);
+  Admit();
+  EXPECT_TRUE(membership_->registered());
+}
+
+TEST_F(Member, OthersWordsRenewNothing) {
+  Admit();
+  for (int i = 0; i < 49; ++i) {
+    Wait(100ms);
+    wire::ToWorker stop = Message();
+    stop.mutable_stop_gang();
+    EXPECT_TRUE(membership_->Hear(stop, now_));
+  }
+  Acknowledge(12345);
+  Wait(200ms);
+  EXPECT_EQ(leases_lost_, 1);
 }
 
 TEST_F(Member, NoLeaseRunsBeforeTheFirstRegistration) {
