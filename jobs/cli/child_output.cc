@@ -11,6 +11,7 @@
 #include <csignal>
 
 #include "common/file/file.h"
+#include "jobs/client/interrupt.h"
 
 extern char** environ;
 
@@ -41,12 +42,15 @@ Result<pid_t> Spawn(const std::string& program, const ChildOptions& options, int
   return pid;
 }
 
-// False when the deadline came first.
+// False when the deadline or an interrupt came first.
 bool ReadAll(int fd, Instant deadline, std::string& out) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - MonotonicNow());
-    pollfd poll{fd, POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&poll, 1, static_cast<int>(left.count())) <= 0) return false;
+    std::array<pollfd, 2> polled{{{fd, POLLIN, 0}, {client::InterruptFd(), POLLIN, 0}}};
+    if (left.count() <= 0) return false;
+    const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(left.count()));
+    if (client::Interrupted() || ready == 0) return false;
+    if (ready < 0) continue;
     std::array<char, 4096> block{};
     const ssize_t count = ::read(fd, block.data(), block.size());
     if (count <= 0) return true;
@@ -68,6 +72,9 @@ Result<ChildOutput> RunChild(const std::filesystem::path& program, const ChildOp
   if (!ended) ::kill(pid, SIGKILL);
   int status = 0;
   ::waitpid(pid, &status, 0);
+  if (!ended && client::Interrupted()) {
+    return Fail(ErrorCode::kUnavailable, "interrupted", program.string());
+  }
   if (!ended) {
     return Fail(ErrorCode::kTimeout, "it did not end within " + FormatDuration(options.deadline),
                 program.string());

@@ -19,7 +19,8 @@ struct ChildOptions {
   std::vector<std::string> environment{};  // NAME=value, before this process's own
   Duration deadline = std::chrono::seconds(20);
 };
-// kTimeout: it was killed then. Its stderr goes nowhere.
+// kTimeout, or kUnavailable when Ctrl-C came within an InterruptScope: it was killed then. Its
+// stderr goes nowhere.
 Result<ChildOutput> RunChild(const std::filesystem::path& program, const ChildOptions& options);
 
 }  // namespace tutti::cli

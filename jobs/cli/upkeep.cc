@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 
 #include "common/base/units.h"
 #include "common/file/file.h"
@@ -13,6 +14,7 @@
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/json_fields.h"
 #include "jobs/cli/text.h"
+#include "jobs/client/interrupt.h"
 
 namespace tutti::cli {
 namespace {
@@ -117,12 +119,21 @@ int Backup(Context& context, const std::string& path) {
     }
     folder += ".folder-" + std::to_string(::getpid());
   }
+  // Ctrl-C: what the archive is made of goes, too.
+  std::optional<client::InterruptScope> interrupts;
+  if (archive) interrupts.emplace();
   const auto made = context.client.Post("/api/v1/backup", {{"path", folder.string()}},
                                         {.timeout = kBackupTimeout});
   if (!made) return console.Complain(made.error());
   if (archive) {
     const Passing passing(folder);
-    if (const Status packed = Pack(folder, to); !packed) return console.Complain(packed.error());
+    const Status packed =
+        client::Interrupted() ? Fail(ErrorCode::kUnavailable, "interrupted") : Pack(folder, to);
+    if (!packed && client::Interrupted()) {
+      console.Note("interrupted: no backup was made");
+      return kInterrupted;
+    }
+    if (!packed) return console.Complain(packed.error());
   }
   TellBackup(console, *made, to);
   return kOk;

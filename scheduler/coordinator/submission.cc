@@ -56,7 +56,8 @@ Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs) {
   }
   if (missing.empty()) return {};
   return Fail(ErrorCode::kInvalid, "inputs were not uploaded", missing,
-              "PUT each to /api/v1/blobs/{digest} first");
+              "PUT each to /api/v1/blobs/{digest} first; an older job's may have been collected: "
+              "submit its files again");
 }
 
 Status FindDependencies(const core::Ledger& ledger, const std::vector<std::string>& names,
