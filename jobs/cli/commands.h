@@ -88,7 +88,12 @@ int Wait(Context& context, const WaitOptions& options);
 
 // `action`: "cancel", "pause", "checkpoint". Goes on after an error; the first one's exit code.
 int Act(Context& context, const std::string& action, const std::vector<std::string>& jobs);
-int Resume(Context& context, const std::string& job, std::optional<int> ranks);
+struct ResumeOptions {
+  std::string job;
+  std::optional<int> ranks;
+  bool any_cpu = false;
+};
+int Resume(Context& context, const ResumeOptions& options);
 int Resize(Context& context, const std::string& job, int ranks);
 
 struct CloneOptions {

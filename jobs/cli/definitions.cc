@@ -161,11 +161,12 @@ void DefineSteering(Definitions& d) {
   act("pause", "Checkpoint jobs and take them off their workers");
 
   auto* resume = d.Add(&d.app, "resume", "Let a paused or held job go on", kJobs);
-  auto resumed = std::make_shared<std::pair<std::string, std::optional<int>>>();
-  d.JobArgument(resume, resumed->first);
-  resume->add_option("--ranks", resumed->second, "With that many ranks")
-      ->check(CLI::PositiveNumber);
-  d.On(resume, [resumed](Context& c) { return Resume(c, resumed->first, resumed->second); });
+  auto resumed = std::make_shared<ResumeOptions>();
+  d.JobArgument(resume, resumed->job);
+  resume->add_option("--ranks", resumed->ranks, "With that many ranks")->check(CLI::PositiveNumber);
+  resume->add_flag("--any-cpu", resumed->any_cpu,
+                   "On any CPU and engine, though the weights' last bits will differ");
+  d.On(resume, [resumed](Context& c) { return Resume(c, *resumed); });
 
   auto* resize = d.Add(&d.app, "resize", "Change a running job's number of ranks", kJobs);
   auto resized = std::make_shared<std::pair<std::string, int>>();

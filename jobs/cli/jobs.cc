@@ -64,7 +64,9 @@ std::string AdviceFor(const std::string& reason, const std::string& message,
   }
   if (reason == "priority") return "what goes first: tutti ps";
   if (reason == "numerics") {
-    return "only workers with the CPU of its earlier attempts will do (schedule.reproducible)";
+    return "a worker with the CPU and engine of its earlier attempts will do; to go on without: "
+           "tutti resume " +
+           id + " --any-cpu";
   }
   if (reason == "dependency") return "it waits for the jobs of schedule.depends_on";
   if (reason == "quota") return "its queue's share is in use: tutti queue list";
@@ -207,10 +209,11 @@ int Act(Context& context, const std::string& action, const std::vector<std::stri
   return exit;
 }
 
-int Resume(Context& context, const std::string& name, std::optional<int> ranks) {
+int Resume(Context& context, const ResumeOptions& options) {
   json body = json::object();
-  if (ranks) body["ranks"] = *ranks;
-  const auto job = context.client.Post(client::JobTarget(name, "/resume"), body);
+  if (options.ranks) body["ranks"] = *options.ranks;
+  if (options.any_cpu) body["any_cpu"] = true;
+  const auto job = context.client.Post(client::JobTarget(options.job, "/resume"), body);
   if (!job) return context.console.Complain(job.error());
   Tell(context, *job, TextAt(*job, "/state"));
   return kOk;

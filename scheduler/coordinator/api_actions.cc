@@ -65,11 +65,14 @@ MakeAct Simple() {
   };
 }
 
-// A paused job goes on; a held one is released, with another size when one is given.
-Result<core::Reply> Resume(Round& round, const core::Job& job, std::uint32_t ranks) {
+// A paused job goes on; a held one is released, with another size when one is given. With `any_cpu`
+// no job waits for a CPU and engine that compute the same bits any more.
+Result<core::Reply> Resume(Round& round, const core::Job& job, std::uint32_t ranks, bool any_cpu) {
   const JobId id = job.id;
   const bool held = job.held;
-  if (std::holds_alternative<core::Paused>(job.phase) || !held) {
+  const bool paused = std::holds_alternative<core::Paused>(job.phase);
+  if (any_cpu) TUTTI_RETURN_IF_ERROR(round.Step(core::AllowOtherNumerics{id}));
+  if (paused || (!held && !any_cpu)) {
     TUTTI_RETURN_IF_ERROR(round.Step(core::Resume{id, ranks}));
   } else if (ranks != 0) {
     TUTTI_RETURN_IF_ERROR(round.Step(core::Resize{id, ranks}));
@@ -79,10 +82,15 @@ Result<core::Reply> Resume(Round& round, const core::Job& job, std::uint32_t ran
 }
 
 Result<Act> MakeResume(const json& body) {
-  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"ranks"}));
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"ranks", "any_cpu"}));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t ranks, NumberIn(body, "ranks", 1, kRanksMax, 0));
-  return [ranks = static_cast<std::uint32_t>(ranks)](Round& round, const core::Job& job) {
-    return Resume(round, job, ranks);
+  const auto any_cpu = body.find("any_cpu");
+  if (any_cpu != body.end() && !any_cpu->is_boolean()) {
+    return Fail(ErrorCode::kInvalid, "true or false is wanted", "#/any_cpu");
+  }
+  return [ranks = static_cast<std::uint32_t>(ranks),
+          any = any_cpu != body.end() && any_cpu->get<bool>()](Round& round, const core::Job& job) {
+    return Resume(round, job, ranks, any);
   };
 }
 
@@ -113,8 +121,9 @@ struct ActionRow {
   MakeAct make{};
 };
 
-constexpr const char* kRanksSchema = R"({"type": "object", "properties": {
-  "ranks": {"type": "integer", "minimum": 1, "description": "a power of two"}},
+constexpr const char* kResumeSchema = R"({"type": "object", "properties": {
+  "ranks": {"type": "integer", "minimum": 1, "description": "a power of two"},
+  "any_cpu": {"type": "boolean", "description": "though the weights' last bits will differ"}},
   "additionalProperties": false})";
 constexpr const char* kRanksRequiredSchema = R"({"type": "object", "required": ["ranks"],
   "properties": {"ranks": {"type": "integer", "minimum": 1, "description": "a power of two"}},
@@ -134,7 +143,7 @@ void RegisterActionRoutes(http::Router& router, Api& api) {
        .make = Simple<core::Pause>()},
       {.path = "/api/v1/jobs/{job}/resume",
        .summary = "Lets a paused or held job go on, with another number of ranks if given",
-       .request_schema = kRanksSchema,
+       .request_schema = kResumeSchema,
        .make = MakeResume},
       {.path = "/api/v1/jobs/{job}/release",
        .summary = "Releases a held job",

@@ -104,6 +104,7 @@ struct Teller {
     Say("priority_changed", f);
     data["priority"] = f.priority;
   }
+  void operator()(const core::OtherNumericsAllowed& f) { Say("other_numerics_allowed", f); }
   void operator()(const core::JobArchived&) {}
   void operator()(const core::NodeRegistered&) {}
   void operator()(const core::NodeLost&) {}

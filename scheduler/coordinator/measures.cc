@@ -103,6 +103,7 @@ struct Measures::Counter {
   void operator()(const core::JobResized&) const {}
   void operator()(const core::HoldReleased&) const {}
   void operator()(const core::JobPriorityChanged&) const {}
+  void operator()(const core::OtherNumericsAllowed&) const {}
   void operator()(const core::JobArchived&) const {}
   void operator()(const core::NodeRegistered& f) const { metrics.nodes.Up(f.name, true); }
   void operator()(const core::NodeLost& f) const { Down(f.node); }

@@ -183,6 +183,7 @@ struct Applier {
     IndexPhase(ledger, job);
   }
   void operator()(const RungReached& f) { At(f.job).rungs.push_back(f.value); }
+  void operator()(const OtherNumericsAllowed& f) { At(f.job).request.reproducible = false; }
   void operator()(const JobArchived& f) {
     const Job& job = At(f.job);
     if (!job.request.trial.sweep.empty()) {

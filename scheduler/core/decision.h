@@ -65,6 +65,7 @@ Status Decide(Decision& decision, const Resize& input);
 Status Decide(Decision& decision, const CheckpointNow& input);
 Status Decide(Decision& decision, const ReleaseHold& input);
 Status Decide(Decision& decision, const SetPriority& input);
+Status Decide(Decision& decision, const AllowOtherNumerics& input);
 Status Decide(Decision& decision, const DrainAll& input);
 Status Decide(Decision& decision, const DrainNode& input);
 Status Decide(Decision& decision, const SetQueue& input);

@@ -199,6 +199,13 @@ struct RungReached {
   bool operator==(const RungReached&) const = default;
 };
 
+// Its schedule.reproducible is false from now on.
+struct OtherNumericsAllowed {
+  JobId job;
+  WallTime at;
+  bool operator==(const OtherNumericsAllowed&) const = default;
+};
+
 // A finished job leaves the ledger for the archive.
 struct JobArchived {
   JobId job;
@@ -210,7 +217,7 @@ using Fact =
     std::variant<JobSubmitted, JobAdmitted, JobRejected, GangPlaced, GangStarted, StopRequested,
                  CheckpointCommitted, GangReleased, AttemptFailed, JobSucceeded, JobFailed,
                  JobCancelled, JobPaused, JobResumed, JobResized, HoldReleased, JobPriorityChanged,
-                 JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained, CoordinatorStarted,
-                 QueueSet, PolicySet, UsageCharged, RungReached>;
+                 OtherNumericsAllowed, JobArchived, NodeRegistered, NodeLost, NodeLeft, NodeDrained,
+                 CoordinatorStarted, QueueSet, PolicySet, UsageCharged, RungReached>;
 
 }  // namespace tutti::core

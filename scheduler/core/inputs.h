@@ -55,6 +55,11 @@ struct SetPriority {
   JobId job;
   std::int64_t priority = 0;
 };
+// From now on any CPU and engine will do for the job, though its weights will differ in their last
+// bits: no worker that computes as its first attempt did may come back.
+struct AllowOtherNumerics {
+  JobId job;
+};
 // Every gang checkpoints and goes back to the queue. Observe(DrainBegun) comes first.
 struct DrainAll {};
 
@@ -158,9 +163,9 @@ struct Tick {};
 struct Input {
   WallTime at;  // for people
   std::variant<Submit, SubmitSweep, Cancel, Pause, Resume, Resize, CheckpointNow, ReleaseHold,
-               SetPriority, DrainAll, DrainNode, SetQueue, SetPolicy, RegisterNode, Heartbeat,
-               Goodbye, ReportStarted, ReportCheckpoint, ReportEval, ReportEnded, InspectFinished,
-               CoordinatorStart, Tick>
+               SetPriority, AllowOtherNumerics, DrainAll, DrainNode, SetQueue, SetPolicy,
+               RegisterNode, Heartbeat, Goodbye, ReportStarted, ReportCheckpoint, ReportEval,
+               ReportEnded, InspectFinished, CoordinatorStart, Tick>
       body;
 };
 

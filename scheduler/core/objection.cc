@@ -27,6 +27,12 @@ std::string PhaseIs(const Ledger& ledger, JobId id, const char* names) {
   });
 }
 
+std::string Unfinished(const Ledger& ledger, JobId id) {
+  return WithJob(ledger, id, [&](const Job& job) {
+    return IsFinished(job) ? internal::Concat("job ", id, " has finished") : std::string();
+  });
+}
+
 std::string AttemptIs(const Ledger& ledger, JobId id, Attempt attempt) {
   return WithJob(ledger, id, [&](const Job& job) {
     if (ActiveGang(job) == nullptr) return internal::Concat("job ", id, " has no gang");
@@ -123,11 +129,8 @@ struct Judge {
       return job.held ? std::string() : internal::Concat("job ", f.job, " is not held");
     });
   }
-  std::string operator()(const JobPriorityChanged& f) const {
-    return WithJob(ledger, f.job, [&](const Job& job) {
-      return IsFinished(job) ? internal::Concat("job ", f.job, " has finished") : std::string();
-    });
-  }
+  std::string operator()(const JobPriorityChanged& f) const { return Unfinished(ledger, f.job); }
+  std::string operator()(const OtherNumericsAllowed& f) const { return Unfinished(ledger, f.job); }
   std::string operator()(const RungReached& f) const {
     const std::string objection = AttemptIs(ledger, f.job, f.attempt);
     if (!objection.empty()) return objection;

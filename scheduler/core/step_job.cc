@@ -237,4 +237,12 @@ Status Decide(Decision& decision, const SetPriority& input) {
   return {};
 }
 
+Status Decide(Decision& decision, const AllowOtherNumerics& input) {
+  TUTTI_ASSIGN_OR_RETURN(const Job* job, NeedJob(decision.state.ledger, input.job));
+  if (IsFinished(*job)) return Conflict(decision, *job, "computed with other numerics");
+  if (job->request.reproducible) decision.Say(OtherNumericsAllowed{job->id, decision.at});
+  decision.out.reply = JobReply{job->id, false};
+  return {};
+}
+
 }  // namespace tutti::core

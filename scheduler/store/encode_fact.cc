@@ -115,6 +115,7 @@ struct Encoder {
     Job(Fact::JOB_PRIORITY_CHANGED, f.job);
     out.set_priority(f.priority);
   }
+  void operator()(const core::OtherNumericsAllowed& f) { Job(Fact::OTHER_NUMERICS_ALLOWED, f.job); }
   void operator()(const core::JobArchived& f) { Job(Fact::JOB_ARCHIVED, f.job); }
   void operator()(const core::NodeRegistered& f) {
     out.set_type(Fact::NODE_REGISTERED);
@@ -263,6 +264,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
       return core::HoldReleased{.job = job, .at = at};
     case Fact::JOB_PRIORITY_CHANGED:
       return core::JobPriorityChanged{.job = job, .priority = in.priority(), .at = at};
+    case Fact::OTHER_NUMERICS_ALLOWED:
+      return core::OtherNumericsAllowed{.job = job, .at = at};
     case Fact::JOB_ARCHIVED:
       return core::JobArchived{.job = job, .at = at};
     case Fact::NODE_REGISTERED:

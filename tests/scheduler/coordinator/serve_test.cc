@@ -239,6 +239,16 @@ TEST_F(Serve, AHeldJobIsReleasedByResumeWithASize) {
   EXPECT_EQ(coordinator.Post(path + "/resume").status, 409);
 }
 
+TEST_F(Serve, AJobThatWaitsGoesOnWithOtherNumericsWhenToldTo) {
+  const Answer made = coordinator.Post("/api/v1/jobs", coordinator.Submission("any"));
+  ASSERT_EQ(made.status, 201) << made.text;
+  const std::string path = "/api/v1/jobs/" + made.body["id"].get<std::string>();
+  EXPECT_EQ(coordinator.Post(path + "/resume", {{"any_cpu", 1}}).status, 422);
+  EXPECT_EQ(coordinator.Post(path + "/resume", {{"any_cpu", true}}).status, 200);
+  const json events = coordinator.Get(path + "/events").body;
+  EXPECT_EQ(events["data"].back()["type"], "other_numerics_allowed");
+}
+
 TEST_F(Serve, SubmitChecksSpecBlobsAndKeys) {
   json body = coordinator.Submission("checked");
   json bad = body;

@@ -130,6 +130,20 @@ TEST_F(FitTest, IrreproducibleJobsSayThatBitsChanged) {
   EXPECT_TRUE(Placed(job).bits_changed);
 }
 
+TEST_F(FitTest, AJobWhoseCpuIsGoneGoesOnElsewhereOnceThatIsAllowed) {
+  const NodeId first = world.AddNode(1, 4, "avx2");
+  const JobId job = world.AddQueued(1, World::Request(1, 1));
+  world.Tick();
+  ASSERT_TRUE(world.Send(Goodbye{first}));
+  world.AddNode(2, 4, "avx512");
+  world.Tick();
+  EXPECT_EQ(ActiveGang(world.At(job)), nullptr);
+  ASSERT_TRUE(world.Send(AllowOtherNumerics{job}));
+  world.Tick();
+  ASSERT_NE(ActiveGang(world.At(job)), nullptr);
+  EXPECT_TRUE(world.At(job).attempts.back().bits_changed);
+}
+
 TEST_F(FitTest, APlanSeesItsOwnBookings) {
   const NodeId node = world.AddNode(1, 4);
   const JobId job = world.AddQueued(1, World::Request(4, 4));

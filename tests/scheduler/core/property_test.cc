@@ -159,6 +159,7 @@ class Chaos {
       case 18:
         return Share();
       case 8:
+        if (Chance(20)) return (void)world.Send(AllowOtherNumerics{AnyJob()});
         return (void)world.Send(SetPriority{AnyJob(), static_cast<std::int64_t>(Draw(4))});
       case 19:
         return (void)world.Send(Resize{AnyJob(), static_cast<std::uint32_t>(Draw(9))});

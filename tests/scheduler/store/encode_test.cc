@@ -37,8 +37,8 @@ std::vector<core::Fact> OneOfEach() {
        core::JobPaused{.job = job, .at = at}, core::JobResumed{.job = job, .ranks = 2, .at = at},
        core::JobResized{.job = job, .ranks = 4, .at = at}, core::HoldReleased{.job = job, .at = at},
        core::JobPriorityChanged{.job = job, .priority = -9, .at = at},
-       core::JobArchived{.job = job, .at = at}, core::NodeLost{.node = NodeId(5), .at = at},
-       core::NodeLeft{.node = NodeId(5), .at = at},
+       core::OtherNumericsAllowed{.job = job, .at = at}, core::JobArchived{.job = job, .at = at},
+       core::NodeLost{.node = NodeId(5), .at = at}, core::NodeLeft{.node = NodeId(5), .at = at},
        core::NodeDrained{.node = NodeId(5), .draining = true, .at = at},
        core::QueueSet{
            .name = "q",
