@@ -45,7 +45,7 @@ enum class How {
 };
 
 // What of one folder goes: files below it, by their names.
-using Wanted = std::function<bool(const fs::path& file)>;
+using FileFilter = std::function<bool(const fs::path& file)>;
 
 bool IsFinal(const fs::path& file) {
   return file.filename().string().find(".tmp-") == std::string::npos;
@@ -58,7 +58,8 @@ class Copier {
 
   // The files below `from`. Those that vanish meanwhile (a checkpoint is collected, a log goes) are
   // left out.
-  Status Tree(const fs::path& from, const fs::path& to, How how, const Wanted& wanted = IsFinal) {
+  Status Tree(const fs::path& from, const fs::path& to, How how,
+              const FileFilter& wanted = IsFinal) {
     std::error_code error;
     if (!fs::is_directory(from, error)) return {};
     TUTTI_RETURN_IF_ERROR(MakeDirectories(to, ModeOf(from)));

@@ -29,15 +29,15 @@ void AddDigests(std::string_view text, std::set<Digest>& into) {
   }
 }
 
-struct Page {
+struct SpecsPage {
   std::vector<std::string> specs;
   std::uint64_t last = 0;  // sequence; 0 = there are no more
 };
 
 // Specs of jobs after `after` that have not finished, or only since `recent`.
-Result<Page> ReadSpecs(const View& view, std::uint64_t after, WallTime recent) {
+Result<SpecsPage> ReadSpecs(const View& view, std::uint64_t after, WallTime recent) {
   const core::Ledger& ledger = view.state->ledger;
-  Page page;
+  SpecsPage page;
   std::size_t seen = 0;
   for (auto it = ledger.by_sequence.upper_bound(after); it != ledger.by_sequence.end(); ++it) {
     if (++seen > kJobsAtOnce) return page;
@@ -120,7 +120,7 @@ Result<std::set<Digest>> BlobCollector::Wanted(Duration grace) {
   std::set<Digest> wanted;
   std::uint64_t after = 0;
   do {
-    TUTTI_ASSIGN_OR_RETURN(const Page page, OnLoop(loop_, [after, recent](const View& view) {
+    TUTTI_ASSIGN_OR_RETURN(const SpecsPage page, OnLoop(loop_, [after, recent](const View& view) {
                              return ReadSpecs(view, after, recent);
                            }));
     for (const std::string& spec : page.specs) AddDigests(spec, wanted);
