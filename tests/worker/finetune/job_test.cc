@@ -78,8 +78,6 @@ TEST(PrepareJob, RefusesWhatCannotBeTrained) {
   Error error = refused([](auto& spec) { spec.data.max_length = 33; });
   EXPECT_EQ(error.where, "data.max_length");
   EXPECT_THAT(error.message, HasSubstr("32 positions"));
-  error = refused([](auto& spec) { spec.method = spec::LoraSpec{}; });
-  EXPECT_EQ(error.code, ErrorCode::kUnsupported);
   error = refused([](auto& spec) { spec.training.bf16 = true; });
   EXPECT_EQ(error.where, "training.bf16");
   error = refused([](auto& spec) { spec.task = spec::Task::kSummarization; });
