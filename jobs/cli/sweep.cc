@@ -78,7 +78,8 @@ class InputFinder {
   InputFinder(Context& context, const SpecFile& file) : context_(context), file_(file) {}
 
   client::Answer<void> Find(spec::JobSpec& job, const std::vector<std::string>& sets) {
-    const std::string key = job.model + "\n" + job.data.train + "\n" + job.data.eval.value_or("");
+    const std::string key = job.model + "\n" + job.data.train + "\n" + job.data.eval.value_or("") +
+                            "\n" + job.resume_from.value_or("");
     const auto known = found_.find(key);
     if (known != found_.end()) {
       job.inputs = known->second;
