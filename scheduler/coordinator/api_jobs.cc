@@ -92,12 +92,6 @@ void WaitForJob(Api& api, const http::Request& request, const http::Responder& r
   });
 }
 
-// A submission on its way, with the names of what it depends on.
-struct Submission {
-  core::Submit input;
-  std::vector<std::string> depends_on;
-};
-
 Result<core::Reply> StepSubmission(Round& round, Submission submission) {
   TUTTI_RETURN_IF_ERROR(
       FindDependencies(round.state().ledger, submission.depends_on, submission.input.request));

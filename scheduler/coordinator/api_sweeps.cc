@@ -167,25 +167,24 @@ Result<SweepRows> ListSweeps(const View& view) {
 
 // ---- submitting ------------------------------------------------------------------------------
 
-struct SweepSubmission {
-  core::SubmitSweep input;
-  std::vector<std::string> depends_on;  // of every trial
-};
+using SweepSubmission = std::vector<Submission>;  // one a trial
 
-void GiveIds(SweepSubmission& submission) {
-  for (core::Submit& trial : submission.input.trials) trial.job = JobId(RandomBits());
-  const std::string first = submission.input.trials.front().job.ToString();
-  for (core::Submit& trial : submission.input.trials) {
-    trial.request.trial.sweep = "s-" + first.substr(JobTag::kPrefix.size());
+void GiveIds(SweepSubmission& trials) {
+  for (Submission& trial : trials) trial.input.job = JobId(RandomBits());
+  const std::string first = trials.front().input.job.ToString();
+  for (Submission& trial : trials) {
+    trial.input.request.trial.sweep = "s-" + first.substr(JobTag::kPrefix.size());
   }
 }
 
-Result<core::Reply> StepSweep(Round& round, SweepSubmission submission) {
-  for (core::Submit& trial : submission.input.trials) {
+Result<core::Reply> StepSweep(Round& round, SweepSubmission trials) {
+  core::SubmitSweep sweep;
+  for (Submission& trial : trials) {
     TUTTI_RETURN_IF_ERROR(
-        FindDependencies(round.state().ledger, submission.depends_on, trial.request));
+        FindDependencies(round.state().ledger, trial.depends_on, trial.input.request));
+    sweep.trials.push_back(std::move(trial.input));
   }
-  return round.Step(std::move(submission.input));
+  return round.Step(std::move(sweep));
 }
 
 void AnswerSweep(Api& api, const http::Responder& responder, const std::string& text, int status) {
@@ -248,9 +247,8 @@ Result<core::Trial> ReadHead(const json& body) {
 }
 
 // One trial of the body, checked as a job of its own is.
-tl::expected<core::Submit, std::vector<Error>> ReadTrial(Api& api, const json& trial,
-                                                         core::Trial head, const std::string& user,
-                                                         std::vector<std::string>& depends_on) {
+tl::expected<Submission, std::vector<Error>> ReadTrial(Api& api, const json& trial,
+                                                       core::Trial head, const std::string& user) {
   const std::string where = "#/trials/" + std::to_string(head.number - 1);
   const bool good = trial.is_object() && trial.contains("parameters") &&
                     trial["parameters"].is_object() && trial.size() == 2;
@@ -268,11 +266,10 @@ tl::expected<core::Submit, std::vector<Error>> ReadTrial(Api& api, const json& t
   if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) {
     return tl::unexpected(std::vector{inputs.error()});
   }
-  depends_on = job->schedule.depends_on;
-  core::Submit input = SubmitOf(*job, user);
+  Submission submission{SubmitOf(*job, user), job->schedule.depends_on};
   head.parameters_json = trial["parameters"].dump();
-  input.request.trial = std::move(head);
-  return input;
+  submission.input.request.trial = std::move(head);
+  return submission;
 }
 
 void SubmitSweep(Api& api, const http::Request& request, const http::Responder& responder) {
@@ -291,14 +288,14 @@ void SubmitSweep(Api& api, const http::Request& request, const http::Responder& 
   SweepSubmission submission;
   for (const json& trial : body["trials"]) {
     ++head->number;
-    auto input = ReadTrial(api, trial, *head, request.caller.user, submission.depends_on);
-    if (!input) {
-      responder.Send(http::ErrorResponse(input.error()));
+    auto read = ReadTrial(api, trial, *head, request.caller.user);
+    if (!read) {
+      responder.Send(http::ErrorResponse(read.error()));
       return;
     }
-    if (!key.empty()) input->idempotency_key = key + "#" + std::to_string(head->number);
-    input->body_digest = digest;
-    submission.input.trials.push_back(std::move(*input));
+    if (!key.empty()) read->input.idempotency_key = key + "#" + std::to_string(head->number);
+    read->input.body_digest = digest;
+    submission.push_back(std::move(*read));
   }
   Submit(api, responder, std::move(submission), kSweepIdTries);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "jobs/spec/spec.h"
@@ -11,6 +12,12 @@
 #include "scheduler/registry/blob_store.h"
 
 namespace tutti::coordinator {
+
+// A submission on its way, with the names of what it depends on.
+struct Submission {
+  core::Submit input;
+  std::vector<std::string> depends_on;
+};
 
 // The member "spec" of a body. Every error found; kInvalid and kUnsupported.
 tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const nlohmann::json& body);

@@ -284,6 +284,35 @@ TEST_F(Serve, OneIdempotencyKeyMakesOneJob) {
   EXPECT_EQ(coordinator.Get("/api/v1/jobs").body["data"].size(), 1U);
 }
 
+TEST_F(Serve, EachTrialOfASweepWaitsForWhatItsOwnSpecNames) {
+  const std::string first = coordinator.Submit("first");
+  const std::string second = coordinator.Submit("second");
+  json body = {{"name", "rates"}, {"method", "grid"}, {"trials", json::array()}};
+  const std::vector<json> named = {json::array({"first"}), json::array({"second", first}),
+                                   json::array()};
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    json spec = coordinator.Submission("rates-" + std::to_string(i + 1))["spec"];
+    spec["schedule"]["depends_on"] = named[i];
+    body["trials"].push_back({{"parameters", {{"training.seed", i}}}, {"spec", std::move(spec)}});
+  }
+  const Answer made = coordinator.Post("/api/v1/sweeps", body);
+  ASSERT_EQ(made.status, 201) << made.text;
+  const std::vector<json> wanted = {json::array({first}), json::array({second, first}),
+                                    json::array()};
+  ASSERT_EQ(made.body["trials"].size(), wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const json& trial = made.body["trials"][i];
+    EXPECT_EQ(trial["trial"], i + 1);
+    EXPECT_EQ(trial["parameters"]["training.seed"], i);
+    const json job = coordinator.Get("/api/v1/jobs/" + trial["job"].get<std::string>()).body;
+    EXPECT_EQ(job["depends_on"], wanted[i]);
+    EXPECT_EQ(job["sweep"]["id"], made.body["id"]);
+  }
+  body["trials"][1]["spec"]["schedule"]["depends_on"] = json::array({"nobody"});
+  EXPECT_EQ(coordinator.Post("/api/v1/sweeps", body).status, 422) << "all of it or nothing";
+  EXPECT_EQ(coordinator.Get("/api/v1/sweeps").body["data"].size(), 1U);
+}
+
 TEST_F(Serve, ListsNewestFirstPageByPage) {
   for (int i = 0; i < 5; ++i) coordinator.Submit("job-" + std::to_string(i));
   std::vector<std::string> names;
