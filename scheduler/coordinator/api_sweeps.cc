@@ -54,11 +54,8 @@ std::optional<double> ValueOf(const JobView& view) {
   return std::nullopt;
 }
 
-json TrialJson(const JobView& view) {
+json TrialJson(const JobView& view, std::optional<double> value) {
   const core::Trial& trial = view.job.request.trial;
-  json parameters = json::parse(trial.parameters_json, nullptr, false);
-  if (!parameters.is_object()) parameters = json::object();
-  const auto value = ValueOf(view);
   const bool has_progress = view.progress && view.progress->progress;
   const auto total = view.job.estimate ? view.job.estimate->total_steps : 0;
   return {{"trial", trial.number},
@@ -66,52 +63,50 @@ json TrialJson(const JobView& view) {
           {"state", spec::ToString(view.shown.state)},
           {"reason", TextOrNull(view.shown.reason)},
           {"message", TextOrNull(view.shown.message)},
-          {"parameters", std::move(parameters)},
+          {"parameters", ParametersJson(trial)},
           {"step", has_progress ? json(view.progress->progress->step) : json()},
           {"total_steps", CountOrNull(total)},
           {"value", value ? json(*value) : json()},
           {"rungs", view.job.rungs}};
 }
 
-// The best trial's number: of those that succeeded, else of all that have a value; 0 = none.
-std::uint32_t BestOf(const SweepView& sweep) {
-  const JobView* best = nullptr;
+// Which trial is the best: of those that succeeded, else of all that have a value.
+std::optional<std::size_t> BestOf(const SweepView& sweep,
+                                  const std::vector<std::optional<double>>& values) {
   for (const bool succeeded_only : {true, false}) {
-    for (const JobView& view : sweep.trials) {
-      const auto value = ValueOf(view);
-      if (!value) continue;
-      if (succeeded_only && !std::holds_alternative<core::Succeeded>(view.job.phase)) continue;
-      const bool better =
-          best == nullptr ||
-          (view.job.request.trial.maximize ? *value > *ValueOf(*best) : *value < *ValueOf(*best));
-      if (better) best = &view;
+    std::optional<std::size_t> best;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const core::Job& job = sweep.trials[i].job;
+      if (!values[i]) continue;
+      if (succeeded_only && !std::holds_alternative<core::Succeeded>(job.phase)) continue;
+      const bool better = !best || (job.request.trial.maximize ? *values[i] > *values[*best]
+                                                               : *values[i] < *values[*best]);
+      if (better) best = i;
     }
-    if (best != nullptr) return best->job.request.trial.number;
+    if (best) return best;
   }
-  return 0;
+  return std::nullopt;
 }
 
 json SweepJson(const SweepView& sweep) {
   const core::Trial& any = sweep.trials.front().job.request.trial;
   json trials = json::array();
+  std::vector<std::optional<double>> values;
   std::size_t finished = 0;
   for (const JobView& view : sweep.trials) {
-    trials.push_back(TrialJson(view));
+    values.push_back(ValueOf(view));
+    trials.push_back(TrialJson(view, values.back()));
     finished += core::IsFinished(view.job) ? 1 : 0;
   }
+  const auto best = BestOf(sweep, values);
   json out = {{"id", sweep.id},
               {"name", any.sweep_name},
               {"method", any.method},
               {"metric", TextOrNull(any.metric)},
               {"mode", any.metric.empty() ? json() : json(any.maximize ? "max" : "min")},
               {"of", any.of},
-              {"finished", finished}};
-  out["best"] = nullptr;
-  if (const std::uint32_t best = BestOf(sweep); best != 0) {
-    for (const json& trial : trials) {
-      if (trial["trial"] == best) out["best"] = trial;
-    }
-  }
+              {"finished", finished},
+              {"best", best ? trials[*best] : json()}};
   out["trials"] = std::move(trials);
   return out;
 }
@@ -246,8 +241,34 @@ Result<core::Trial> ReadHead(const json& body) {
   return head;
 }
 
+// CheckInputs of one trial after another, done once for those in a row that read the same.
+class InputsCheck {
+ public:
+  explicit InputsCheck(const registry::BlobStore& blobs) : blobs_(blobs) {}
+
+  Status Check(const spec::JobSpec& job) {
+    Read read{job.model, job.data.train, job.data.eval, job.inputs};
+    if (checked_ == read) return {};
+    TUTTI_RETURN_IF_ERROR(CheckInputs(job, blobs_));
+    checked_ = std::move(read);
+    return {};
+  }
+
+ private:
+  struct Read {
+    std::string model;
+    std::string train;
+    std::optional<std::string> eval;
+    spec::Inputs inputs;
+    bool operator==(const Read&) const = default;
+  };
+
+  const registry::BlobStore& blobs_;
+  std::optional<Read> checked_;
+};
+
 // One trial of the body, checked as a job of its own is.
-tl::expected<Submission, std::vector<Error>> ReadTrial(Api& api, const json& trial,
+tl::expected<Submission, std::vector<Error>> ReadTrial(InputsCheck& inputs, const json& trial,
                                                        core::Trial head, const std::string& user) {
   const std::string where = "#/trials/" + std::to_string(head.number - 1);
   const bool good = trial.is_object() && trial.contains("parameters") &&
@@ -263,8 +284,8 @@ tl::expected<Submission, std::vector<Error>> ReadTrial(Api& api, const json& tri
     }
     return tl::unexpected(std::move(job).error());
   }
-  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) {
-    return tl::unexpected(std::vector{inputs.error()});
+  if (const Status there = inputs.Check(*job); !there) {
+    return tl::unexpected(std::vector{there.error()});
   }
   Submission submission{SubmitOf(*job, user), job->schedule.depends_on};
   head.parameters_json = trial["parameters"].dump();
@@ -286,9 +307,10 @@ void SubmitSweep(Api& api, const http::Request& request, const http::Responder& 
   }
   const std::string digest = Sha256Of(body.dump()).ToString();
   SweepSubmission submission;
+  InputsCheck inputs(api.blobs);
   for (const json& trial : body["trials"]) {
     ++head->number;
-    auto read = ReadTrial(api, trial, *head, request.caller.user);
+    auto read = ReadTrial(inputs, trial, *head, request.caller.user);
     if (!read) {
       responder.Send(http::ErrorResponse(read.error()));
       return;

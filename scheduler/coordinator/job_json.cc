@@ -78,9 +78,7 @@ json PendingJson(const JobView& view) {
 
 json TrialJson(const core::Trial& trial) {
   if (trial.sweep.empty()) return nullptr;
-  json parameters = json::parse(trial.parameters_json, nullptr, false);
-  if (!parameters.is_object()) parameters = json::object();
-  return {{"id", trial.sweep}, {"trial", trial.number}, {"parameters", std::move(parameters)}};
+  return {{"id", trial.sweep}, {"trial", trial.number}, {"parameters", ParametersJson(trial)}};
 }
 
 json DependsOnJson(const core::JobRequest& request) {
@@ -123,6 +121,12 @@ json JobEstimateJson(const JobView& view) {
 }
 
 }  // namespace
+
+json ParametersJson(const core::Trial& trial) {
+  json parameters = json::parse(trial.parameters_json, nullptr, false);
+  if (!parameters.is_object()) parameters = json::object();
+  return parameters;
+}
 
 void AddExpected(json& to, const std::string& name, const std::optional<Expected>& expected) {
   to[name] = expected ? json(expected->at.ToRfc3339()) : json();

@@ -15,6 +15,9 @@ namespace tutti::coordinator {
 // `models_dir`: where the folders of finished models lie.
 nlohmann::json JobJson(const JobView& view, const std::filesystem::path& models_dir);
 
+// What a trial's spec has of its own: {"training.seed": 2}.
+nlohmann::json ParametersJson(const core::Trial& trial);
+
 // {"step", "total_steps", "epoch", "loss", …}.
 nlohmann::json ProgressJson(const enginelink::Progress& progress);
 // Without start_at and end_at.
