@@ -33,6 +33,14 @@ Expected ExpectedIn(const core::Span& span) {
   return {after(span.value), after(span.low), after(span.high)};
 }
 
+JobReader::Outlook OutlookFrom(const core::Span& start, const core::Job& job) {
+  JobReader::Outlook out{.start = ExpectedIn(start), .end = {}};
+  if (const auto run = core::PredictRun(job, core::SizesOf(job).min)) {
+    out.end = ExpectedIn(core::Sum(start, *run));
+  }
+  return out;
+}
+
 bool HasText(std::string_view where, std::string_view what) {
   const auto same = [](unsigned char a, unsigned char b) {
     return std::tolower(a) == std::tolower(b);
@@ -102,7 +110,7 @@ class NewestFirst {
 }  // namespace
 
 const core::Pending* JobReader::PendingOf(const View& view, const core::Job& job) {
-  if (!std::holds_alternative<core::Queued>(job.phase) || job.held) return nullptr;
+  if (!std::holds_alternative<core::Queued>(job.phase) || !core::MayStart(job)) return nullptr;
   const core::State& state = *view.state;
   const Instant now = MonotonicNow();
   if (pending_at_ != state.ledger.facts_applied || pending_draining_ != state.liveness.draining ||
@@ -135,12 +143,7 @@ JobReader::Outlook JobReader::OutlookOf(const core::State& state, const core::Jo
   const Instant now = MonotonicNow();
   const auto start =
       core::PredictStart(state, core::PredictEnds(state.ledger, state.liveness, now), submitted);
-  if (!start) return {};
-  Outlook out{.start = ExpectedIn(*start), .end = {}};
-  if (const auto run = core::PredictRun(submitted, core::SizesOf(submitted).min)) {
-    out.end = ExpectedIn(core::Sum(*start, *run));
-  }
-  return out;
+  return start ? OutlookFrom(*start, submitted) : Outlook{};
 }
 
 JobView JobReader::ViewOf(const View& view, const core::Job& job) {
@@ -152,10 +155,9 @@ JobView JobReader::ViewOf(const View& view, const core::Job& job) {
   if (pending != nullptr) {
     out.pending = *pending;
     if (const auto start = StartOfQueued(view, job.id)) {
-      out.start = ExpectedIn(*start);
-      if (const auto run = core::PredictRun(job, core::SizesOf(job).min)) {
-        out.end = ExpectedIn(core::Sum(*start, *run));
-      }
+      const Outlook outlook = OutlookFrom(*start, job);
+      out.start = outlook.start;
+      out.end = outlook.end;
     }
   } else if (std::holds_alternative<core::Running>(job.phase)) {
     if (const auto end = core::PredictEnd(job, view.state->liveness, MonotonicNow())) {

@@ -26,7 +26,7 @@ struct JobView {
   core::Job job;  // without spec_json
   core::Shown shown;
   std::map<NodeId, std::string> node_names;  // of its attempts
-  std::optional<core::Pending> pending;      // of a queued job that is not held
+  std::optional<core::Pending> pending;      // of a queued job that MayStart
   std::optional<Expected> start;             // of a queued job, where it is known
   std::optional<Expected> end;               // of a queued or running job, likewise
   std::vector<std::string> helps;            // what would let a queued job start; of Find alone
