@@ -53,16 +53,6 @@ struct Applier {
 
   Job& At(JobId id) { return ledger.jobs.at(id); }
 
-  // The node has the model's files from now on.
-  void Warm(Node& node, const std::string& model) {
-    if (model.empty() || (!node.models.empty() && node.models.front() == model)) return;
-    UnindexNode(ledger.node_index, node);
-    std::erase(node.models, model);
-    node.models.insert(node.models.begin(), model);
-    if (node.models.size() > kModelsOfNodeMax) node.models.pop_back();
-    IndexNode(ledger.node_index, node);
-  }
-
   void operator()(const JobSubmitted& f) {
     Job job;
     job.id = f.job;
@@ -103,7 +93,7 @@ struct Applier {
     record.ranks = f.size;
     for (const GangMember& member : f.members) {
       record.nodes.push_back(member.node);
-      Warm(ledger.nodes.at(member.node), job.request.model_key);
+      AddModel(ledger.node_index, ledger.nodes.at(member.node), job.request.model_key);
     }
     record.bits_changed = f.bits_changed;
     record.placed_at = f.at;

@@ -30,7 +30,7 @@ void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
     const auto found = ledger.nodes.find(member.node);
     if (found == ledger.nodes.end()) continue;  // of a damaged snapshot
     Node& node = found->second;
-    UnindexNode(ledger.node_index, node);
+    const std::uint32_t free_before = FreeSlotsOf(node);
     const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
     const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
     if (take) {
@@ -44,7 +44,7 @@ void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
       node.memory_bytes_used -= memory;
       node.gangs.erase(job.id);
     }
-    IndexNode(ledger.node_index, node);
+    ReindexFree(ledger.node_index, node, free_before);
   }
 }
 

@@ -15,6 +15,12 @@ void Erase(NodesBySlots& nodes, const Node& node, std::uint32_t slots) {
   if (equal->second.empty()) nodes.erase(equal);
 }
 
+void EraseWarm(NodeIndex& index, const Node& node, const std::string& model) {
+  const auto warm = index.warm.find(model);
+  warm->second.erase(node.id);
+  if (warm->second.empty()) index.warm.erase(warm);
+}
+
 // Calls `change(list, slots)` for each list the node belongs to.
 template <typename Change>
 void EachList(NodeIndex& index, const Node& node, Change change) {
@@ -50,11 +56,24 @@ void IndexNode(NodeIndex& index, const Node& node) {
 
 void UnindexNode(NodeIndex& index, const Node& node) {
   EachList(index, node, [&](NodesBySlots& list, std::uint32_t slots) { Erase(list, node, slots); });
-  for (const std::string& model : node.models) {
-    const auto warm = index.warm.find(model);
-    warm->second.erase(node.id);
-    if (warm->second.empty()) index.warm.erase(warm);
-  }
+  for (const std::string& model : node.models) EraseWarm(index, node, model);
+}
+
+void ReindexFree(NodeIndex& index, const Node& node, std::uint32_t free_before) {
+  const std::uint32_t free = FreeSlotsOf(node);
+  if (!IsOpen(node) || free == free_before) return;
+  if (free_before > 0) Erase(index.free, node, free_before);
+  if (free > 0) Insert(index.free, node, free);
+}
+
+void AddModel(NodeIndex& index, Node& node, const std::string& model) {
+  if (model.empty() || (!node.models.empty() && node.models.front() == model)) return;
+  std::erase(node.models, model);
+  node.models.insert(node.models.begin(), model);
+  index.warm[model].insert(node.id);
+  if (node.models.size() <= kModelsOfNodeMax) return;
+  EraseWarm(index, node, node.models.back());
+  node.models.pop_back();
 }
 
 }  // namespace tutti::core

@@ -68,4 +68,10 @@ std::uint32_t FreeSlotsOf(const Node& node);
 void IndexNode(NodeIndex& index, const Node& node);
 void UnindexNode(NodeIndex& index, const Node& node);
 
+// What placements change of a node that is in the index and stays there.
+// Its slots_used: it had so many free ones before.
+void ReindexFree(NodeIndex& index, const Node& node, std::uint32_t free_before);
+// Its models: it has this one's files from now on; "" = no model.
+void AddModel(NodeIndex& index, Node& node, const std::string& model);
+
 }  // namespace tutti::core
