@@ -197,25 +197,30 @@ std::optional<Placement> TryFit(const Job& job, const Plan& plan, std::uint64_t 
   return Find(job, plan, ShapeOf(job, slots_max));
 }
 
-bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max) {
+bool LacksDiskOnly(const Job& job, const Plan& plan, std::uint64_t slots_max) {
   const Shape shape = ShapeOf(job, slots_max);
-  // Waiting alone makes no room on a disk: others may pass.
-  if (shape.disk_bytes > 0 && Find(job, plan, WithoutDisk(shape))) return false;
-  Shape smallest = WithoutDisk(shape);
+  return shape.disk_bytes > 0 && Find(job, plan, WithoutDisk(shape)).has_value();
+}
+
+bool FitsWhenEmpty(const Job& job, const Ledger& ledger) {
+  Shape smallest = WithoutDisk(ShapeOf(job));
   smallest.max = smallest.min;
-  smallest.slots_max = kAnySlots;
-  return Find(job, Plan::OfEmptyOpen(plan.ledger()), smallest).has_value();
+  return Find(job, Plan::OfEmptyOpen(ledger), smallest).has_value();
+}
+
+bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max) {
+  // Waiting alone makes no room on a disk: others may pass.
+  return !LacksDiskOnly(job, plan, slots_max) && FitsWhenEmpty(job, plan.ledger());
 }
 
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan, std::uint64_t slots_max) {
-  const Shape shape = ShapeOf(job, slots_max);
-  if (auto placement = Find(job, plan, shape)) return std::move(*placement);
-  if (shape.disk_bytes > 0 && Find(job, plan, WithoutDisk(shape))) {
+  if (auto placement = TryFit(job, plan, slots_max)) return std::move(*placement);
+  if (LacksDiskOnly(job, plan, slots_max)) {
     std::string text = NoRoomText(job, plan);
     if (text.empty()) text = "the workers with free slots have too little disk free";
     return NoFit{spec::PendingReason::kResources, std::move(text), false};
   }
-  return WhyNot(job, plan, Blocks(job, plan, slots_max));
+  return WhyNot(job, plan, FitsWhenEmpty(job, plan.ledger()));
 }
 
 Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32_t size,

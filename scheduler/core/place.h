@@ -64,8 +64,11 @@ std::optional<Placement> TryFit(const Job& job, const Plan& plan,
 inline bool HasRoom(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots) {
   return TryFit(job, plan, slots_max).has_value();
 }
-// Of a job that TryFit does not place: NoFit::blocks, likewise.
+// Of a job that TryFit does not place: NoFit::blocks, likewise. So it is when not disks alone keep
+// it waiting and its smallest gang would fit the open nodes, were they empty.
 bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots);
+bool LacksDiskOnly(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots);
+bool FitsWhenEmpty(const Job& job, const Ledger& ledger);
 
 // What of a job decides whether there is room for it. Two of the same have the same answer. Refers
 // to the job.

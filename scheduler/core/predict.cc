@@ -35,12 +35,16 @@ class Forecast {
     const std::uint64_t allowed = held_.Allows(job);
     const GangSizes sizes = SizesOf(job);
     if (allowed < std::uint64_t{sizes.min} * job.request.cpus_per_rank) return std::nullopt;
+    std::optional<bool> fits_when_empty;  // whoever leaves: asked once
     for (;;) {
       if (const auto placement = TryFit(job, plan_, allowed)) {
         Start(job, *placement);
         return at_;
       }
-      if (!Blocks(job, plan_, allowed)) return std::nullopt;
+      // As Blocks says.
+      if (LacksDiskOnly(job, plan_, allowed)) return std::nullopt;
+      if (!fits_when_empty) fits_when_empty = FitsWhenEmpty(job, ledger_);
+      if (!*fits_when_empty) return std::nullopt;
       if (EndOne()) continue;
       stuck_ = true;
       return std::nullopt;
