@@ -31,8 +31,7 @@ void EndAttempt(Ledger& ledger, Job& job, AttemptEnd end, std::uint64_t step, st
                 WallTime at) {
   AttemptRecord& record = Newest(job);
   record.ran_ms = ran_ms;
-  ledger.sharing.usage[{job.request.queue, job.request.user}].slot_ms +=
-      SlotsOf(job, *ActiveGang(job)) * ran_ms;
+  ledger.sharing.usage[WhoOf(job)].slot_ms += SlotsOf(job, *ActiveGang(job)) * ran_ms;
   record.end = end;
   record.ended_at = at;
   record.last_step = step;

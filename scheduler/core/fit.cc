@@ -188,6 +188,10 @@ GangSizes SizesOf(const Job& job) {
   return {job.request.ranks_min, job.request.ranks_max};
 }
 
+std::uint64_t SmallestOf(const Job& job) {
+  return std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
+}
+
 std::uint64_t MemoryPerRank(const Job& job) {
   if (job.request.memory_bytes_per_rank != 0) return job.request.memory_bytes_per_rank;
   return job.estimate ? job.estimate->memory_bytes_per_rank : 0;

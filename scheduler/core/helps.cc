@@ -20,7 +20,7 @@ class Adviser {
       : state_(state), job_(job), plan_(state.ledger, state.liveness), held_(state.ledger) {}
 
   std::vector<std::string> Advice() {
-    if (held_.Allows(job_) < Smallest()) {
+    if (held_.Allows(job_) < SmallestOf(job_)) {
       OtherQueue();
     } else if (HasRoom(job_, plan_)) {
       advice_.push_back("there is room: others are before it; a higher priority would help");
@@ -34,10 +34,6 @@ class Adviser {
   }
 
  private:
-  std::uint64_t Smallest() const {
-    return std::uint64_t{SizesOf(job_).min} * job_.request.cpus_per_rank;
-  }
-
   void OtherQueue() {
     std::string names;
     std::size_t named = 0;
@@ -45,7 +41,7 @@ class Adviser {
       Job moved = job_;
       moved.request.queue = queue;
       if (named == kQueuesNamed || queue == job_.request.queue) return;
-      if (held_.Allows(moved) < Smallest() || !HasRoom(moved, plan_)) return;
+      if (held_.Allows(moved) < SmallestOf(job_) || !HasRoom(moved, plan_)) return;
       ++named;
       names += (names.empty() ? "" : ", ") + queue;
     };

@@ -22,8 +22,6 @@ WorkKey WorkKeyOf(const Job& job) {
           job.id};
 }
 
-QueueUser WhoOf(const Job& job) { return {job.request.queue, job.request.user}; }
-
 // Takes (or gives back) what a gang uses of its nodes.
 void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
   for (const GangMember& member : gang.members) {

@@ -137,6 +137,8 @@ struct Job {
   bool operator==(const Job&) const = default;
 };
 
+// Whose share its slots count for.
+inline QueueUser WhoOf(const Job& job) { return {job.request.queue, job.request.user}; }
 // Whether a queued job may be placed as far as it itself goes.
 inline bool MayStart(const Job& job) { return !job.held && job.waits_for.empty(); }
 // A trial that its sweep paused at a rung.

@@ -18,10 +18,6 @@ std::uint64_t Left(std::uint64_t limit, std::uint64_t held) {
   return limit - std::min(limit, held);
 }
 
-std::uint64_t SmallestOf(const Job& job) {
-  return std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
-}
-
 }  // namespace
 
 Held::Held(const Ledger& ledger) : ledger_(ledger) {
@@ -45,9 +41,7 @@ void Held::Add(const QueueUser& who, std::uint64_t slots) {
   }
 }
 
-void Held::Add(const Job& job, std::uint64_t slots) {
-  Add({job.request.queue, job.request.user}, slots);
-}
+void Held::Add(const Job& job, std::uint64_t slots) { Add(WhoOf(job), slots); }
 
 std::uint64_t Held::Allows(const Job& job) const {
   if (ledger_.sharing.queues.empty()) return kNoLimit;

@@ -96,7 +96,7 @@ std::string NoNodeText(const Ledger& ledger) {
 NoFit WhyNot(const Job& job, const Plan& plan, bool blocks) {
   const std::uint32_t min = SizesOf(job).min;
   const Census census = Count(job, plan);
-  const std::uint64_t wanted = std::uint64_t{min} * job.request.cpus_per_rank;
+  const std::uint64_t wanted = SmallestOf(job);
   if (census.nodes_open == 0) {
     return {spec::PendingReason::kPoolDown, NoNodeText(plan.ledger()), false};
   }

@@ -43,6 +43,8 @@ struct GangSizes {
 };
 // Sizes the job may take now: its request's, or the override of a resume.
 GangSizes SizesOf(const Job& job);
+// Slots of its smallest gang.
+std::uint64_t SmallestOf(const Job& job);
 // Bytes a rank books: as requested, else as predicted, else 0.
 std::uint64_t MemoryPerRank(const Job& job);
 

@@ -33,8 +33,7 @@ class Forecast {
   std::optional<Duration> Place(const Job& job) {
     if (stuck_) return std::nullopt;  // those behind it wait for it
     const std::uint64_t allowed = held_.Allows(job);
-    const GangSizes sizes = SizesOf(job);
-    if (allowed < std::uint64_t{sizes.min} * job.request.cpus_per_rank) return std::nullopt;
+    if (allowed < SmallestOf(job)) return std::nullopt;
     std::optional<bool> fits_when_empty;  // whoever leaves: asked once
     for (;;) {
       if (const auto placement = TryFit(job, plan_, allowed)) {

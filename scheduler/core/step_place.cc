@@ -55,9 +55,9 @@ class Placer {
   Verdict Look(const Job& job) {
     if (reservation_ && ++looked_at_ > kBackfillMax) return Verdict::kEnough;
     const std::uint64_t allowed = held_.Allows(job);
-    if (allowed < std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank) {
+    if (allowed < SmallestOf(job)) {
       // Others do not wait for this user's long line to be looked through.
-      const std::size_t refused = ++refused_[{job.request.queue, job.request.user}];
+      const std::size_t refused = ++refused_[WhoOf(job)];
       return refused > kRefusedMax ? Verdict::kLeft : Verdict::kPassed;
     }
     // Room only gets less while this goes on.
@@ -137,8 +137,7 @@ class Placer {
   // Asks gangs to stop at a step boundary so that `job` fits, no more of them than it takes: whole
   // gangs, and only where that is enough. Those that stop already are waited for.
   void MakeRoom(const Job& job, std::uint64_t allowed) {
-    const bool owed = held_.Owed(job.request.queue) >=
-                      std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
+    const bool owed = held_.Owed(job.request.queue) >= SmallestOf(job);
     if (!owed && !policy_.preempts) return;
     Plan soon = plan_;  // without those that stop already
     for (const JobId id : ledger_.active) {
