@@ -17,7 +17,13 @@ constexpr std::size_t kQueuesNamed = 3;
 class Adviser {
  public:
   Adviser(const State& state, const Job& job)
-      : state_(state), job_(job), plan_(state.ledger, state.liveness), held_(state.ledger) {}
+      : state_(state),
+        job_(job),
+        bare_(job),
+        plan_(state.ledger, state.liveness),
+        held_(state.ledger) {
+    bare_.spec_json.clear();
+  }
 
   std::vector<std::string> Advice() {
     if (held_.Allows(job_) < SmallestOf(job_)) {
@@ -34,14 +40,25 @@ class Adviser {
   }
 
  private:
+  // What there would be, were the job as `change` makes it.
+  template <typename Change>
+  std::optional<Placement> TryWith(Change change) const {
+    Job changed = bare_;
+    change(changed);
+    return TryFit(changed, plan_);
+  }
+  template <typename Change>
+  bool HasRoomWith(Change change) const {
+    return TryWith(change).has_value();
+  }
+
   void OtherQueue() {
     std::string names;
     std::size_t named = 0;
+    const bool room = HasRoom(job_, plan_);  // in whatever queue
     const auto offer = [&](const std::string& queue) {
-      Job moved = job_;
-      moved.request.queue = queue;
-      if (named == kQueuesNamed || queue == job_.request.queue) return;
-      if (held_.Allows(moved) < SmallestOf(job_) || !HasRoom(moved, plan_)) return;
+      if (!room || named == kQueuesNamed || queue == job_.request.queue) return;
+      if (held_.Allows(QueueUser{queue, job_.request.user}) < SmallestOf(job_)) return;
       ++named;
       names += (names.empty() ? "" : ", ") + queue;
     };
@@ -55,11 +72,12 @@ class Adviser {
   void FewerRanks() {
     const std::uint32_t min = SizesOf(job_).min;
     if (min == 1) return;
-    Job smaller = job_;
-    smaller.ranks_override = 0;
-    smaller.request.ranks_min = 1;
-    smaller.request.ranks_max = min / 2;
-    if (const auto placement = TryFit(smaller, plan_)) {
+    const auto placement = TryWith([min](Job& job) {
+      job.ranks_override = 0;
+      job.request.ranks_min = 1;
+      job.request.ranks_max = min / 2;
+    });
+    if (placement) {
       advice_.push_back(Concat("with resources.ranks.min of ", placement->size,
                                " it could start now: tutti resize ", job_.id, " --ranks ",
                                placement->size));
@@ -68,9 +86,7 @@ class Adviser {
 
   void LessMemory() {
     if (MemoryPerRank(job_) == 0) return;
-    Job smaller = job_;
-    smaller.request.memory_bytes_per_rank = 1;
-    if (HasRoom(smaller, plan_)) {
+    if (HasRoomWith([](Job& job) { job.request.memory_bytes_per_rank = 1; })) {
       advice_.push_back(Concat("less memory a rank than ",
                                FormatBytes({static_cast<std::int64_t>(MemoryPerRank(job_))}),
                                ": a smaller training.micro_batch_size or data.max_length"));
@@ -78,25 +94,16 @@ class Adviser {
   }
 
   void OtherNodes() {
-    if (!job_.request.labels.empty()) {
-      Job anywhere = job_;
-      anywhere.request.labels.clear();
-      if (HasRoom(anywhere, plan_)) advice_.push_back("workers without its labels have room");
+    if (!job_.request.labels.empty() && HasRoomWith([](Job& job) { job.request.labels.clear(); })) {
+      advice_.push_back("workers without its labels have room");
     }
-    if (!job_.request.topology.empty()) {
-      Job anywhere = job_;
-      anywhere.request.topology.clear();
-      if (HasRoom(anywhere, plan_)) {
-        advice_.push_back("workers of different " + job_.request.topology + " have room together");
-      }
+    if (!job_.request.topology.empty() &&
+        HasRoomWith([](Job& job) { job.request.topology.clear(); })) {
+      advice_.push_back("workers of different " + job_.request.topology + " have room together");
     }
-    if (job_.request.reproducible && !job_.numerics_fingerprint.empty()) {
-      Job anywhere = job_;
-      anywhere.request.reproducible = false;
-      if (HasRoom(anywhere, plan_)) {
-        advice_.push_back(
-            "workers that compute other bits have room (schedule.reproducible: false)");
-      }
+    if (job_.request.reproducible && !job_.numerics_fingerprint.empty() &&
+        HasRoomWith([](Job& job) { job.request.reproducible = false; })) {
+      advice_.push_back("workers that compute other bits have room (schedule.reproducible: false)");
     }
   }
 
@@ -124,6 +131,7 @@ class Adviser {
 
   const State& state_;
   const Job& job_;
+  Job bare_;  // without what has no part in where it goes
   Plan plan_;
   Held held_;
   std::vector<std::string> advice_;

@@ -43,14 +43,14 @@ void Held::Add(const QueueUser& who, std::uint64_t slots) {
 
 void Held::Add(const Job& job, std::uint64_t slots) { Add(WhoOf(job), slots); }
 
-std::uint64_t Held::Allows(const Job& job) const {
+std::uint64_t Held::Allows(const QueueUser& who) const {
   if (ledger_.sharing.queues.empty()) return kNoLimit;
   std::uint64_t allowed = kNoLimit;
-  for (const std::string& queue : ChainOf(ledger_.sharing, job.request.queue)) {
+  for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
     const QueueConfig& config = ConfigOf(ledger_.sharing, queue);
     if (config.slots_max == 0 && config.user_slots == 0) continue;
     allowed = std::min({allowed, Left(config.slots_max, Of(queue)),
-                        Left(config.user_slots, Of(QueueUser{queue, job.request.user}))});
+                        Left(config.user_slots, Of(QueueUser{queue, who.user}))});
   }
   return allowed;
 }

@@ -20,7 +20,8 @@ class Held {
   void Add(const Job& job, std::uint64_t slots);
 
   // How many slots the job's gang may take at most; the largest number where nothing limits it.
-  std::uint64_t Allows(const Job& job) const;
+  std::uint64_t Allows(const Job& job) const { return Allows(WhoOf(job)); }
+  std::uint64_t Allows(const QueueUser& who) const;
   // Why not even its smallest gang may be placed: "queue nlp may hold 8 slots and holds 6"; "" = it
   // may.
   std::string Refusal(const Job& job) const;
