@@ -113,11 +113,9 @@ std::string DependencyText(const Ledger& ledger, const Job& job) {
 // Where a trial waits for the others of its sweep.
 std::string RungText(const Ledger& ledger, const Job& job) {
   const std::size_t rung = job.rungs.size() - 1;
-  const std::vector<RungEntry> entries = RungOf(ledger, job.request.trial.sweep, rung);
-  const auto own = std::ranges::find(entries, &job, &RungEntry::job);
+  const Standing own = StandingAt(ledger, job, rung, job.rungs.back());
   return Concat("waits at rung ", rung + 1, " of its sweep: ", job.request.trial.metric, " ",
-                job.rungs.back(), " is place ", own - entries.begin() + 1, " of ", entries.size(),
-                " so far");
+                job.rungs.back(), " is place ", own.better + 1, " of ", own.others + 1, " so far");
 }
 
 // Who looks at its data, or that it waits for that.

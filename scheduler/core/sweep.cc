@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <set>
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
@@ -14,10 +16,26 @@ using internal::Concat;
 
 constexpr std::size_t kRungsMax = 5;
 
+struct RungEntry {
+  const Job* job = nullptr;
+  double value = 0;
+};
+
 bool Better(const RungEntry& a, const RungEntry& b) {
   const bool maximize = a.job->request.trial.maximize;
   if (a.value != b.value) return maximize ? a.value > b.value : a.value < b.value;
   return a.job->sequence < b.job->sequence;
+}
+
+// Calls `visit(entry)` for each trial of the sweep that reached the rung.
+template <typename Visit>
+void EachAt(const Ledger& ledger, const std::string& sweep, std::size_t rung, Visit visit) {
+  const auto trials = ledger.trials.find(sweep);
+  if (trials == ledger.trials.end()) return;
+  for (const JobId id : trials->second) {
+    const Job& job = ledger.jobs.at(id);
+    if (job.rungs.size() > rung) visit(RungEntry{&job, job.rungs[rung]});
+  }
 }
 
 // A trial may still come to the rung.
@@ -29,7 +47,9 @@ bool MayReach(const Job& job, std::size_t rung) {
 // any more, at least the best one does, and the others are out.
 void TendRung(Decision& decision, const std::string& sweep, std::size_t rung) {
   const Ledger& ledger = decision.state.ledger;
-  const std::vector<RungEntry> entries = RungOf(ledger, sweep, rung);
+  std::vector<RungEntry> entries;  // the best first
+  EachAt(ledger, sweep, rung, [&](const RungEntry& entry) { entries.push_back(entry); });
+  std::sort(entries.begin(), entries.end(), Better);
   const bool settled = std::ranges::none_of(
       ledger.trials.at(sweep), [&](JobId id) { return MayReach(ledger.jobs.at(id), rung); });
   std::size_t quota = entries.size() / kRungReduction;
@@ -67,16 +87,14 @@ std::vector<std::uint64_t> RungSteps(const Job& job) {
   return steps;
 }
 
-std::vector<RungEntry> RungOf(const Ledger& ledger, const std::string& sweep, std::size_t rung) {
-  std::vector<RungEntry> entries;
-  const auto trials = ledger.trials.find(sweep);
-  if (trials == ledger.trials.end()) return entries;
-  for (const JobId id : trials->second) {
-    const Job& job = ledger.jobs.at(id);
-    if (job.rungs.size() > rung) entries.push_back({&job, job.rungs[rung]});
-  }
-  std::sort(entries.begin(), entries.end(), Better);
-  return entries;
+Standing StandingAt(const Ledger& ledger, const Job& job, std::size_t rung, double value) {
+  Standing standing;
+  EachAt(ledger, job.request.trial.sweep, rung, [&](const RungEntry& other) {
+    if (other.job->id == job.id) return;
+    ++standing.others;
+    if (Better(other, {&job, value})) ++standing.better;
+  });
+  return standing;
 }
 
 Status Decide(Decision& decision, const ReportEval& input) {
@@ -96,12 +114,8 @@ Status Decide(Decision& decision, const ReportEval& input) {
     ++rungs;
   }
   if (rungs == job->rungs.size() || input.step >= job->estimate->total_steps) return {};
-  std::vector<RungEntry> entries =
-      RungOf(decision.state.ledger, job->request.trial.sweep, rungs - 1);
-  const RungEntry own{job, value};
-  const auto better = static_cast<std::size_t>(
-      std::ranges::count_if(entries, [&](const RungEntry& other) { return Better(other, own); }));
-  if (better < (entries.size() + 1) / kRungReduction) return {};
+  const Standing own = StandingAt(decision.state.ledger, *job, rungs - 1, value);
+  if (own.better < (own.others + 1) / kRungReduction) return {};
   RequestStop(decision, *job, StopWhy::kRung);
   return {};
 }
@@ -111,9 +125,12 @@ void TendSweeps(Decision& decision) {
   if (!decision.out.facts.empty()) return;
   const Ledger& ledger = decision.state.ledger;
   for (const auto& [sweep, waiting] : ledger.at_rung) {
-    std::size_t rungs = 0;
-    for (const JobId id : waiting) rungs = std::max(rungs, ledger.jobs.at(id).rungs.size());
-    for (std::size_t rung = rungs; rung-- > 0;) TendRung(decision, sweep, rung);
+    // How many rungs those have reached that wait, the most first.
+    std::set<std::size_t, std::greater<>> reached;
+    for (const JobId id : waiting) reached.insert(ledger.jobs.at(id).rungs.size());
+    for (const std::size_t rungs : reached) {
+      if (rungs > 0) TendRung(decision, sweep, rungs - 1);
+    }
   }
 }
 

@@ -4,8 +4,8 @@
 // trial goes on where it stopped. Pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "scheduler/core/ledger.h"
@@ -19,11 +19,12 @@ inline constexpr std::uint64_t kRungReduction = 3;
 // no trial of such a sweep, or its length is not known.
 std::vector<std::uint64_t> RungSteps(const Job& job);
 
-// The trials of a sweep that reached a rung, the best first; equal ones by submission.
-struct RungEntry {
-  const Job* job = nullptr;
-  double value = 0;
+// How a trial stands with its value at a rung among the others of its sweep that reached it; of
+// equal ones the first that was submitted is better.
+struct Standing {
+  std::size_t better = 0;
+  std::size_t others = 0;
 };
-std::vector<RungEntry> RungOf(const Ledger& ledger, const std::string& sweep, std::size_t rung);
+Standing StandingAt(const Ledger& ledger, const Job& job, std::size_t rung, double value);
 
 }  // namespace tutti::core
