@@ -94,6 +94,12 @@ class Forecast {
 
 constexpr Bound kBounds[] = {&Span::value, &Span::low, &Span::high};
 
+// Who starts before whom may differ between the bounds.
+void Widen(Span& span) {
+  span.low = std::min(span.low, span.value);
+  span.high = std::max(span.high, span.value);
+}
+
 }  // namespace
 
 std::map<JobId, Span> PredictStarts(const State& state, const Ends& ends, std::size_t limit) {
@@ -116,11 +122,7 @@ std::map<JobId, Span> PredictStarts(const State& state, const Ends& ends, std::s
       }
     }
   }
-  // Who starts before whom may differ between the bounds.
-  for (auto& [id, span] : starts) {
-    span.low = std::min(span.low, span.value);
-    span.high = std::max(span.high, span.value);
-  }
+  for (auto& [id, span] : starts) Widen(span);
   return starts;
 }
 
@@ -139,8 +141,7 @@ std::optional<Span> PredictStart(const State& state, const Ends& ends, const Job
     if (!start) return std::nullopt;
     span.*bound = *start;
   }
-  span.low = std::min(span.low, span.value);
-  span.high = std::max(span.high, span.value);
+  Widen(span);
   return span;
 }
 
