@@ -27,14 +27,6 @@ struct WorkloadRows {
   std::size_t unknown = 0;  // jobs of which no step time is known
 };
 
-// The ranks of its newest attempt that took steps, else the least it asks for.
-std::uint32_t MeasuredRanks(const core::Job& job) {
-  for (auto it = job.attempts.rbegin(); it != job.attempts.rend(); ++it) {
-    if (it->ran_ms > 0 && it->last_step > it->from_step) return it->ranks;
-  }
-  return job.request.ranks_min;
-}
-
 Result<WorkloadRows> ReadWorkload(const View& view) {
   const core::Ledger& ledger = view.state->ledger;
   WorkloadRows rows;
@@ -45,7 +37,7 @@ Result<WorkloadRows> ReadWorkload(const View& view) {
   }
   for (const auto& [sequence, id] : ledger.by_sequence) {
     const core::Job& job = ledger.jobs.at(id);
-    const std::uint32_t ranks = MeasuredRanks(job);
+    const std::uint32_t ranks = core::MeasuredRanks(job);
     const auto step = core::StepMs(job, ranks);
     if (!job.estimate || job.estimate->total_steps == 0 || !step || step->value <= 0) {
       ++rows.unknown;

@@ -8,7 +8,6 @@
 namespace tutti::core {
 namespace {
 
-constexpr double kDivided = 0.9;         // of a step, until more than one size was measured
 constexpr double kMeasuredSpread = 1.2;  // of the time that measured steps will take
 constexpr double kEndMs = 1000;          // the last evaluation, the export, the goodbye: about
 
@@ -25,23 +24,27 @@ Span SpanOf(const Guess& ms) {
   return {of(ms.value), of(ms.low), of(ms.high)};
 }
 
-struct Sample {
-  std::uint32_t ranks = 0;
-  double ms = 0;
-};
+Guess Times(const Guess& each, double count) {
+  return {each.value * count, each.low * count, each.high * count};
+}
 
-double Scaled(const Sample& sample, double divided, std::uint32_t ranks) {
-  const double single = sample.ms / (divided / sample.ranks + (1 - divided));
-  return single * (divided / ranks + (1 - divided));
+// Until its gang is gone, when that is its training.
+Span WithEnd(const Guess& training) {
+  return SpanOf({training.value + kEndMs, training.low, training.high + 2 * kEndMs});
+}
+
+bool TookSteps(const AttemptRecord& attempt) {
+  return attempt.ran_ms > 0 && attempt.last_step > attempt.from_step && attempt.ranks > 0;
 }
 
 // The newest measurement of each of the last two sizes, the newest first.
-std::vector<Sample> SamplesOf(const Job& job) {
-  std::vector<Sample> samples;
+std::vector<StepSample> SamplesOf(const Job& job) {
+  std::vector<StepSample> samples;
   for (auto it = job.attempts.rbegin(); it != job.attempts.rend() && samples.size() < 2; ++it) {
-    if (it->ran_ms == 0 || it->last_step <= it->from_step || it->ranks == 0) continue;
-    const bool known = std::any_of(samples.begin(), samples.end(),
-                                   [&](const Sample& sample) { return sample.ranks == it->ranks; });
+    if (!TookSteps(*it)) continue;
+    const bool known = std::any_of(samples.begin(), samples.end(), [&](const StepSample& sample) {
+      return sample.ranks == it->ranks;
+    });
     if (known) continue;
     samples.push_back({it->ranks, static_cast<double>(it->ran_ms) /
                                       static_cast<double>(it->last_step - it->from_step)});
@@ -56,20 +59,30 @@ std::uint64_t StepsLeft(const Job& job) {
   return job.estimate->total_steps - std::min(done, job.estimate->total_steps);
 }
 
+double ScaledStepMs(const StepSample& sample, std::uint32_t ranks, double divided) {
+  const double single = sample.ms / (divided / sample.ranks + (1 - divided));
+  return single * (divided / ranks + (1 - divided));
+}
+
+std::uint32_t MeasuredRanks(const Job& job) {
+  const auto newest = std::find_if(job.attempts.rbegin(), job.attempts.rend(), TookSteps);
+  return newest == job.attempts.rend() ? job.request.ranks_min : newest->ranks;
+}
+
 std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks) {
-  const std::vector<Sample> samples = SamplesOf(job);
+  const std::vector<StepSample> samples = SamplesOf(job);
   ranks = std::max(ranks, 1U);
   if (samples.empty()) {
     if (!job.estimate || job.estimate->duration_ms == 0 || job.estimate->total_steps == 0) {
       return std::nullopt;
     }
-    const Sample prior{std::max(job.request.ranks_min, 1U),
-                       static_cast<double>(job.estimate->duration_ms) /
-                           static_cast<double>(job.estimate->total_steps)};
-    const double value = Scaled(prior, kDivided, ranks);
+    const StepSample prior{std::max(job.request.ranks_min, 1U),
+                           static_cast<double>(job.estimate->duration_ms) /
+                               static_cast<double>(job.estimate->total_steps)};
+    const double value = ScaledStepMs(prior, ranks);
     return Guess{value, value / 3, value * 3};
   }
-  double divided = kDivided;
+  double divided = kDividedByRanks;
   if (samples.size() == 2) {
     // ms[0] / ms[1] = (s/r0 + 1 - s) / (s/r1 + 1 - s), solved for s.
     const double ratio = samples[0].ms / samples[1].ms;
@@ -78,7 +91,7 @@ std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks) {
     const double below = a - ratio * b;
     if (std::abs(below) > 1e-9) divided = std::clamp((ratio - 1) / below, 0.0, 1.0);
   }
-  const double value = Scaled(samples[0], divided, ranks);
+  const double value = ScaledStepMs(samples[0], ranks, divided);
   const double spread = ranks == samples[0].ranks ? 1.15 : samples.size() == 2 ? 1.3 : 1.6;
   return Guess{value, value / spread, value * spread};
 }
@@ -109,18 +122,17 @@ std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instan
   }
   const auto step = StepMs(job, gang->size);
   if (!step) return std::nullopt;
-  const auto steps = static_cast<double>(StepsLeft(job));
   const auto track = liveness.gangs.find({job.id, job.attempt});
   const double ran =
       track == liveness.gangs.end() ? 0 : MillisecondsOf(now - track->second.first_noticed);
-  return less({step->value * steps, step->low * steps, step->high * steps}, ran);
+  return less(Times(*step, static_cast<double>(StepsLeft(job))), ran);
 }
 
 std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now) {
   if (std::holds_alternative<Stopping>(job.phase)) return Span{};
   const auto left = WorkLeftMs(job, liveness, now);
   if (!left) return std::nullopt;
-  return SpanOf({left->value + kEndMs, left->low, left->high + 2 * kEndMs});
+  return WithEnd(*left);
 }
 
 Ends PredictEnds(const Ledger& ledger, const Liveness& liveness, Instant now) {
@@ -136,8 +148,7 @@ std::optional<Span> PredictRun(const Job& job, std::uint32_t ranks) {
   if (!job.estimate || job.estimate->total_steps == 0) return std::nullopt;
   const auto step = StepMs(job, ranks);
   if (!step) return std::nullopt;
-  const auto steps = static_cast<double>(StepsLeft(job));
-  return SpanOf({step->value * steps + kEndMs, step->low * steps, step->high * steps + 2 * kEndMs});
+  return WithEnd(Times(*step, static_cast<double>(StepsLeft(job))));
 }
 
 }  // namespace tutti::core

@@ -18,9 +18,24 @@ struct Guess {
   double high = 0;
 };
 
-// Milliseconds a step takes on so many ranks; nullopt: nothing is known. The step time of the
-// newest attempts is scaled by ranks: T(r) = s/r + (1 - s) with s = the share that ranks divide.
+// What one step took.
+struct StepSample {
+  std::uint32_t ranks = 1;
+  double ms = 0;
+};
+// Of a step, until more than one size was measured.
+inline constexpr double kDividedByRanks = 0.9;
+// Milliseconds the same step takes on so many ranks: in proportion to T(r) = s/r + (1 - s) with
+// s = `divided`, the share that ranks divide.
+double ScaledStepMs(const StepSample& sample, std::uint32_t ranks,
+                    double divided = kDividedByRanks);
+
+// Milliseconds a step takes on so many ranks, scaled from the newest attempts; nullopt: nothing is
+// known.
 std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks);
+
+// The ranks of its newest attempt that took steps, else the least it asks for.
+std::uint32_t MeasuredRanks(const Job& job);
 
 // From its newest checkpoint on. REQUIRES: it has an estimate.
 std::uint64_t StepsLeft(const Job& job);

@@ -25,7 +25,6 @@ constexpr Duration kHeardEvery = 4s;  // well within the time after which a node
 // While jobs wait, what time alone brings (a gang that may be stopped now) is looked at so often.
 constexpr Duration kLookEvery = 30s;
 constexpr int kTicksOfInstantMax = 64;  // at one instant
-constexpr double kDivided = 0.9;        // of a step, by ranks
 
 Duration Milliseconds(double ms) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
@@ -33,11 +32,8 @@ Duration Milliseconds(double ms) {
 
 class ClusterRun {
  public:
-  explicit ClusterRun(const ClusterWorkload& workload) : workload_(workload) {
-    for (const core::Policy& policy : core::Policies()) {
-      if (policy.name == workload.policy) policy_ = &policy;
-    }
-  }
+  explicit ClusterRun(const ClusterWorkload& workload)
+      : workload_(workload), policy_(core::FindPolicy(workload.policy)) {}
 
   Result<ClusterFigures> ToTheEnd() {
     if (policy_ == nullptr) {
@@ -159,8 +155,7 @@ class ClusterRun {
   }
 
   static double StepMs(const WorkloadJob& job, std::uint32_t ranks) {
-    const auto share = [](std::uint32_t r) { return kDivided / r + (1 - kDivided); };
-    return job.step_ms / share(job.measured_ranks) * share(ranks);
+    return core::ScaledStepMs({job.measured_ranks, job.step_ms}, ranks);
   }
 
   std::uint64_t StepNow(JobId id) const {
@@ -277,7 +272,7 @@ class ClusterRun {
   }
 
   const ClusterWorkload& workload_;
-  const core::Policy* policy_ = nullptr;
+  const core::Policy* policy_;
   core::Ledger ledger_;
   core::Liveness liveness_;
   Instant now_;
