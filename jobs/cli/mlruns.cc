@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
+#include "jobs/client/http.h"
 
 namespace tutti::cli {
 namespace {
@@ -62,17 +62,11 @@ Status Write(const fs::path& path, std::string_view text) {
   return WriteFileAtomically(path, text, {.durable = false});
 }
 
+// REQUIRES: it is absolute.
 std::string UriOf(const fs::path& path) {
-  static constexpr std::string_view kPlain = "/-_.~";
   std::string uri = "file://";
-  for (const char c : path.string()) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || kPlain.find(c) != std::string_view::npos) {
-      uri += c;
-    } else {
-      constexpr std::string_view kHex = "0123456789ABCDEF";
-      uri += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
+  for (const fs::path& part : path.relative_path()) {
+    uri += "/" + client::EncodeSegment(part.string());
   }
   return uri;
 }
