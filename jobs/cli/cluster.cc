@@ -170,9 +170,10 @@ int WhatIf(Context& context, std::vector<std::string> args) {
   const std::string text = workload->dump();
   // Not closed on exec: the program reads it there. It goes with the process.
   const int memory = ::memfd_create("workload", 0);
-  if (memory < 0 ||
-      ::write(memory, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    context.console.Complain(Error{ErrorCode::kIo, std::strerror(errno), "memfd"});
+  const Status written = memory < 0 ? Fail(ErrnoError("cannot create", "memfd", errno))
+                                    : WriteAll(memory, std::as_bytes(std::span(text)), "memfd");
+  if (!written) {
+    context.console.Complain(written.error());
     return kUsage;
   }
   args.insert(args.end(), {"--workload", "/proc/self/fd/" + std::to_string(memory)});
