@@ -13,7 +13,7 @@ import signal
 import unittest
 
 from browser import PHONE, ROOT, SCREENS, Browser, expect
-from cluster import EXAMPLES, Cluster, sections_spec, wait_for
+from cluster import EXAMPLES, Cluster, ClusterTest, sections_spec, wait_for
 
 # What a hostile model card might try. Each has to be shown as text, or be gone.
 HOSTILE_CARD = """---
@@ -41,10 +41,13 @@ def slow_spec(name, **training):
     return spec
 
 
-class Story(unittest.TestCase):
+class Story(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(workers=2, slots=2).__enter__()
+    def start(cls):
+        return Cluster(workers=2, slots=2)
+
+    @classmethod
+    def prepare(cls):
         cls.browser = Browser().__enter__()
         cls.ana = cls.browser.visitor()
         cls.url = cls.ana.sign_in(cls.cluster)
@@ -53,7 +56,7 @@ class Story(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.browser.__exit__()
-        cls.cluster.__exit__(None, None, None)
+        super().tearDownClass()
 
     def setUp(self):
         self.page.set_viewport_size({"width": 1440, "height": 900})
@@ -177,15 +180,19 @@ class Story(unittest.TestCase):
         expect(row).to_contain_text("4,000")
         self.ana.screenshot("overview")
         row.get_by_role("link", name="watched").click()
-        expect(self.page.locator(".stat", has_text="Step")).to_contain_text("of 4,000")
+        expect(self.stat("Step")).to_contain_text("of 4,000")
         for title in ("Loss", "Learning rate", "Gradient norm", "Tokens per second", "Memory"):
             expect(self.page.locator(f"[data-chart='{title}'] canvas")).to_be_visible(timeout=40_000)
         self.assertGreater(self.ana.inked("[data-chart='Loss'] canvas"), 500)
         expect(self.page.locator(".phases")).to_have_attribute("aria-label", re.compile("forward [1-9]"))
         self.moves_on(20)
 
+    def stat(self, label):
+        """The number of that label; others' notes may have the word, too."""
+        return self.page.locator(".stat", has=self.page.get_by_text(label, exact=True))
+
     def step(self):
-        words = self.page.locator(".stat", has_text="Step").locator(".value").inner_text()
+        words = self.stat("Step").locator(".value").inner_text()
         digits = re.match(r"[\d,]+", words)
         return int(digits[0].replace(",", "")) if digits else 0
 
@@ -216,7 +223,7 @@ class Story(unittest.TestCase):
         self.page.evaluate("window.notReloaded = true")
         self.cluster.wait_step(self.job, 30)
         wait_for("a checkpoint", lambda: self.cluster.show(self.job)["checkpoints"], 60)
-        pids = self.cluster.rank_pids(self.job)
+        pids = self.cluster.ranks(self.job)
         os.kill(pids[-1], signal.SIGKILL)
         attempts = self.page.locator(".facts div", has_text="Attempts").locator("dd")
         expect(attempts).to_have_text("2")
@@ -261,8 +268,7 @@ class Story(unittest.TestCase):
         self.page.get_by_role("button", name="Resize").click()
         self.page.get_by_role("dialog").get_by_text("1", exact=True).click()
         self.page.get_by_role("dialog").get_by_role("button", name="Resize").click()
-        expect(self.page.locator(".stat", has_text="Tokens/s")).to_contain_text("1 of 2 ranks",
-                                                                                timeout=30_000)
+        expect(self.stat("Tokens/s")).to_contain_text("1 of 2 ranks", timeout=30_000)
         self.page.get_by_role("button", name="Pause").click()
         expect(self.page.get_by_role("dialog")).to_contain_text("checkpoint")
         self.ana.screenshot("dialog")

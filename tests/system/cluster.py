@@ -18,6 +18,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -187,6 +188,10 @@ class Cluster:
                     return gang["rank_pids"]
         return []
 
+    def ranks(self, job):
+        """The pids of the job's ranks, once it has some."""
+        return wait_for(f"ranks of {job}", lambda: self.rank_pids(job))
+
     def tls_context(self):
         if "pin" not in self.endpoint:
             return None
@@ -208,6 +213,31 @@ class Cluster:
                 raise AssertionError(f"{method} {path}: {error.code} {data.decode()}") from error
             return error.code, data
         return (answer.status, data) if raw else json.loads(data or b"null")
+
+
+class ClusterTest(unittest.TestCase):
+    """Tests that share `cls.cluster`. It is stopped whatever happens, and prints its logs when `prepare` fails."""
+
+    @classmethod
+    def start(cls):
+        return Cluster()
+
+    @classmethod
+    def prepare(cls):
+        """What all of the tests need, once the cluster is up."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cls.start().__enter__()
+        try:
+            cls.prepare()
+        except BaseException:
+            cls.cluster.__exit__(RuntimeError, None, None)
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None, None, None)
 
 
 def sections_spec(name, **training):

@@ -70,7 +70,7 @@ class Drain(unittest.TestCase):
             cluster.wait_step(job, 2)
             [name] = [w["name"] for w in cluster.json("worker", "list")["data"]]
             # A stopped rank cannot checkpoint: the drain goes on, the command does not.
-            pid = wait_for("ranks", lambda: cluster.rank_pids(job))[0]
+            pid = cluster.ranks(job)[0]
             os.kill(pid, signal.SIGSTOP)
             try:
                 self.assertEqual(

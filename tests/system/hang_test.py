@@ -130,7 +130,7 @@ class Hangs(unittest.TestCase):
             job = cluster.submit(two_ranks("hung", max_steps=120))["id"]
             # Rank 0 writes it in the background, and cannot once it is stopped.
             wait_for("the checkpoint of step 10", lambda: cluster.show(job)["checkpoints"])
-            os.kill(wait_for("ranks", lambda: cluster.rank_pids(job))[0], signal.SIGSTOP)
+            os.kill(cluster.ranks(job)[0], signal.SIGSTOP)
             self.assertEqual(cluster.wait(job, 120), 0, cluster.show(job))
             shown = cluster.show(job)
             self.assertEqual([a["reason"] for a in shown["attempts"]], ["hang", None])

@@ -60,7 +60,7 @@ class History(unittest.TestCase):
                 **spec["training"], "max_steps": 100000, "save_steps": 100000, "eval_steps": 100000}})["id"]
             cluster.wait_step(running, 5)
             # No report comes any more: what is shown afterwards was kept.
-            for pid in wait_for("ranks", lambda: cluster.rank_pids(running)):
+            for pid in cluster.ranks(running):
                 os.kill(pid, signal.SIGSTOP)
             shown = wait_for("the progress to be kept", lambda: (
                 lambda point, step: step if point == step else None)(

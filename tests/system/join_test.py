@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from cluster import processes, sections_spec, wait_for
+from cluster import ClusterTest, processes, sections_spec, wait_for
 from machines import Machines, enter_user_namespace, why_not
 
 LEASE_SECONDS = 5
@@ -114,19 +114,14 @@ def long_spec(name, **training):
     return spec
 
 
-class Join(unittest.TestCase):
+class Join(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Joined().__enter__()
-        try:
-            cls.expected = cls.cluster.digest(cls.cluster.submit(long_spec("alone"), 1))
-        except BaseException:
-            cls.cluster.__exit__(RuntimeError, None, None)
-            raise
+    def start(cls):
+        return Joined()
 
     @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def prepare(cls):
+        cls.expected = cls.cluster.digest(cls.cluster.submit(long_spec("alone"), 1))
 
     def tearDown(self):
         if self._outcome.result.failures or self._outcome.result.errors:

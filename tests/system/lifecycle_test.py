@@ -6,17 +6,13 @@ import socket
 import time
 import unittest
 
-from cluster import BIN, EXAMPLES, Cluster, processes, sections_spec, wait_for
+from cluster import BIN, EXAMPLES, Cluster, ClusterTest, processes, sections_spec, wait_for
 
 
-class Jobs(unittest.TestCase):
+class Jobs(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(slots=2).__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def start(cls):
+        return Cluster(slots=2)
 
     def test_hold_waits_and_release_runs(self):
         job = self.cluster.submit(sections_spec("held", max_steps=2), "--hold")["id"]
@@ -29,7 +25,7 @@ class Jobs(unittest.TestCase):
     def test_cancel_while_running_leaves_no_rank(self):
         job = self.cluster.submit(sections_spec("cancelled", max_steps=100000, save_total_limit=2))["id"]
         self.cluster.wait_step(job, 2)
-        pids = wait_for("rank pids", lambda: self.cluster.rank_pids(job))
+        pids = self.cluster.ranks(job)
         self.cluster.run("cancel", job, check=True)
         self.assertEqual(self.cluster.wait(job), 1)
         self.assertEqual(self.cluster.show(job)["state"], "cancelled")

@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import unittest
 
-from cluster import BIN, EXAMPLES, ROOT, Cluster
+from cluster import BIN, EXAMPLES, ROOT, ClusterTest
 
 PACKAGE_SECTIONS = EXAMPLES / "package-sections.yaml"
 # ../shared/parity/README.md, finetune: what the Hugging Face Trainer reaches, minus one point.
@@ -26,20 +26,11 @@ def majority_share(rows):
     return max(counts.values()) / len(rows)
 
 
-class MainJob(unittest.TestCase):
+class MainJob(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster().__enter__()
-        try:
-            cls.follow = cls.cluster.run("submit", PACKAGE_SECTIONS, "--follow", "--json", timeout=600)
-            cls.job = cls.cluster.show("package-sections")
-        except BaseException:
-            cls.cluster.__exit__(RuntimeError, None, None)
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def prepare(cls):
+        cls.follow = cls.cluster.run("submit", PACKAGE_SECTIONS, "--follow", "--json", timeout=600)
+        cls.job = cls.cluster.show("package-sections")
 
     def test_follow_streams_events_and_ends_with_the_job(self):
         self.assertEqual(self.follow.returncode, 0, self.follow.stderr)

@@ -6,22 +6,17 @@ import random
 import signal
 import unittest
 
-from cluster import Cluster, sections_spec
+from cluster import Cluster, ClusterTest, sections_spec
 
 
-class SameBits(unittest.TestCase):
+class SameBits(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(slots=4).__enter__()
-        try:
-            cls.expected = cls.digest(cls.submit("undisturbed", 1))
-        except BaseException:
-            cls.cluster.__exit__(RuntimeError, None, None)
-            raise
+    def start(cls):
+        return Cluster(slots=4)
 
     @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def prepare(cls):
+        cls.expected = cls.digest(cls.submit("undisturbed", 1))
 
     @classmethod
     def submit(cls, name, ranks, **training):

@@ -5,7 +5,7 @@ import json
 import statistics
 import unittest
 
-from cluster import Cluster, sections_spec, wait_for
+from cluster import Cluster, ClusterTest, sections_spec, wait_for
 
 # Steps and ranks of the 30 jobs, long ones first: the worst order for those that come later.
 LONG = [(160, 2), (160, 4), (120, 1), (120, 2), (100, 1), (100, 4)]
@@ -75,14 +75,10 @@ class Policies(unittest.TestCase):
             self.assertEqual(whatif["then"]["workers"], 4)
 
 
-class Sharing(unittest.TestCase):
+class Sharing(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(workers=1, slots=2).__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def start(cls):
+        return Cluster(workers=1, slots=2)
 
     def test_queues_are_set_live_and_hold_jobs_back(self):
         self.cluster.run("queue", "set", "9lab", "weight=2", check=True)

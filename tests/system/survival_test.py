@@ -18,7 +18,7 @@ class Deaths(unittest.TestCase):
         with Cluster(slots=2) as cluster:
             running = cluster.submit(sections_spec("running", max_steps=400, save_steps=100))["id"]
             cluster.wait_step(running, 3)
-            ranks = wait_for("ranks", lambda: cluster.rank_pids(running))
+            ranks = cluster.ranks(running)
             acknowledged = [cluster.submit(sections_spec(f"queued-{i}", max_steps=1))["id"] for i in range(5)]
             url = cluster.endpoint["url"]
             os.kill(cluster.endpoint["coordinator_pid"], signal.SIGKILL)
@@ -41,7 +41,7 @@ class Deaths(unittest.TestCase):
             cluster.wait_step(job, 12)
             # It is written in the background: the step may be done before the file is.
             wait_for("the checkpoint of step 10", lambda: cluster.show(job)["checkpoints"])
-            first, second = wait_for("two ranks", lambda: cluster.rank_pids(job))
+            first, second = cluster.ranks(job)
             start = time.monotonic()
             os.kill(first, signal.SIGKILL)
             wait_for("the peer to die", lambda: not alive([second]), 5)
@@ -56,7 +56,7 @@ class Deaths(unittest.TestCase):
         with Cluster(slots=2) as cluster:
             job = cluster.submit(sections_spec("orphan", max_steps=100))["id"]
             cluster.wait_step(job, 3)
-            ranks = wait_for("ranks", lambda: cluster.rank_pids(job))
+            ranks = cluster.ranks(job)
             worker = cluster.http("GET", "/api/v1/workers")["data"][0]["pid"]
             os.kill(worker, signal.SIGKILL)
             wait_for("the ranks to go", lambda: not alive(ranks), 5)

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from cluster import BIN, EXAMPLES, Cluster
+from cluster import BIN, EXAMPLES, Cluster, ClusterTest
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "What is tuxpaint?"
@@ -57,19 +57,14 @@ def logits_of_engine(model, texts):
     return [json.loads(line)["logits"] for line in out.stdout.splitlines()]
 
 
-class TextGeneration(unittest.TestCase):
+class TextGeneration(ClusterTest):
     @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(slots=2).__enter__()
-        try:
-            cls.job = cls.done(chat_spec("adapted", lora=LORA))
-        except BaseException:
-            cls.cluster.__exit__(RuntimeError, None, None)
-            raise
+    def start(cls):
+        return Cluster(slots=2)
 
     @classmethod
-    def tearDownClass(cls):
-        cls.cluster.__exit__(None, None, None)
+    def prepare(cls):
+        cls.job = cls.done(chat_spec("adapted", lora=LORA))
 
     @classmethod
     def done(cls, spec):
