@@ -1,7 +1,9 @@
 #include "common/digest/sha256.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,6 +74,20 @@ Digest Sha256Of(std::string_view data) {
   Sha256 hash;
   hash.Update(data);
   return hash.Finish();
+}
+
+Digest HmacSha256(std::string_view key, std::string_view message) {
+  Digest mac;
+  unsigned size = 0;
+  const bool made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                         reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+                         mac.bytes.data(), &size) != nullptr;
+  TUTTI_CHECK(made && size == mac.bytes.size());
+  return mac;
+}
+
+bool SameSecret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 Result<Digest> Sha256OfFile(const std::filesystem::path& path) {

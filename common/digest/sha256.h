@@ -1,5 +1,5 @@
-// SHA-256 through OpenSSL: of bytes, of files, of things written piece by piece. Written as
-// "sha256:" and 64 lower-case hex digits wherever it leaves the program.
+// SHA-256 through OpenSSL: of bytes, of files, of things written piece by piece, under a key.
+// Written as "sha256:" and 64 lower-case hex digits wherever it leaves the program.
 #pragma once
 
 #include <array>
@@ -44,6 +44,10 @@ class Sha256 {
 };
 
 Digest Sha256Of(std::string_view data);
+// HMAC-SHA256: whoever lacks `key` can neither make nor check it.
+Digest HmacSha256(std::string_view key, std::string_view message);
+// Whether they are the same, in a time that does not tell where they differ.
+bool SameSecret(std::string_view a, std::string_view b);
 // Reads the file once. Errors name the path.
 Result<Digest> Sha256OfFile(const std::filesystem::path& path);
 

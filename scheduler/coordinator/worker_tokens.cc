@@ -1,12 +1,5 @@
 #include "scheduler/coordinator/worker_tokens.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
-#include <array>
-
-#include "common/base/check.h"
 #include "common/digest/sha256.h"
 
 namespace tutti::coordinator {
@@ -19,13 +12,7 @@ constexpr std::string_view kPurpose = "tutti worker token 1:";  // no other use 
 
 // "worker.HEX.NAME": HMAC-SHA256 of the name under the secret.
 std::string WorkerTokens::For(const std::string& worker) const {
-  const std::string message = std::string(kPurpose) + worker;
-  Digest mac;
-  unsigned size = 0;
-  const bool made = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
-                         reinterpret_cast<const unsigned char*>(message.data()), message.size(),
-                         mac.bytes.data(), &size) != nullptr;
-  TUTTI_CHECK(made && size == mac.bytes.size());
+  const Digest mac = HmacSha256(secret_, std::string(kPurpose) + worker);
   return std::string(kPrefix) + mac.ToHex() + "." + worker;
 }
 
@@ -34,11 +21,7 @@ std::optional<http::Caller> WorkerTokens::Check(std::string_view token) const {
   const std::size_t dot = token.find('.', kPrefix.size());
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string name(token.substr(dot + 1));
-  const std::string expected = For(name);
-  if (expected.size() != token.size() ||
-      CRYPTO_memcmp(expected.data(), token.data(), token.size()) != 0) {
-    return std::nullopt;
-  }
+  if (!SameSecret(For(name), token)) return std::nullopt;
   // Only now is the name one that this coordinator has given a token.
   std::error_code ignored;
   if (!std::filesystem::exists(allowed_dir_ / (name + ".pub"), ignored)) return std::nullopt;

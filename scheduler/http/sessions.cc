@@ -1,13 +1,9 @@
 #include "scheduler/http/sessions.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
 #include <charconv>
 
-#include "common/base/check.h"
+#include "common/digest/sha256.h"
 #include "scheduler/http/auth.h"
 
 namespace tutti::http {
@@ -71,14 +67,7 @@ std::optional<Digest> Sessions::Redeem(std::string_view ticket, WallTime now) {
 std::string Sessions::Sign(const Digest& token, std::int64_t expires_ms) const {
   const std::string said =
       std::string(kVersion) + "." + token.ToHex() + "." + std::to_string(expires_ms);
-  const std::string message = std::string(kPurpose) + said;
-  Digest mac;
-  unsigned size = 0;
-  const bool made = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
-                         reinterpret_cast<const unsigned char*>(message.data()), message.size(),
-                         mac.bytes.data(), &size) != nullptr;
-  TUTTI_CHECK(made && size == mac.bytes.size());
-  return said + "." + mac.ToHex();
+  return said + "." + HmacSha256(secret_, std::string(kPurpose) + said).ToHex();
 }
 
 std::string Sessions::Cookie(const Fields& headers, const std::string& value,
@@ -108,11 +97,7 @@ std::optional<BrowserSession> Sessions::Find(const Fields& headers, WallTime now
   const char* digits = rest.data() + kHexDigits + 1;
   const auto [end, error] = std::from_chars(digits, rest.data() + rest.size(), expires_ms);
   if (!token || error != std::errc() || expires_ms <= now.unix_ms) return std::nullopt;
-  const std::string expected = Sign(*token, expires_ms);
-  if (expected.size() != value->size() ||
-      CRYPTO_memcmp(expected.data(), value->data(), value->size()) != 0) {
-    return std::nullopt;
-  }
+  if (!SameSecret(Sign(*token, expires_ms), *value)) return std::nullopt;
   return BrowserSession{*token, WallTime{expires_ms}};
 }
 

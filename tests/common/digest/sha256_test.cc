@@ -29,6 +29,19 @@ TEST(Digest, ParsesOnlyWhatItWrites) {
   EXPECT_EQ(Digest::Parse("sha256:" + std::string(64, 'A')), std::nullopt);
 }
 
+// RFC 4231, test case 2.
+TEST(HmacSha256, IsThatOfTheStandard) {
+  EXPECT_EQ(HmacSha256("Jefe", "what do ya want for nothing?").ToHex(),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(SameSecret, ComparesAllOfBoth) {
+  EXPECT_TRUE(SameSecret("", ""));
+  EXPECT_TRUE(SameSecret("secret", "secret"));
+  EXPECT_FALSE(SameSecret("secret", "secreT"));
+  EXPECT_FALSE(SameSecret("secret", "secrets"));
+}
+
 TEST(Sha256OfFile, ReadsFilesAndNamesMissingOnes) {
   const std::string path = testing::TempDir() + "sha256_test.txt";
   std::ofstream(path) << "abc";
