@@ -13,6 +13,7 @@
 #include "common/base/check.h"
 #include "scheduler/core/step.h"
 #include "scheduler/core/throughput.h"
+#include "scheduler/simulate/machine_reports.h"
 #include "scheduler/simulate/replay.h"
 
 namespace tutti::simulate {
@@ -166,26 +167,16 @@ class ClusterRun {
   }
 
   void Finish(JobId id, core::GangOutcome outcome) {
-    const core::Gang gang = *core::ActiveGang(ledger_.jobs.at(id));
     const std::uint64_t step =
         outcome == core::GangOutcome::kSucceeded ? Of(id).steps : StepNow(id);
     slot_hours_ +=
         std::chrono::duration<double, std::ratio<3600>>(now_ - running_.at(id).since).count() *
         running_.at(id).slots;
     running_.erase(id);
-    core::ReportCheckpoint checkpoint;
-    checkpoint.node = gang.members.front().node;
-    checkpoint.job = id;
-    checkpoint.attempt = gang.attempt;
-    checkpoint.step = step;
-    if (outcome == core::GangOutcome::kReleased && step > 0) Send(std::move(checkpoint));
-    core::ReportEnded report;
-    report.node = gang.members.front().node;
-    report.job = id;
-    report.attempt = gang.attempt;
-    report.outcome = outcome;
-    report.step = step;
-    Send(std::move(report));
+    const core::Job& job = ledger_.jobs.at(id);
+    core::ReportEnded ended = EndOf(job, outcome, step);
+    if (outcome == core::GangOutcome::kReleased && step > 0) Send(CheckpointOf(job, step));
+    Send(std::move(ended));
     if (outcome == core::GangOutcome::kReleased) {
       ++preemptions_;
       return;
@@ -197,13 +188,7 @@ class ClusterRun {
   void Beat() {
     beaten_ = now_;
     for (const auto& [id, node] : ledger_.nodes) {
-      core::WorkerSeen seen;
-      seen.node = id;
-      seen.session = kReplaySession;
-      for (const JobId job : node.gangs) {
-        seen.gangs.push_back({job, ledger_.jobs.at(job).attempt, false, {}});
-      }
-      core::Observe(liveness_, core::Sighting{std::move(seen)}, now_);
+      core::Observe(liveness_, core::Sighting{SeenAsIs(ledger_, node, kReplaySession)}, now_);
     }
   }
 

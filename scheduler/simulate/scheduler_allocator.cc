@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/step.h"
+#include "scheduler/simulate/machine_reports.h"
 
 namespace tutti::simulate {
 namespace {
@@ -110,34 +111,19 @@ class SchedulerAllocator : public Allocator {
   }
 
   void End(JobId id, core::GangOutcome outcome) {
-    const core::Gang gang = *core::ActiveGang(ledger_.jobs.at(id));
     const auto training = trainings_.find(id);
     const auto step =
         training == trainings_.end() ? 0 : static_cast<std::uint64_t>(training->second->progress());
-    if (step > 0) {
-      core::ReportCheckpoint checkpoint;
-      checkpoint.node = gang.members.front().node;
-      checkpoint.job = id;
-      checkpoint.attempt = gang.attempt;
-      checkpoint.step = step;
-      Send(std::move(checkpoint));
-    }
-    core::ReportEnded report;
-    report.node = gang.members.front().node;
-    report.job = id;
-    report.attempt = gang.attempt;
-    report.outcome = outcome;
-    report.step = step;
-    Send(std::move(report));
+    const core::Job& job = ledger_.jobs.at(id);
+    core::ReportEnded ended = EndOf(job, outcome, step);
+    if (step > 0) Send(CheckpointOf(job, step));
+    Send(std::move(ended));
   }
 
   void Beat() {
     for (const NodeId id : nodes_) {
-      core::WorkerSeen seen{.node = id, .at = {}, .session = kSession, .gangs = {}};
-      for (const JobId job : ledger_.nodes.at(id).gangs) {
-        seen.gangs.push_back({job, ledger_.jobs.at(job).attempt, false, {}});
-      }
-      core::Observe(liveness_, core::Sighting{std::move(seen)}, now_);
+      core::Observe(liveness_, core::Sighting{SeenAsIs(ledger_, ledger_.nodes.at(id), kSession)},
+                    now_);
     }
     for (const JobId id : ledger_.active) {
       const auto training = trainings_.find(id);
