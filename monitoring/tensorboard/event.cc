@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <bit>
 
 namespace tutti::tensorboard {
 namespace {
@@ -28,18 +28,10 @@ class Message {
     return *this;
   }
   Message& Double(std::uint64_t field, double value) {
-    Key(field, Wire::kFixed64);
-    std::uint64_t bits = 0;
-    std::memcpy(&bits, &value, sizeof bits);
-    Fixed(bits, sizeof bits);
-    return *this;
+    return Fixed(field, Wire::kFixed64, std::bit_cast<std::uint64_t>(value));
   }
   Message& Float(std::uint64_t field, float value) {
-    Key(field, Wire::kFixed32);
-    std::uint32_t bits = 0;
-    std::memcpy(&bits, &value, sizeof bits);
-    Fixed(bits, sizeof bits);
-    return *this;
+    return Fixed(field, Wire::kFixed32, std::bit_cast<std::uint32_t>(value));
   }
   Message& Bytes(std::uint64_t field, std::string_view bytes) {
     Key(field, Wire::kBytes);
@@ -56,8 +48,13 @@ class Message {
     for (; value > 0x7F; value >>= 7) bytes_ += static_cast<char>((value & 0x7F) | 0x80);
     bytes_ += static_cast<char>(value);
   }
-  void Fixed(std::uint64_t bits, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) bytes_ += static_cast<char>((bits >> (8 * i)) & 0xFF);
+  template <typename Bits>
+  Message& Fixed(std::uint64_t field, Wire wire, Bits bits) {
+    Key(field, wire);
+    for (std::size_t i = 0; i < sizeof bits; ++i) {
+      bytes_ += static_cast<char>((bits >> (8 * i)) & 0xFF);
+    }
+    return *this;
   }
 
   std::string bytes_;
