@@ -10,7 +10,6 @@
 #include "jobs/cli/json_fields.h"
 #include "jobs/spec/json_text.h"
 #include "jobs/spec/suggest.h"
-#include "jobs/spec/yaml.h"
 
 namespace tutti::cli {
 namespace {
@@ -166,10 +165,7 @@ PlaceOf PlacesIn(std::string text, std::string file_name, std::vector<std::strin
     }
     std::vector<spec::LocatedError> ignored;
     const spec::TextOptions options{.file_name = file_name};
-    const std::size_t first = text.find_first_not_of(" \t\r\n");
-    const bool is_json = first != std::string::npos && text[first] == '{';
-    const auto root = is_json ? spec::ReadJson(std::string_view(text), options, ignored)
-                              : spec::ReadYaml(text, options, ignored);
+    const auto root = spec::ReadText(text, options, ignored);
     const spec::Node* node = root ? &*root : nullptr;
     for (const std::string& key : path) {
       const spec::Map* map = node == nullptr ? nullptr : node->AsMap();

@@ -14,6 +14,7 @@
 #include "jobs/cli/table.h"
 #include "jobs/cli/text.h"
 #include "jobs/client/http.h"
+#include "jobs/spec/name.h"
 #include "jobs/spec/parse.h"
 
 namespace tutti::cli {
@@ -23,7 +24,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uint64_t kTrialsMax = 1000;
-constexpr std::size_t kNameMax = 63;
 constexpr Duration kSweepRetry = std::chrono::seconds(20);
 
 // ---- which trials ------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ json ParametersOf(const spec::SweepSpec& sweep, std::uint64_t index) {
 std::string TrialName(const std::string& name, std::size_t number, std::size_t of) {
   std::string digits = std::to_string(number);
   digits.insert(0, std::to_string(of).size() - digits.size(), '0');
-  return name.substr(0, kNameMax - 1 - digits.size()) + "-" + digits;
+  return name.substr(0, spec::kNameMax - 1 - digits.size()) + "-" + digits;
 }
 
 // ---- submitting --------------------------------------------------------------------------------

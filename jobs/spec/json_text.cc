@@ -234,6 +234,13 @@ bool Feed(const nlohmann::json& json, Builder& to) {
   return false;
 }
 
+bool IsJson(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  return start != std::string_view::npos && text[start] == '{';
+}
+
 }  // namespace
 
 std::optional<Node> ReadJson(std::string_view text, const TextOptions& options,
@@ -257,6 +264,11 @@ std::optional<Node> ReadJson(const nlohmann::json& json, const TextOptions& opti
   Builder builder({}, options.file_name, errors);
   if (!Feed(json, builder)) return std::nullopt;
   return builder.Take();
+}
+
+std::optional<Node> ReadText(std::string_view text, const TextOptions& options,
+                             std::vector<LocatedError>& errors) {
+  return IsJson(text) ? ReadJson(text, options, errors) : ReadYaml(text, options, errors);
 }
 
 }  // namespace tutti::spec

@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace tutti::spec {
-namespace {
-
-constexpr std::size_t kNameMax = 63;
-
-}  // namespace
-
 bool IsAlphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }

@@ -10,17 +10,9 @@
 #include "jobs/spec/resolve.h"
 #include "jobs/spec/support.h"
 #include "jobs/spec/validate.h"
-#include "jobs/spec/yaml.h"
 
 namespace tutti::spec {
 namespace {
-
-bool IsJson(std::string_view text) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  const std::size_t start = text.find_first_not_of(" \t\r\n");
-  return start != std::string_view::npos && text[start] == '{';
-}
 
 Draft Finish(const Node& root, Form form, Problems& problems, std::vector<std::string>& notes) {
   Draft draft = ReadDraft(root, form, problems);
@@ -36,8 +28,7 @@ tl::expected<Parsed, std::vector<Error>> ParseSpec(std::string_view text,
                                                    const ParseOptions& options) {
   Problems problems;
   const TextOptions text_options{.file_name = options.file_name};
-  std::optional<Node> root = IsJson(text) ? ReadJson(text, text_options, problems.located())
-                                          : ReadYaml(text, text_options, problems.located());
+  std::optional<Node> root = ReadText(text, text_options, problems.located());
   if (!root) return tl::unexpected(problems.Take());
   ApplyOverrides(options.sets, *root, problems);
   Parsed parsed;

@@ -19,7 +19,7 @@ constexpr std::string_view kNameRule = "1-63 of A-Z a-z 0-9 . _ -, starting with
 // "my job!" -> "my-job"; empty when nothing is left.
 std::string NameMeant(std::string_view text) {
   std::string name;
-  for (const char c : text.substr(0, 63)) {
+  for (const char c : text.substr(0, kNameMax)) {
     if (IsNameCharacter(c)) {
       name += c;
     } else if (!name.empty() && name.back() != '-') {

@@ -6,7 +6,6 @@
 
 #include "jobs/spec/json_text.h"
 #include "jobs/spec/parse.h"
-#include "jobs/spec/yaml.h"
 #include "scheduler/coordinator/answers.h"
 
 namespace tutti::coordinator {
@@ -40,11 +39,7 @@ json ValueOf(const spec::Node& node) {
 
 json DocumentOf(const std::string& text) {
   std::vector<spec::LocatedError> ignored;
-  const spec::TextOptions options{.file_name = kFile};
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  const bool is_json = first != std::string::npos && text[first] == '{';
-  const auto root = is_json ? spec::ReadJson(std::string_view(text), options, ignored)
-                            : spec::ReadYaml(text, options, ignored);
+  const auto root = spec::ReadText(text, {.file_name = kFile}, ignored);
   return root ? ValueOf(*root) : json();
 }
 
@@ -120,6 +115,7 @@ void RegisterSpecRoutes(http::Router& router, Api&) {
               .access = http::Access::kSubmitter,
               .body = http::Body::kJson,
               .body_max = Bytes{2 * kSpecMax},
+              .run_on = http::RunOn::kPool,
               .handler = [](const http::Request& request, const http::Responder& responder) {
                 responder.Send(CheckSpec(request));
               }});

@@ -13,6 +13,7 @@
 
 #include "common/config/flags.h"
 #include "common/version/version.h"
+#include "jobs/spec/name.h"
 #include "worker/agent/join.h"
 
 namespace tutti::agent {
@@ -21,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kSlotsMax = 1 << 20;
-constexpr std::size_t kNameMax = 63;
 
 // Options as they are written, before they are made into Settings.
 struct Written {
@@ -60,15 +60,6 @@ config::Program Describe(Written& w) {
           {"jobs-dir", &w.jobs_dir,
            "checkpoints of jobs: the coordinator's folder, if it is on this machine"},
       }};
-}
-
-bool IsName(std::string_view text) {
-  if (text.empty() || text.size() > kNameMax) return false;
-  for (const char c : text) {
-    const bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!alnum && c != '.' && c != '_' && c != '-') return false;
-  }
-  return text.front() != '.' && text.front() != '_' && text.front() != '-';
 }
 
 std::string NameOfMachine() {
@@ -152,7 +143,7 @@ Status SetName(const Written& written, Settings& settings) {
   settings.name = written.name;
   if (settings.name.empty() && settings.join) settings.name = settings.join->name;
   if (settings.name.empty()) settings.name = NameOfMachine();
-  if (IsName(settings.name)) return {};
+  if (spec::IsName(settings.name)) return {};
   return Fail(ErrorCode::kInvalid, "not a worker's name: " + settings.name, "--name",
               "1 to 63 of A-Z a-z 0-9 . _ -, starting with a letter or digit");
 }
@@ -160,7 +151,7 @@ Status SetName(const Written& written, Settings& settings) {
 Status SetLabels(const Written& written, Settings& settings) {
   for (const std::string& label : written.labels) {
     const std::size_t equals = label.find('=');
-    if (equals == std::string::npos || !IsName(label.substr(0, equals))) {
+    if (equals == std::string::npos || !spec::IsName(label.substr(0, equals))) {
       return Fail(ErrorCode::kInvalid, "not a label: " + label, "--label",
                   "KEY=VALUE, as in disk=ssd");
     }
