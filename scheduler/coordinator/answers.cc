@@ -72,6 +72,13 @@ Result<std::int64_t> NumberIn(const json& body, const char* name, std::int64_t m
   return value;
 }
 
+Result<bool> FlagIn(const json& body, const char* name) {
+  const auto found = body.find(name);
+  if (found == body.end()) return false;
+  if (found->is_boolean()) return found->get<bool>();
+  return Fail(ErrorCode::kInvalid, "must be true or false", std::string("#/") + name);
+}
+
 const json& BodyOf(const http::Request& request) {
   static const json kEmpty = json::object();
   return request.json == nullptr ? kEmpty : *request.json;

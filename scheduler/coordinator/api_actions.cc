@@ -84,13 +84,9 @@ Result<core::Reply> Resume(Round& round, const core::Job& job, std::uint32_t ran
 Result<Act> MakeResume(const json& body) {
   TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"ranks", "any_cpu"}));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t ranks, NumberIn(body, "ranks", 1, kRanksMax, 0));
-  const auto any_cpu = body.find("any_cpu");
-  if (any_cpu != body.end() && !any_cpu->is_boolean()) {
-    return Fail(ErrorCode::kInvalid, "true or false is wanted", "#/any_cpu");
-  }
-  return [ranks = static_cast<std::uint32_t>(ranks),
-          any = any_cpu != body.end() && any_cpu->get<bool>()](Round& round, const core::Job& job) {
-    return Resume(round, job, ranks, any);
+  TUTTI_ASSIGN_OR_RETURN(const bool any_cpu, FlagIn(body, "any_cpu"));
+  return [ranks = static_cast<std::uint32_t>(ranks), any_cpu](Round& round, const core::Job& job) {
+    return Resume(round, job, ranks, any_cpu);
   };
 }
 

@@ -107,12 +107,12 @@ void Collect(Api& api, const http::Request& request, const http::Responder& resp
     responder.Send(keep.error());
     return;
   }
-  const auto dry_run = body.find("dry_run");
-  if (dry_run != body.end() && !dry_run->is_boolean()) {
-    responder.Send(Error{ErrorCode::kInvalid, "must be true or false", "#/dry_run"});
+  const auto dry_run = FlagIn(body, "dry_run");
+  if (!dry_run) {
+    responder.Send(dry_run.error());
     return;
   }
-  const json asked = {{"keep", *keep}, {"dry_run", dry_run != body.end() && dry_run->get<bool>()}};
+  const json asked = {{"keep", *keep}, {"dry_run", *dry_run}};
   OnJob(api, responder, request.Param("job"), "gc", asked, CollectedJson);
 }
 

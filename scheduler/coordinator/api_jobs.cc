@@ -122,10 +122,8 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
   const json& body = BodyOf(request);
   const auto refuse = [&](const Error& error) { responder.Send(error); };
   if (const Status keys = CheckKeys(body, {"spec", "hold"}); !keys) return refuse(keys.error());
-  const auto hold = body.find("hold");
-  if (hold != body.end() && !hold->is_boolean()) {
-    return refuse({ErrorCode::kInvalid, "must be true or false", "#/hold"});
-  }
+  const auto hold = FlagIn(body, "hold");
+  if (!hold) return refuse(hold.error());
   const std::string key(request.Header("idempotency-key").value_or(""));
   if (key.size() > kKeyMax) {
     return refuse({ErrorCode::kInvalid, "has more than " + std::to_string(kKeyMax) + " characters",
@@ -138,7 +136,7 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
   }
   if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) return refuse(inputs.error());
   core::Submit input = SubmitOf(*job, request.caller.user);
-  input.held = hold != body.end() && hold->get<bool>();
+  input.held = *hold;
   input.idempotency_key = key;
   // Of the parsed body: how it was spaced and ordered is no difference.
   input.body_digest = Sha256Of(body.dump()).ToString();

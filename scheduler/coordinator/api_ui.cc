@@ -1,7 +1,9 @@
 // The dashboard: its files below /ui/, and how a browser signs in.
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/digest/sha256.h"
 #include "monitoring/dashboard/dashboard.h"
@@ -34,12 +36,24 @@ bool TakesGzip(const http::Request& request) {
   return accepted && accepted->find("gzip") != std::string_view::npos;
 }
 
+// Of each of dashboard::Assets(), which never change.
+const std::string& EtagOf(const dashboard::Asset& asset) {
+  static const std::vector<std::string> kTags = [] {
+    std::vector<std::string> tags;
+    for (const dashboard::Asset& each : dashboard::Assets()) {
+      tags.push_back('"' + Sha256Of(each.gzip).ToHex().substr(0, 32) + '"');
+    }
+    return tags;
+  }();
+  return kTags[static_cast<std::size_t>(&asset - dashboard::Assets().data())];
+}
+
 // Paths that are no file are places inside the page.
 http::Response Page(const http::Request& request) {
   const std::string& path = request.Param("path");
   const dashboard::Asset* asset = dashboard::Find(path);
   if (asset == nullptr) asset = dashboard::Find("index.html");
-  const std::string etag = '"' + Sha256Of(asset->gzip).ToHex().substr(0, 32) + '"';
+  const std::string& etag = EtagOf(*asset);
   http::Response answer{.headers = {{"content-type", std::string(asset->content_type)},
                                     {"cache-control", "no-cache"},
                                     {"vary", "accept-encoding"},

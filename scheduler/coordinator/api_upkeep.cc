@@ -45,12 +45,7 @@ void Backup(Api& api, const http::Request& request, const http::Responder& respo
 Result<BlobCollector::Request> CollectionOf(const json& body) {
   TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"dry_run", "grace_ms"}));
   BlobCollector::Request request;
-  if (const auto dry_run = body.find("dry_run"); dry_run != body.end()) {
-    if (!dry_run->is_boolean()) {
-      return Fail(ErrorCode::kInvalid, "must be true or false", "#/dry_run");
-    }
-    request.dry_run = dry_run->get<bool>();
-  }
+  TUTTI_ASSIGN_OR_RETURN(request.dry_run, FlagIn(body, "dry_run"));
   if (body.contains("grace_ms")) {
     TUTTI_ASSIGN_OR_RETURN(const std::int64_t ms,
                            NumberIn(body, "grace_ms", kGraceMinMs, kGraceMaxMs, std::nullopt));
