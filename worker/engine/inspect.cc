@@ -87,11 +87,9 @@ Result<json> ExamplesOf(const finetune::Job& job) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       // The first token of a row is predicted by nothing.
       const float weight = i == 0 ? 0.0F : weights[i];
-      TUTTI_ASSIGN_OR_RETURN(std::string text, decoder.Next(static_cast<std::uint32_t>(tokens[i])));
-      if (i + 1 == tokens.size()) {
-        TUTTI_ASSIGN_OR_RETURN(const std::string rest, decoder.Finish());
-        text += rest;
-      }
+      TUTTI_ASSIGN_OR_RETURN(
+          const std::string text,
+          decoder.Next(static_cast<std::uint32_t>(tokens[i]), i + 1 == tokens.size()));
       if (pieces.empty() || pieces.back()["weight"] != weight) {
         pieces.push_back({{"text", ""}, {"weight", weight}});
       }

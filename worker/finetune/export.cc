@@ -70,13 +70,10 @@ Status WriteBaseWeights(const fs::path& directory, const ExportInput& input,
   for (const fs::directory_entry& entry : fs::directory_iterator(from, error)) {
     const std::string name = entry.path().filename();
     if (!name.ends_with(".safetensors") && name != "model.safetensors.index.json") continue;
-    std::error_code other_disk;
-    fs::create_hard_link(entry.path(), directory / (base + name), other_disk);
-    if (other_disk) fs::copy_file(entry.path(), directory / (base + name), error);
-    if (error) break;
+    TUTTI_RETURN_IF_ERROR(LinkOrCopy(entry.path(), directory / (base + name)));
     files.push_back(base + name);
   }
-  if (error) return Fail(ErrnoError("cannot copy", from.string(), error.value()));
+  if (error) return Fail(ErrnoError("cannot list", from.string(), error.value()));
   return {};
 }
 

@@ -29,8 +29,10 @@ Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
                                 std::span<float> trained) {
   const auto resumed = ResumedFrom(job);
   if (const model::Adapter* adapter = job.model->adapter()) {
-    adapter->Initialise(frozen, SeedOf(job), trained);
-    if (!resumed) return std::string();
+    if (!resumed) {
+      adapter->Initialise(frozen, SeedOf(job), trained);
+      return std::string();
+    }
     if (!model::IsAdapter(*resumed)) {
       return Fail(ErrorCode::kInvalid, *job.spec.resume_from + " is a whole model, no adapter",
                   "resume_from", "write model: " + *job.spec.resume_from + " to adapt it");

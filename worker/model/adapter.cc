@@ -254,12 +254,9 @@ void Adapter::Initialise(std::span<const float> base, std::uint64_t seed,
   }
 }
 
-void Adapter::Merge(std::span<const float> base, std::span<const float> trained,
-                    std::span<float> merged) const {
-  TUTTI_CHECK(base.size() == merged.size(), base.size(), " and ", merged.size(), " floats");
-  std::ranges::copy(base, merged.begin());
+void Adapter::Merge(std::span<const float> trained, std::span<float> weights) const {
   for (const Saved& one : saved_) {
-    std::copy_n(trained.begin() + one.offset, one.end - one.begin, merged.begin() + one.begin);
+    std::copy_n(trained.begin() + one.offset, one.end - one.begin, weights.begin() + one.begin);
   }
   for (const Lora& lora : loras_) {
     // W [out, in] += scale · B [out, r] · A [r, in], or the transposed.
@@ -267,7 +264,7 @@ void Adapter::Merge(std::span<const float> base, std::span<const float> trained,
     std::vector<float> b(trained.begin() + lora.b, trained.begin() + lora.b + s.out * lora.r);
     Scale(lora.scale, s.out * lora.r, b.data());
     const float* const a = trained.data() + lora.a;
-    float* const w = merged.data() + lora.weight;
+    float* const w = weights.data() + lora.weight;
     if (s.input_major) {
       std::vector<float> transposed(static_cast<std::size_t>(lora.r * s.out));
       for (std::int64_t i = 0; i < s.out; ++i) {

@@ -74,7 +74,6 @@ class Adapter {
   // Of the trained parameters, under the names that PEFT's files have.
   const ParameterLayout& layout() const { return layout_; }
   const std::vector<Lora>& loras() const { return loras_; }
-  const std::vector<Saved>& saved() const { return saved_; }
 
   const Lora* Find(std::int64_t weight) const;
   // Where a place of the base lies among the trained parameters; nullopt: it is frozen.
@@ -83,9 +82,9 @@ class Adapter {
   // The start of training: A drawn as PEFT draws it, by `seed` and name, B zero, and what is
   // trained fully as the base has it.
   void Initialise(std::span<const float> base, std::uint64_t seed, std::span<float> trained) const;
-  // base + scale · B·A, and what is trained fully, in `merged` (of the base's layout).
-  void Merge(std::span<const float> base, std::span<const float> trained,
-             std::span<float> merged) const;
+  // Makes the base's weights what the two compute together: adds scale · B·A, and puts what is
+  // trained fully in its place.
+  void Merge(std::span<const float> trained, std::span<float> weights) const;
 
  private:
   Status AddSaved(const AdaptedModel& model);

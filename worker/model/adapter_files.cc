@@ -232,12 +232,11 @@ Result<LoadedWeights> LoadMerged(const Model& model, const fs::path& directory, 
   TUTTI_ASSIGN_OR_RETURN(const LoraOptions options, ReadAdapterConfig(directory));
   TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<Model> adapted, MakeModel(model.config()));
   TUTTI_RETURN_IF_ERROR(adapted->Adapt(options));
-  std::vector<float> base(params.size());
   std::vector<float> trained(static_cast<std::size_t>(adapted->layout().total()));
   TUTTI_ASSIGN_OR_RETURN(LoadedWeights loaded,
-                         LoadWeights(*adapted, directory / kBaseFolder, seed, base));
+                         LoadWeights(*adapted, directory / kBaseFolder, seed, params));
   TUTTI_RETURN_IF_ERROR(LoadAdapter(*adapted, directory, trained));
-  adapted->adapter()->Merge(base, trained, params);
+  adapted->adapter()->Merge(trained, params);
   // What the base lacks may be the adapter's.
   std::erase_if(loaded.fresh, [&](const std::string& name) {
     return adapted->adapter()->PlaceOf(adapted->base_layout().Find(name)->offset).has_value();

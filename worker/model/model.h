@@ -70,8 +70,6 @@ class Model {
   // Gives the model an adapter: from here on it alone is trained. Errors are Adapter::Make's.
   Status Adapt(const LoraOptions& options);
   const Adapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
-  // Its linear layers, as PyTorch's modules are called.
-  std::span<const LinearModule> linears() const { return linears_; }
 
   // `params` and `grads` have layout().total() floats and outlive their use here. Weights are read
   // where they lie; gradients are added where they lie, never replaced.

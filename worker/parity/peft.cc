@@ -129,8 +129,8 @@ class PeftRun {
   }
 
   Status CheckMerged(const fs::path& folder, const safetensors::File& expected) {
-    std::vector<float> merged(base_.size());
-    run_.model().adapter()->Merge(base_, run_.params(), merged);
+    std::vector<float> merged(base_.begin(), base_.end());
+    run_.model().adapter()->Merge(run_.params(), merged);
     TUTTI_ASSIGN_OR_RETURN(const auto saved,
                            safetensors::File::Open(folder / "merged.safetensors"));
     for (const auto& parameter : run_.model().base_layout().parameters()) {

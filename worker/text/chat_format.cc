@@ -114,12 +114,6 @@ std::vector<std::size_t> AnswersOf(const OrderedJson& messages) {
   return answers;
 }
 
-OrderedJson FirstOf(const OrderedJson& messages, std::size_t count) {
-  OrderedJson first = OrderedJson::array();
-  for (std::size_t i = 0; i < count; ++i) first.push_back(messages[i]);
-  return first;
-}
-
 Unexpected CannotTellApart(std::size_t message) {
   return Fail(ErrorCode::kInvalid,
               "the chat template writes the turns before message " + std::to_string(message + 1) +
@@ -153,13 +147,18 @@ Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation&
   const OrderedJson& messages = conversation.messages;
   RenderedAnswers rendered;
   TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, messages, conversation, /*prompt=*/false));
-  for (const std::size_t message : AnswersOf(messages)) {
-    TUTTI_ASSIGN_OR_RETURN(const std::string before, Render(format, FirstOf(messages, message),
-                                                            conversation, /*prompt=*/true));
+  OrderedJson shown = OrderedJson::array();
+  for (std::size_t message = 0; message < messages.size(); ++message) {
+    if (!IsAnswer(messages[message])) {
+      shown.push_back(messages[message]);
+      continue;
+    }
+    TUTTI_ASSIGN_OR_RETURN(const std::string before,
+                           Render(format, shown, conversation, /*prompt=*/true));
+    shown.push_back(messages[message]);
     std::string with = rendered.text;
     if (message + 1 < messages.size()) {
-      TUTTI_ASSIGN_OR_RETURN(
-          with, Render(format, FirstOf(messages, message + 1), conversation, /*prompt=*/false));
+      TUTTI_ASSIGN_OR_RETURN(with, Render(format, shown, conversation, /*prompt=*/false));
     }
     if (!rendered.text.starts_with(with) || !with.starts_with(before)) {
       return CannotTellApart(message);
@@ -177,11 +176,7 @@ Result<std::vector<ByteRange>> PlacesOf(const Tokenizer& tokenizer,
   StreamDecoder decoder(tokenizer, /*skip_special=*/false);
   std::size_t at = 0;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    TUTTI_ASSIGN_OR_RETURN(std::string piece, decoder.Next(ids[i]));
-    if (i + 1 == ids.size()) {
-      TUTTI_ASSIGN_OR_RETURN(const std::string rest, decoder.Finish());
-      piece += rest;
-    }
+    TUTTI_ASSIGN_OR_RETURN(const std::string piece, decoder.Next(ids[i], i + 1 == ids.size()));
     if (piece.empty()) continue;
     std::size_t from = at;
     while (from < text.size() && text[from] == ' ' && !text.substr(from).starts_with(piece)) ++from;

@@ -29,9 +29,9 @@ Result<std::string> StreamDecoder::Rest(bool all) {
   return text.substr(before.size());
 }
 
-Result<std::string> StreamDecoder::Next(std::uint32_t id) {
+Result<std::string> StreamDecoder::Next(std::uint32_t id, bool last) {
   ids_.push_back(id);
-  return Rest(/*all=*/false);
+  return Rest(/*all=*/last);
 }
 
 Result<std::string> StreamDecoder::Finish() {

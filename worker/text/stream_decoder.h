@@ -17,8 +17,8 @@ class StreamDecoder {
   StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
       : tokenizer_(&tokenizer), skip_special_(skip_special) {}
 
-  // What this token completes; empty while a character is not whole.
-  Result<std::string> Next(std::uint32_t id);
+  // What this token completes; empty while a character is not whole. The last one as with Finish.
+  Result<std::string> Next(std::uint32_t id, bool last = false);
   // What is left: bytes that never became a character, as U+FFFD.
   Result<std::string> Finish();
 
