@@ -206,13 +206,14 @@ void Loop::Commit(Round& round) {
     }
   }
   const View view = ViewNow();
-  for (const core::Effect& effect : round.effects_) {
-    if (hooks_.perform) hooks_.perform(effect, view);
-  }
   if (hooks_.stored && !round.facts_.empty()) {
     hooks_.stored({.first_seq = first_seq, .facts = round.facts_, .view = view});
   }
   for (const auto& then : round.after_) then({});
+  // After the replies: a worker that has just registered launches nothing before it knows.
+  for (const core::Effect& effect : round.effects_) {
+    if (hooks_.perform) hooks_.perform(effect, view);
+  }
   if (!round.facts_.empty()) {
     if (const Status snapshot = store_->MaybeSnapshot(ledger_); !snapshot) {
       Log(kWarning, "snapshot_failed", {{"error", snapshot.error().ToString()}});

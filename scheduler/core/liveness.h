@@ -61,9 +61,8 @@ struct GangKey {
 
 // A gang the ledger holds, as far as this coordinator's life has seen it.
 struct GangTrack {
-  Instant first_noticed;  // placed, or found in the ledger after a restart
-  bool listed = false;    // by a heartbeat, at least once
-  Instant listed_last;    // when `listed`
+  Instant first_noticed;             // placed, or found in the ledger after a restart
+  std::map<NodeId, Instant> listed;  // by whose heartbeats, and when last
   std::uint32_t launches_sent = 0;
   Instant launch_sent;
   std::uint32_t stops_sent = 0;

@@ -21,8 +21,7 @@ struct Watcher {
     for (const GangSeen& gang : s.gangs) {
       const auto track = liveness.gangs.find({gang.job, gang.attempt});
       if (track == liveness.gangs.end()) continue;
-      track->second.listed = true;
-      track->second.listed_last = now;
+      track->second.listed[s.node] = now;
     }
   }
   void operator()(const GangNoticed& s) {

@@ -35,7 +35,7 @@ std::uint32_t SlotsOn(const Job& job, NodeId node) {
 // A gang not launched as far as anybody saw: launching it on the new process is safe.
 bool NeverSeen(const Decision& decision, const Job& job) {
   const GangTrack* track = TrackOf(decision.state.liveness, job);
-  return std::holds_alternative<Starting>(job.phase) && (track == nullptr || !track->listed);
+  return std::holds_alternative<Starting>(job.phase) && (track == nullptr || track->listed.empty());
 }
 
 // Ends the gangs that did not survive a restart of the worker process; what stays must fit.

@@ -69,7 +69,7 @@ void RepeatLaunch(Decision& decision, const Job& job, const GangTrack& track) {
     return;
   }
   for (const GangMember& member : ActiveGang(job)->members) {
-    if (ListedNow(decision, job, member.node)) continue;
+    if (track.listed.contains(member.node) || ListedNow(decision, job, member.node)) continue;
     if (!HeardSince(decision, member.node, track.launch_sent)) continue;
     decision.Do(LaunchGang{member.node, job.id, job.attempt});
   }
@@ -84,13 +84,15 @@ void RepeatStop(Decision& decision, const Job& job, const GangTrack& track) {
            std::string(ToString(why)));
 }
 
-// How long no heartbeat has listed the gang although its nodes are heard.
+// Whether a node of the gang has not listed it for too long although it is heard.
 bool Missing(const Decision& decision, const Job& job, const GangTrack& track) {
   for (const GangMember& member : ActiveGang(job)->members) {
     if (ListedNow(decision, job, member.node)) continue;
+    const auto listed = track.listed.find(member.node);
+    const bool once = listed != track.listed.end();
     const Instant since =
-        track.listed ? std::max(track.listed_last, track.first_noticed) : track.first_noticed;
-    const bool launching = std::holds_alternative<Starting>(job.phase) && !track.listed;
+        once ? std::max(listed->second, track.first_noticed) : track.first_noticed;
+    const bool launching = std::holds_alternative<Starting>(job.phase) && !once;
     if (decision.now - since > (launching ? kLaunchGiveUp : kMissingAfter) &&
         HeardSince(decision, member.node, since)) {
       return true;
@@ -118,9 +120,7 @@ void WatchGangs(Decision& decision, Ended& ended) {
       RepeatStop(decision, job, *track);
       continue;
     }
-    if (std::holds_alternative<Starting>(job.phase) && !track->listed) {
-      RepeatLaunch(decision, job, *track);
-    }
+    if (std::holds_alternative<Starting>(job.phase)) RepeatLaunch(decision, job, *track);
     const std::uint64_t max_ms = job.request.max_duration_ms;
     if (max_ms == 0) continue;
     const auto ran =

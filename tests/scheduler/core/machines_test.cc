@@ -7,6 +7,7 @@ namespace tutti::core {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
@@ -38,6 +39,31 @@ TEST_F(Machines, EveryMemberIsLaunched) {
                                                   Effect{LaunchGang{second, job, Attempt{1}}}));
   EXPECT_EQ(world.ledger.nodes.at(first).slots_used, 2U);
   EXPECT_EQ(world.ledger.nodes.at(second).slots_used, 2U);
+}
+
+TEST_F(Machines, ALaunchThatOneMachineMissedIsRepeatedThereAlone) {
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second);
+  world.Pass(milliseconds(1500));
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second);
+  world.effects.clear();
+  world.Tick();
+  EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, job, Attempt{1}}}));
+}
+
+TEST_F(Machines, AGangThatOneMachineNoLongerListsIsLost) {
+  world.Started(job);
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second, {world.Seen(job)});
+  for (int i = 0; i < 20 && ActiveGang(world.At(job)) != nullptr; ++i) {
+    world.Pass(milliseconds(500));
+    world.Beat(first, {world.Seen(job)});
+    world.Beat(second);
+    world.Tick();
+  }
+  EXPECT_EQ(ActiveGang(world.At(job)), nullptr);
+  EXPECT_THAT(world.effects, Contains(Kill(first, "missing")));
 }
 
 TEST_F(Machines, RankZerosMachineSpeaksForTheGang) {
