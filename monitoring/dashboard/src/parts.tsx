@@ -120,6 +120,24 @@ export function Facts({rows}: {rows: [string, ComponentChildren][]}) {
   );
 }
 
+// Where specs differ: a row for each field, a column for each job.
+export function SpecDiff({jobs, rows}: {jobs: string[]; rows: {field: string; values: string[]}[]}) {
+  return (
+    <div class="scroll">
+      <table class="rows small">
+        <thead><tr><th scope="col">Field</th>
+          {jobs.map((name, i) => <th key={i} scope="col">{name}</th>)}</tr></thead>
+        <tbody>
+          {rows.map(({field, values}) => (
+            <tr key={field}><th scope="row"><code>{field}</code></th>
+              {values.map((value, i) => <td key={i}><code>{value}</code></td>)}</tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
 export function Stat(props: {
   label: string; value: ComponentChildren; unit?: ComponentChildren; note?: ComponentChildren;
   children?: ComponentChildren;

@@ -5,7 +5,7 @@ import {get, part} from "../api";
 import {Chart, seriesOf, smooth} from "../chart";
 import {count, duration, number, words} from "../format";
 import {useEvents, useLive} from "../live";
-import {Badge, Empty, Failure, Heading, JobName, Panel, useRead, useTitle} from "../parts";
+import {Badge, Empty, Failure, Heading, JobName, Panel, SpecDiff, useRead, useTitle} from "../parts";
 import {setQuery, usePlace} from "../route";
 import {differences} from "../yaml";
 
@@ -135,20 +135,7 @@ export function Compare() {
           {ids.length > 1 && (
             <Panel title="Where the specs differ" flush>
               <Failure error={specs.error} again={specs.again} />
-              {rows.length === 0 ? <Empty title="Nowhere" /> : (
-                <div class="scroll">
-                  <table class="rows small">
-                    <thead><tr><th scope="col">Field</th>
-                      {ids.map((id) => <th key={id} scope="col">{label(id)}</th>)}</tr></thead>
-                    <tbody>
-                      {rows.map(({field, values}) => (
-                        <tr key={field}><th scope="row"><code>{field}</code></th>
-                          {values.map((value, i) => <td key={i}><code>{value}</code></td>)}</tr>
-                      ))}
-                    </tbody>
-                  </table>
-                </div>
-              )}
+              {rows.length === 0 ? <Empty title="Nowhere" /> : <SpecDiff jobs={ids.map(label)} rows={rows} />}
             </Panel>
           )}
         </div>

@@ -6,7 +6,7 @@ import {api, get, part} from "../api";
 import {bytes, count, duration, moment, number, percent, secondsSince, until, words} from "../format";
 import {readJob, useEvents, useLive} from "../live";
 import {
-  Badge, Bar, Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Heading, Icon, Notice, Panel,
+  Badge, Bar, Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Heading, Icon, Notice, Panel, SpecDiff,
   Stat, Tabs, tell, useRead, useTick, useTitle,
 } from "../parts";
 import {go, modelPlace, setQuery, usePlace} from "../route";
@@ -297,18 +297,7 @@ function Spec({job}: {job: Job}) {
         <Failure error={other.error} />
         {diff?.length === 0 && <Empty title="The specs are the same" />}
         {diff && diff.length > 0 && (
-          <div class="scroll">
-            <table class="rows small">
-              <thead><tr><th scope="col">Field</th><th scope="col">{job.name}</th>
-                <th scope="col">{jobs.get(against)?.name ?? against}</th></tr></thead>
-              <tbody>
-                {diff.map(({field, values}) => (
-                  <tr key={field}><th scope="row"><code>{field}</code></th>
-                    {values.map((value, i) => <td key={i}><code>{value}</code></td>)}</tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <SpecDiff jobs={[job.name, jobs.get(against)?.name ?? against]} rows={diff} />
         )}
       </Panel>
     </div>
