@@ -97,6 +97,11 @@ export function rolesFor(task: string, columns: string[]): Record<string, string
   return roles;
 }
 
+// What a spec says of roles: nothing when each column is called as its role.
+export function columnsFor(roles: Record<string, string>): Record<string, string> | undefined {
+  return Object.entries(roles).every(([role, column]) => role === column) ? undefined : roles;
+}
+
 // Rows of prompts with completions, or of nothing but text, are there to write text from.
 export function taskFor(columns: string[]): string | null {
   if (named(columns, "prompt") && named(columns, "completion")) return "text-generation";

@@ -5,17 +5,20 @@ import type {Doc, Json} from "./types";
 const PLAIN = /^[A-Za-z_./~]([\w ./@+~-]|:(?! |$))*$/;
 const WORD = /^(true|false|null|yes|no|on|off|~|\.nan|[-+]?\.inf)$/i;
 
+// 0.00005 as people write it: 5e-5.
+export function numeral(value: number): string {
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+}
+
 function scalar(value: Json): string {
   if (value === null) return "null";
   if (typeof value === "string") {
-    const plain = PLAIN.test(value) && !WORD.test(value) && !value.endsWith(" ") &&
-      !value.includes(": ") && !value.includes(" #") && !/^\.?\d/.test(value);
+    const plain = PLAIN.test(value) && !WORD.test(value) && !value.endsWith(" ") && !/^\.?\d/.test(value);
     return plain ? value : JSON.stringify(value);
   }
   if (typeof value === "number") {
-    // Small ones as people write them; readers of YAML 1.1 want a dot before an exponent.
-    const tiny = value !== 0 && Math.abs(value) < 1e-3;
-    const text = tiny ? value.toExponential() : String(value);
+    // Readers of YAML 1.1 want a dot before an exponent.
+    const text = numeral(value);
     return /e/.test(text) && !text.includes(".") ? text.replace("e", ".0e") : text;
   }
   return String(value);

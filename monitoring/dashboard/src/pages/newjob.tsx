@@ -1,70 +1,23 @@
 // A new job: a form for people and the spec beside it, one and the same document. The coordinator
 // checks every change; files go up as blobs.
-import {useEffect, useRef, useState} from "preact/hooks";
+import {useRef, useState} from "preact/hooks";
 import type {ComponentChildren} from "preact";
 import type {Doc, Estimate, Job, Json, Model, ModelFile, Problem} from "../types";
-import {api, get, part, said, upload} from "../api";
+import {api, get, said, upload} from "../api";
+import {filesOfModel, isInPlace, MODEL_FILE, START, useDraft, withInputs} from "../draft";
 import {bytes, count, plural, until} from "../format";
 import {useLive} from "../live";
 import {
   Button, Empty, Facts, Failure, Heading, Icon, Notice, Panel, tell, useRead, useTitle,
 } from "../parts";
-import {distinct, preview, rolesFor, taskFor, type Preview} from "../preview";
-import {go, usePlace} from "../route";
-import {at, flatten, put, toYaml} from "../yaml";
+import {columnsFor, distinct, preview, rolesFor, taskFor, type Preview} from "../preview";
+import {go} from "../route";
+import {at, flatten, numeral, put} from "../yaml";
 
-interface Input {
-  path: string;
-  digest: string;
-  size_bytes: number;
-}
-
-// What a spec's words stand for: files that went up, models whose files are blobs already.
-interface Known {
-  data: Record<string, Input>;
-  models: Record<string, Input[]>;
-}
-
-interface Checked {
-  problems: Problem[];
-  notes: string[];
-  document: Doc | null;
-  spec: Doc | null;
-}
-
-const START: Doc = {
-  name: "my-job",
-  task: "text-classification",
-  model: "",
-  data: {train: "", eval: 0.1},
-  training: {num_train_epochs: 3, learning_rate: 5e-5},
-  resources: {ranks: {min: 1, max: 2}},
-};
 const TASKS: Record<string, string> = {
   "text-classification": "sort texts into classes",
   "text-generation": "write texts like these",
 };
-const KEPT = "tutti-new-job";
-const MODEL_FILE = /(\.safetensors|\.json|\.jinja|\.spm|\.model)$|^(vocab|merges)\.txt$/;
-
-function isInPlace(path: string): boolean {
-  return path.startsWith("file:///");
-}
-
-// A resolved spec without what is the default anyway would need the defaults: only nulls and empty
-// sections go.
-function pruned(value: Json): Json | undefined {
-  if (value === null) return undefined;
-  if (typeof value !== "object" || Array.isArray(value)) {
-    return Array.isArray(value) && value.length === 0 ? undefined : value;
-  }
-  const out: Doc = {};
-  for (const [key, each] of Object.entries(value)) {
-    const kept = pruned(each);
-    if (kept !== undefined) out[key] = kept;
-  }
-  return Object.keys(out).length === 0 ? undefined : out;
-}
 
 // ---- fields --------------------------------------------------------------------------------------
 
@@ -89,9 +42,8 @@ function Typed({value, done, decimal, maxLength}: {
   );
 }
 
-// 0.00005 as people write it: 5e-5.
 function written(value: Json | undefined): string {
-  if (typeof value === "number" && value !== 0 && Math.abs(value) < 1e-3) return value.toExponential();
+  if (typeof value === "number") return numeral(value);
   return value === undefined || value === null ? "" : String(value);
 }
 
@@ -160,8 +112,7 @@ function Rows({shown, doc, set}: {
     const next = {...roles};
     if (column === "") delete next[role];
     else next[role] = column;
-    const usual = Object.entries(next).every(([name, where]) => name === where);
-    set("data.columns", usual ? undefined : next);
+    set("data.columns", columnsFor(next));
   };
   return (
     <div class="preview">
@@ -202,14 +153,7 @@ function Rows({shown, doc, set}: {
 interface Choice {
   name: string;
   note: string;
-  files: () => Promise<Input[]>;
-}
-
-async function filesOfModel(id: string): Promise<Input[]> {
-  const model = await get<Model>(`/models/${part(id)}`);
-  return model.files.filter((file: ModelFile) => MODEL_FILE.test(file.path))
-    .map(({path, digest, size_bytes}) => ({path, digest, size_bytes}))
-    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  files: () => Promise<ModelFile[]>;
 }
 
 // Models that jobs made, and base models that jobs of this cluster have used.
@@ -226,7 +170,7 @@ function useChoices(): Choice[] {
       note: `base, as in ${job.name}`,
       files: async () => {
         const spec = await get<Json>(`/jobs/${job.id}/spec`);
-        return (at(spec, "inputs.model") as unknown as Input[] | undefined) ?? [];
+        return (at(spec, "inputs.model") as unknown as ModelFile[] | undefined) ?? [];
       },
     })),
     ...(models.value?.data ?? []).map((model) => ({
@@ -239,7 +183,7 @@ function useChoices(): Choice[] {
 
 function ModelField({doc, set, know}: {
   doc: Doc; set: (path: string, value: Json | undefined) => void;
-  know: (model: string, files: Input[]) => void;
+  know: (model: string, files: ModelFile[]) => void;
 }) {
   const choices = useChoices();
   const chosen = String(at(doc, "model") ?? "");
@@ -259,7 +203,7 @@ function ModelField({doc, set, know}: {
       tell("That folder is no Hugging Face model", "It needs config.json and *.safetensors.", true);
       return;
     }
-    const inputs: Input[] = [];
+    const inputs: ModelFile[] = [];
     try {
       for (const file of list) {
         setBusy(`Uploading ${file.name}…`);
@@ -340,108 +284,6 @@ function Problems({problems}: {problems: Problem[]}) {
 
 // ---- the page ------------------------------------------------------------------------------------
 
-function localProblem(where: string, message: string, hint: string): Problem {
-  return {code: "invalid", message, where, hint, line: null, column: null};
-}
-
-// The spec with the inputs it names; what is missing as problems.
-function withInputs(spec: Doc, known: Known): {spec: Doc; missing: Problem[]} {
-  const missing: Problem[] = [];
-  const inputs: Doc = {};
-  const model = String(spec.model ?? "");
-  if (known.models[model]) inputs.model = known.models[model] as unknown as Json;
-  else if (!isInPlace(model)) {
-    missing.push(localProblem("model", `the files of '${model}' are not here`,
-      "choose a model, or upload its folder"));
-  }
-  for (const name of ["train", "eval"]) {
-    const path = at(spec, "data." + name);
-    if (typeof path !== "string" || isInPlace(path)) continue;
-    if (known.data[path]) inputs[name] = known.data[path] as unknown as Json;
-    else {
-      missing.push(localProblem("data." + name, `the file '${path}' was not uploaded`,
-        "drop it into the form"));
-    }
-  }
-  return {spec: {...spec, inputs}, missing};
-}
-
-function useDraft() {
-  const {query} = usePlace();
-  const from = query.get("from");
-  const model = query.get("model");
-  const [text, setText] = useState(() => toYaml(START));
-  const [doc, setDoc] = useState<Doc>(START);
-  const [known, setKnown] = useState<Known>({data: {}, models: {}});
-  const [checked, setChecked] = useState<Checked | null>(null);
-  const [error, setError] = useState<unknown>();
-  const [loaded, setLoaded] = useState(false);
-
-  useEffect(() => {
-    const load = async () => {
-      if (from) {
-        const spec = await get<Doc>(`/jobs/${part(from)}/spec`);
-        const {inputs, ...rest} = spec;
-        const clean = pruned(rest) as Doc;
-        const train = at(inputs, "train") as unknown as Input | undefined;
-        const evaluation = at(inputs, "eval") as unknown as Input | undefined;
-        const data: Record<string, Input> = {};
-        if (train) data[String(at(spec, "data.train"))] = train;
-        if (evaluation) data[String(at(spec, "data.eval"))] = evaluation;
-        setKnown({data, models: {[String(spec.model)]: (at(inputs, "model") as unknown as Input[]) ?? []}});
-        setDoc(clean);
-        setText(toYaml(clean));
-      } else {
-        const kept = sessionStorage.getItem(KEPT);
-        let start = START;
-        let knows: Known = {data: {}, models: {}};
-        if (kept && !model) {
-          const draft = JSON.parse(kept) as {text: string; known: Known};
-          setText(draft.text);
-          setKnown(draft.known);
-          return;
-        }
-        if (model) {
-          start = put(START, "model", model);
-          knows = {data: {}, models: {[model]: await filesOfModel(model)}};
-        }
-        setDoc(start);
-        setText(toYaml(start));
-        setKnown(knows);
-      }
-    };
-    load().catch(setError).finally(() => setLoaded(true));
-  }, [from, model]);
-
-  useEffect(() => {
-    if (!loaded) return;
-    const stop = new AbortController();
-    const timer = window.setTimeout(() => {
-      if (!from) sessionStorage.setItem(KEPT, JSON.stringify({text, known}));
-      api<Checked>("POST", "/specs/check", {text}, {signal: stop.signal}).then((answer) => {
-        setChecked(answer);
-        if (answer.document && typeof answer.document === "object") setDoc(answer.document);
-        setError(undefined);
-      }, (failed: unknown) => {
-        if (!stop.signal.aborted) setError(failed);
-      });
-    }, 250);
-    return () => {
-      window.clearTimeout(timer);
-      stop.abort();
-    };
-  }, [text, known, loaded]);
-
-  const change = (next: Doc) => {
-    setDoc(next);
-    setText(toYaml(next));
-  };
-  return {
-    text, setText, doc, known, setKnown, checked, error, change,
-    set: (path: string, value: Json | undefined) => change(put(doc, path, value)),
-  };
-}
-
 export function NewJob() {
   useTitle("New job");
   const {cluster, session} = useLive();
@@ -466,9 +308,7 @@ export function NewJob() {
       setShown(looked);
       const task = taskFor(looked.columns) ?? String(doc.task);
       next = put(next, "task", task);
-      const roles = rolesFor(task, looked.columns);
-      const usual = Object.entries(roles).every(([role, column]) => role === column);
-      next = put(next, "data.columns", usual ? undefined : roles);
+      next = put(next, "data.columns", columnsFor(rolesFor(task, looked.columns)));
       if (at(next, "name") === START.name) {
         const stem = file.name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 50);
         if (/^[A-Za-z0-9]/.test(stem)) next = put(next, "name", stem);
@@ -477,7 +317,7 @@ export function NewJob() {
     setEstimate(null);
     draft.change(next);
   };
-  const know = (model: string, files: Input[]) =>
+  const know = (model: string, files: ModelFile[]) =>
     draft.setKnown((was) => ({...was, models: {...was.models, [model]: files}}));
   const dryRun = async () => {
     setFailure(undefined);
@@ -492,7 +332,7 @@ export function NewJob() {
     try {
       const job = await api<Job>("POST", "/jobs", {spec: ready!.spec},
         {headers: {"idempotency-key": crypto.randomUUID?.() ?? String(Math.random()) + Date.now()}});
-      sessionStorage.removeItem(KEPT);
+      draft.forget();
       tell(`${job.name} is submitted`);
       go(`/jobs/${job.id}`);
     } catch (error) {
