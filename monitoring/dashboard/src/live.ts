@@ -3,7 +3,7 @@
 import {useEffect, useState} from "preact/hooks";
 import {ApiError, get, onSignedOut, part} from "./api";
 import type {Cluster, Curve, Event, Job, Progress, Session, Worker} from "./types";
-import {ACTIVE} from "./types";
+import {ACTIVE, WAITING} from "./types";
 
 export type Line = "connecting" | "live" | "lost";
 
@@ -89,14 +89,16 @@ function keepWorkers(list: Worker[]): void {
     .sort((a, b) => a.name.localeCompare(b.name, "en", {numeric: true}));
 }
 
+async function readMachines(): Promise<void> {
+  const [cluster, workers] = await Promise.all([
+    get<Cluster>("/cluster"), get<{data: Worker[]}>("/workers"),
+  ]);
+  live.cluster = cluster;
+  keepWorkers(workers.data);
+}
+
 export function readCluster(): void {
-  soon("cluster", 250, async () => {
-    const [cluster, workers] = await Promise.all([
-      get<Cluster>("/cluster"), get<{data: Worker[]}>("/workers"),
-    ]);
-    live.cluster = cluster;
-    keepWorkers(workers.data);
-  });
+  soon("cluster", 250, readMachines);
 }
 
 function keep(job: Job): void {
@@ -127,18 +129,14 @@ async function readSpark(job: Job): Promise<void> {
 }
 
 async function readAll(): Promise<void> {
-  const [cluster, workers, page] = await Promise.all([
-    get<Cluster>("/cluster"), get<{data: Worker[]}>("/workers"),
-    get<{data: Job[]; next: number | null}>(`/jobs?all=true&limit=${JOBS_KEPT}`),
+  const [page] = await Promise.all([
+    get<{data: Job[]; next: number | null}>(`/jobs?all=true&limit=${JOBS_KEPT}`), readMachines(),
   ]);
-  live.cluster = cluster;
-  keepWorkers(workers.data);
   live.jobs = new Map(page.data.map((job) => [job.id, job]));
   live.more = page.next !== null;
   if (live.more) {
     const unfinished = await get<{data: Job[]}>(
-      "/jobs?state=validating,queued,starting,running,paused,preempting,recovering,resizing," +
-      "cancelling&limit=1000");
+      `/jobs?state=${[...WAITING, ...ACTIVE].join()}&limit=1000`);
     for (const job of unfinished.data) live.jobs.set(job.id, job);
   }
   live.ready = true;

@@ -3,6 +3,7 @@ import {render} from "preact";
 import {useEffect, useRef, useState} from "preact/hooks";
 import "./app.css";
 import {api, said} from "./api";
+import {matches} from "./jobfacts";
 import {start, useLive} from "./live";
 import {Dialog, Icon, Toasts, useTitle} from "./parts";
 import {go, usePlace} from "./route";
@@ -66,8 +67,7 @@ function Search() {
   const [at, setAt] = useState(0);
   const query = text.trim().toLowerCase();
   const found = query === "" ? [] : [...jobs.values()]
-    .filter((job) => job.name.toLowerCase().includes(query) || job.id.includes(query) ||
-                     job.user.toLowerCase().includes(query))
+    .filter((job) => matches(job, query))
     .sort((a, b) => b.sequence - a.sequence).slice(0, 8);
   const leave = () => {
     setOpen(false);

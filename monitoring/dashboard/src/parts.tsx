@@ -206,6 +206,32 @@ export function Eta({job}: {job: Job}) {
   return <>{job.state === "running" && seconds !== null ? duration(seconds) : "–"}</>;
 }
 
+// ---- fields --------------------------------------------------------------------------------------
+
+export function Field({label, hint, children}: {label: string; hint?: string; children: ComponentChildren}) {
+  return (
+    <label class="field"><span>{label}</span>{children}{hint && <span class="hint">{hint}</span>}</label>
+  );
+}
+
+// One of a few choices, all in sight.
+export function Radios<T extends string | number>(props: {
+  legend: string; name: string; choices: readonly T[]; chosen: T; choose: (choice: T) => void;
+}) {
+  return (
+    <fieldset class="choice">
+      <legend>{props.legend}</legend>
+      {props.choices.map((each) => (
+        <label key={each}>
+          <input type="radio" name={props.name} checked={each === props.chosen}
+                 onChange={() => props.choose(each)} />
+          <span>{each}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
 // ---- doing ---------------------------------------------------------------------------------------
 
 export function Button(props: {

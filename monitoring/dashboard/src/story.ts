@@ -1,5 +1,5 @@
 // Events and reasons in plain words.
-import {bytes, number} from "./format";
+import {bytes, number, plural} from "./format";
 import type {Event, Job} from "./types";
 
 const REASONS: Record<string, string> = {
@@ -47,7 +47,7 @@ export function eventText(event: Event): string {
     case "submitted": return "was submitted" + (event.held ? ", held" : "");
     case "admitted": return "passed inspection";
     case "rejected": return `was rejected: ${event.message ?? event.reason ?? ""}`;
-    case "placed": return `was placed with ${event.ranks} rank${event.ranks === 1 ? "" : "s"}${on}`;
+    case "placed": return `was placed with ${plural(event.ranks ?? 0, "rank")}${on}`;
     case "started":
       return event.from_step ? `goes on from step ${event.from_step}` : "started";
     case "stop_requested": return `was asked to stop (${event.reason})`;

@@ -4,6 +4,7 @@ import type {Curve, Job, Json} from "../types";
 import {get, part} from "../api";
 import {Chart, seriesOf, smooth} from "../chart";
 import {count, duration, number, words} from "../format";
+import {metricsOf, ranSeconds} from "../jobfacts";
 import {useEvents, useLive} from "../live";
 import {Badge, Empty, Failure, Heading, JobName, Panel, SpecDiff, useRead, useTitle} from "../parts";
 import {setQuery, usePlace} from "../route";
@@ -112,18 +113,16 @@ export function Compare() {
                     <th scope="col" class="num">Tokens/s</th><th scope="col" class="num">Took</th></tr></thead>
                   <tbody>
                     {runs.map(({job}) => {
-                      const known: Record<string, unknown> = job.result?.metrics ?? job.eval ?? {};
-                      const first = job.attempts.find((each) => each.started_at)?.started_at;
-                      const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
+                      const known = metricsOf(job);
                       return (
                         <tr key={job.id}>
                           <td><JobName job={job} /></td><td><Badge state={job.state} /></td>
                           <td class="num">{count(job.progress?.step)}</td>
                           <td class="num">{number(job.progress?.loss)}</td>
                           {["accuracy", "macro_f1", "loss"].map((name) => (
-                            <td key={name} class="num">{number(known[name] as number | undefined)}</td>))}
+                            <td key={name} class="num">{number(known[name])}</td>))}
                           <td class="num">{count(job.progress?.tokens_per_second)}</td>
-                          <td class="num">{first ? duration((end - Date.parse(first)) / 1000) : "–"}</td>
+                          <td class="num">{duration(ranSeconds(job))}</td>
                         </tr>
                       );
                     })}

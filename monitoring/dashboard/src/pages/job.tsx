@@ -4,10 +4,11 @@ import type {Curve, Event, Job, Json, Point, Progress} from "../types";
 import {ACTIVE, FINISHED} from "../types";
 import {api, get, part} from "../api";
 import {bytes, count, duration, moment, number, percent, secondsSince, until, words} from "../format";
+import {mayChange, metricsOf, ranSeconds} from "../jobfacts";
 import {readJob, useEvents, useLive} from "../live";
 import {
-  Badge, Bar, Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Heading, Icon, Notice, Panel, SpecDiff,
-  Stat, Tabs, tell, useRead, useTick, useTitle,
+  Badge, Bar, Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Field, Heading, Icon, Notice, Panel,
+  Radios, SpecDiff, Stat, Tabs, tell, useRead, useTick, useTitle,
 } from "../parts";
 import {go, modelPlace, setQuery, usePlace} from "../route";
 import {adviceFor, waitText} from "../story";
@@ -98,15 +99,7 @@ function Resize({job, close}: {job: Job; close: () => void}) {
         It checkpoints, leaves its slots and goes on with another number of ranks. The result has the
         same bits at any size.
       </p>
-      <fieldset class="choice">
-        <legend>Ranks</legend>
-        {sizes(job).map((n) => (
-          <label key={n}>
-            <input type="radio" name="ranks" checked={n === ranks} onChange={() => setRanks(n)} />
-            <span>{n}</span>
-          </label>
-        ))}
-      </fieldset>
+      <Radios legend="Ranks" name="ranks" choices={sizes(job)} chosen={ranks} choose={setRanks} />
       <div class="actions">
         <Button run={close}>Leave it</Button>
         <Button kind="primary" disabled={ranks === job.ranks.current} run={async () => {
@@ -122,8 +115,7 @@ function Resize({job, close}: {job: Job; close: () => void}) {
 function Actions({job}: {job: Job}) {
   const {session} = useLive();
   const [asking, setAsking] = useState<"" | "cancel" | "resize" | "pause">("");
-  const may = session?.scope === "admin" ||
-    (session?.scope === "submitter" && session.user === job.user);
+  const may = mayChange(session, job);
   const post = async (what: string, told: string) => {
     await api("POST", `/jobs/${job.id}/${what}`, {});
     tell(told);
@@ -216,7 +208,7 @@ function Story({job}: {job: Job}) {
 }
 
 function mainMetric(job: Job): [string, number] | null {
-  const known: Record<string, unknown> = job.result?.metrics ?? job.eval ?? {};
+  const known = metricsOf(job);
   for (const name of ["accuracy", "bleu", "rougeL", "perplexity", "macro_f1", "loss"]) {
     const value = known[name];
     if (typeof value === "number") return [name, value];
@@ -229,9 +221,7 @@ function Figures({job}: {job: Job}) {
   const metric = mainMetric(job);
   const predicted = job.estimate?.memory_bytes_per_rank ?? null;
   const peak = job.measured?.memory_bytes_peak ?? null;
-  const started = job.attempts.find((each) => each.started_at)?.started_at ?? null;
-  const took = job.finished_at && started
-    ? (Date.parse(job.finished_at) - Date.parse(started)) / 1000 : null;
+  const took = job.finished_at ? ranSeconds(job) : null;
   return (
     <div class="stats">
       <Stat label="Step" value={count(progress?.step)} unit={progress ? `of ${count(progress.total_steps)}` : ""}>
@@ -284,8 +274,7 @@ function Spec({job}: {job: Job}) {
         <pre class="code" tabIndex={0} aria-label="the spec as YAML">{yaml}</pre>
       </Panel>
       <Panel title="Compare with another job">
-        <label class="field">
-          <span>Other job</span>
+        <Field label="Other job">
           <select value={against}
                   onChange={(event) => setQuery({against: event.currentTarget.value})}>
             <option value="">choose one</option>
@@ -293,7 +282,7 @@ function Spec({job}: {job: Job}) {
               <option key={each.id} value={each.id}>{each.name} · {each.id} · {each.state}</option>
             ))}
           </select>
-        </label>
+        </Field>
         <Failure error={other.error} />
         {diff?.length === 0 && <Empty title="The specs are the same" />}
         {diff && diff.length > 0 && (

@@ -1,9 +1,10 @@
 // Every job: filtered and paged by the coordinator, only the rows in sight are drawn.
 import {useEffect, useLayoutEffect, useMemo, useRef, useState} from "preact/hooks";
 import type {Job, State} from "../types";
-import {FINISHED} from "../types";
+import {ACTIVE, FINISHED, WAITING} from "../types";
 import {get} from "../api";
-import {ago, count, duration, number, words} from "../format";
+import {ago, count, duration, number} from "../format";
+import {matches, metricsText, ranSeconds} from "../jobfacts";
 import {useLive} from "../live";
 import {Badge, Bar, Empty, Failure, Heading, Panel, useTick, useTitle} from "../parts";
 import {setQuery, usePlace} from "../route";
@@ -14,8 +15,8 @@ const SPARE_ROWS = 8;
 
 const FILTERS: [name: string, states: State[]][] = [
   ["all", []],
-  ["running", ["starting", "running", "preempting", "recovering", "resizing", "cancelling"]],
-  ["waiting", ["validating", "queued", "paused"]],
+  ["running", [...ACTIVE]],
+  ["waiting", [...WAITING]],
   ["succeeded", ["succeeded"]],
   ["failed", ["failed"]],
   ["cancelled", ["cancelled"]],
@@ -77,13 +78,10 @@ function usePages(filter: string, text: string) {
 // What it learned, or why it does not run.
 function result(job: Job): string {
   if (job.result === null) return job.message ?? "";
-  return Object.entries(job.result.metrics).filter(([name]) => name !== "loss").slice(0, 2)
-    .map(([name, value]) => `${words(name)} ${number(value)}`).join(", ");
+  return metricsText(Object.entries(job.result.metrics).filter(([name]) => name !== "loss"));
 }
 
 function Row({job}: {job: Job}) {
-  const started = job.attempts.find((each) => each.started_at)?.started_at;
-  const end = job.finished_at ? Date.parse(job.finished_at) : Date.now();
   return (
     <>
       <span role="cell" class="name"><a href={`/ui/jobs/${job.id}`}><b>{job.name}</b> <code>{job.id}</code></a></span>
@@ -92,7 +90,7 @@ function Row({job}: {job: Job}) {
         <Bar part={job.progress.step} whole={job.progress.total_steps} label={`steps of ${job.name}`} />
       ) : job.state === "failed" ? `${job.reason}: ${job.message ?? ""}` : result(job)}</span>
       <span role="cell" class="num">{number(job.progress?.loss)}</span>
-      <span role="cell" class="num">{started ? duration((end - Date.parse(started)) / 1000) : "–"}</span>
+      <span role="cell" class="num">{duration(ranSeconds(job))}</span>
       <span role="cell" class="user">{job.user}</span>
       <span role="cell" class="num when">{ago(job.submitted_at)}</span>
     </>
@@ -165,8 +163,7 @@ export function Jobs() {
     }
     return [...all.values()]
       .filter((job) => states.length === 0 || states.includes(job.state))
-      .filter((job) => text === "" || job.name.toLowerCase().includes(text) ||
-        job.id.includes(text) || job.user.toLowerCase().includes(text))
+      .filter((job) => matches(job, text))
       .sort((a, b) => b.sequence - a.sequence);
   }, [pages.jobs, known, pages.done, [...known.values()].map((job) => job.id + job.state).join(), filter, text]);
   const total = (wanted: State[]) => wanted.length === 0

@@ -3,6 +3,7 @@ import {useState} from "preact/hooks";
 import type {Json, Model} from "../types";
 import {api, get, part, said, text} from "../api";
 import {ago, bytes, moment, number, shortDigest, words} from "../format";
+import {metricsText} from "../jobfacts";
 import {useLive} from "../live";
 import {
   Bar, Copy, Empty, Facts, Failure, Heading, Icon, Panel, Stat, useRead, useTitle,
@@ -40,8 +41,7 @@ export function Models() {
                     <td><a class="jobname" href={modelPlace(model.id)}><b>{model.name}</b>{" "}
                       <code>{model.id}</code></a></td>
                     <td>{model.task}</td><td><code class="path">{model.base}</code></td>
-                    <td>{Object.entries(model.metrics).slice(0, 2)
-                      .map(([name, value]) => `${words(name)} ${number(value)}`).join(", ")}</td>
+                    <td>{metricsText(Object.entries(model.metrics))}</td>
                     <td>{ago(model.created_at)}</td>
                   </tr>
                 ))}

@@ -8,7 +8,7 @@ import {filesOfModel, isInPlace, MODEL_FILE, START, useDraft, withInputs} from "
 import {bytes, count, plural, until} from "../format";
 import {useLive} from "../live";
 import {
-  Button, Empty, Facts, Failure, Heading, Icon, Notice, Panel, tell, useRead, useTitle,
+  Button, Empty, Facts, Failure, Field, Heading, Icon, Notice, Panel, Radios, tell, useRead, useTitle,
 } from "../parts";
 import {columnsFor, distinct, preview, rolesFor, taskFor, type Preview} from "../preview";
 import {go} from "../route";
@@ -20,12 +20,6 @@ const TASKS: Record<string, string> = {
 };
 
 // ---- fields --------------------------------------------------------------------------------------
-
-function Field({label, hint, children}: {label: string; hint?: string; children: ComponentChildren}) {
-  return (
-    <label class="field"><span>{label}</span>{children}{hint && <span class="hint">{hint}</span>}</label>
-  );
-}
 
 // What is being typed stays as it is until it is left, whatever is drawn meanwhile.
 function Typed({value, done, decimal, maxLength}: {
@@ -411,13 +405,9 @@ export function NewJob() {
               <NumberField label="Evaluate every" doc={doc} path="training.eval_steps" set={set} hint="steps" />
               <NumberField label="Checkpoint every" doc={doc} path="training.save_steps" set={set} hint="steps" />
             </div>
-            <fieldset class="choice">
-              <legend>Ranks at most: it takes what is free, the result is the same</legend>
-              {sizes.map((n) => (
-                <label key={n}><input type="radio" name="max" checked={ranksMax === n}
-                  onChange={() => set("resources.ranks", {min: 1, max: n})} /><span>{n}</span></label>
-              ))}
-            </fieldset>
+            <Radios legend="Ranks at most: it takes what is free, the result is the same" name="max"
+                    choices={sizes} chosen={ranksMax}
+                    choose={(n) => set("resources.ranks", {min: 1, max: n})} />
           </Panel>
         </div>
         <div class="side">

@@ -4,7 +4,7 @@ import {ACTIVE, WAITING} from "../types";
 import {get} from "../api";
 import {Chart, seriesOf} from "../chart";
 import {eventText, reasonText} from "../story";
-import {ago, count, number, plural} from "../format";
+import {ago, count, number, plural, secondsSince} from "../format";
 import {useLive} from "../live";
 import {
   Badge, Bar, Empty, Eta, Heading, Icon, JobName, Panel, Spark, Stat, StepBar, useRead, useTick,
@@ -143,7 +143,7 @@ export function Overview() {
   const waiting = all.filter((job) => WAITING.has(job.state))
     .sort((a, b) => (a.pending?.jobs_ahead ?? 1e9) - (b.pending?.jobs_ahead ?? 1e9));
   const failed = all.filter((job) => job.state === "failed" && job.finished_at !== null &&
-    (Date.now() - Date.parse(job.finished_at)) / 1000 < DAY_S);
+    secondsSince(job.finished_at) < DAY_S);
   const up = workers.filter((worker) => worker.state === "up");
   const paused = cluster?.jobs.paused ?? 0;
   const queued = (cluster?.jobs.queued ?? 0) + (cluster?.jobs.validating ?? 0);

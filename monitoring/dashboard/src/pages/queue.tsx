@@ -2,11 +2,12 @@
 import {useState} from "preact/hooks";
 import type {Job, Queue} from "../types";
 import {WAITING} from "../types";
-import {api, get} from "../api";
+import {api, get, said} from "../api";
 import {duration, moment, plural, secondsSince, until} from "../format";
+import {mayChange} from "../jobfacts";
 import {readJob, useLive} from "../live";
 import {
-  Badge, Button, Empty, Failure, Heading, Icon, JobName, Panel, tell, useRead, useTick, useTitle,
+  Badge, Button, Empty, Failure, Heading, Icon, JobName, Panel, Stat, tell, useRead, useTick, useTitle,
 } from "../parts";
 import {waitText} from "../story";
 
@@ -18,25 +19,26 @@ export function inOrder(jobs: Job[]): Job[] {
     ahead(a) - ahead(b) || b.priority - a.priority || a.sequence - b.sequence);
 }
 
+async function setPriority(job: Job, priority: number, told: string): Promise<void> {
+  await api("PATCH", `/jobs/${job.id}`, {priority});
+  tell(told);
+  readJob(job.id);
+}
+
 function Priority({job, among}: {job: Job; among: Job[]}) {
   const {session} = useLive();
-  const may = session?.scope === "admin" ||
-    (session?.scope === "submitter" && session.user === job.user);
-  const set = async (priority: number) => {
-    await api("PATCH", `/jobs/${job.id}`, {priority});
-    tell(`${job.name} has priority ${priority} now`);
-    readJob(job.id);
-  };
+  const set = (priority: number) =>
+    setPriority(job, priority, `${job.name} has priority ${priority} now`);
   const highest = Math.max(...among.map((each) => each.priority));
-  if (!may) return <span class="num">{job.priority}</span>;
+  if (!mayChange(session, job)) return <span class="num">{job.priority}</span>;
   return (
     <span class="priority">
       <button type="button" class="quiet" aria-label={`lower the priority of ${job.name}`}
-              onClick={() => void set(job.priority - 1).catch((e) => tell(String(e.message), "", true))}>
+              onClick={() => void set(job.priority - 1).catch((e) => tell(said(e), "", true))}>
         <Icon name="down" /></button>
       <b class="num">{job.priority}</b>
       <button type="button" class="quiet" aria-label={`raise the priority of ${job.name}`}
-              onClick={() => void set(job.priority + 1).catch((e) => tell(String(e.message), "", true))}>
+              onClick={() => void set(job.priority + 1).catch((e) => tell(said(e), "", true))}>
         <Icon name="up" /></button>
       {job.pending && job.pending.jobs_ahead > 0 && (
         <Button kind="quiet" run={() => set(highest + 1)}>First</Button>
@@ -59,11 +61,9 @@ export function QueuePage() {
     if (!dragged || dragged.id === on.id) return;
     const priority = on.priority + 1;
     try {
-      await api("PATCH", `/jobs/${dragged.id}`, {priority});
-      tell(`${dragged.name} goes before ${on.name}: priority ${priority}`);
-      readJob(dragged.id);
+      await setPriority(dragged, priority, `${dragged.name} goes before ${on.name}: priority ${priority}`);
     } catch (error) {
-      tell(error instanceof Error ? error.message : String(error), "", true);
+      tell(said(error), "", true);
     }
     setDragged(null);
   };
@@ -81,11 +81,8 @@ export function QueuePage() {
               {queue.weight !== 1 && `, weight ${queue.weight}`}</span>
           </div>
         ))}
-        <div class="stat">
-          <span class="label">Free slots</span>
-          <span class="value">{free}<small> of {cluster?.slots.total ?? 0}</small></span>
-          <span class="note">policy {cluster?.policy}</span>
-        </div>
+        <Stat label="Free slots" value={free} unit={`of ${cluster?.slots.total ?? 0}`}
+              note={<>policy {cluster?.policy}</>} />
       </div>
       <Failure error={queues.error} again={queues.again} />
       <Panel title="In the order they start" flush

@@ -1,15 +1,18 @@
 // Who is signed in, how the page looks, tokens for others.
 import {useState} from "preact/hooks";
 import type {Token} from "../types";
-import {api, get, said} from "../api";
+import {api, get} from "../api";
 import {ago, moment} from "../format";
 import {live, start, useLive} from "../live";
 import {
-  Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Heading, Panel, tell, useRead, useTitle,
+  Button, Confirm, Copy, Dialog, Empty, Facts, Failure, Field, Heading, Panel, Radios, tell, useRead,
+  useTitle,
 } from "../parts";
-import {applyTheme, chosenTheme} from "../theme";
+import {applyTheme, chosenTheme, type Theme} from "../theme";
 
 const DAY_MS = 86_400_000;
+
+type Look = NonNullable<Theme> | "system";
 
 function Create({close, made}: {close: () => void; made: (token: Token) => void}) {
   const [scope, setScope] = useState("submitter");
@@ -33,21 +36,25 @@ function Create({close, made}: {close: () => void; made: (token: Token) => void}
   return (
     <Dialog title="New token" close={close}>
       <form onSubmit={submit}>
-        <label class="field"><span>What it may do</span>
+        <Field label="What it may do">
           <select value={scope} onChange={(event) => setScope(event.currentTarget.value)}>
             <option value="viewer">viewer: read everything</option>
             <option value="submitter">submitter: also submit, and change own jobs</option>
             <option value="admin">admin: everything</option>
-          </select></label>
-        <label class="field"><span>User</span>
-          <input value={user} placeholder="you" onInput={(event) => setUser(event.currentTarget.value)} /></label>
-        <label class="field"><span>Name</span>
-          <input value={name} placeholder="laptop" onInput={(event) => setName(event.currentTarget.value)} /></label>
-        <label class="field"><span>Ends after</span>
+          </select>
+        </Field>
+        <Field label="User">
+          <input value={user} placeholder="you" onInput={(event) => setUser(event.currentTarget.value)} />
+        </Field>
+        <Field label="Name">
+          <input value={name} placeholder="laptop" onInput={(event) => setName(event.currentTarget.value)} />
+        </Field>
+        <Field label="Ends after">
           <select value={days} onChange={(event) => setDays(event.currentTarget.value)}>
             <option value="7">7 days</option><option value="90">90 days</option>
             <option value="365">a year</option><option value="">never, until it is revoked</option>
-          </select></label>
+          </select>
+        </Field>
         <Failure error={error} />
         <div class="actions">
           <Button run={close}>Leave it</Button>
@@ -121,19 +128,15 @@ function Tokens() {
 export function Settings() {
   useTitle("Settings");
   const {session, cluster} = useLive();
-  const [theme, setTheme] = useState<string>(chosenTheme() ?? "system");
-  const choose = (to: "light" | "dark" | "system") => {
+  const [theme, setTheme] = useState<Look>(chosenTheme() ?? "system");
+  const choose = (to: Look) => {
     setTheme(to);
     applyTheme(to);
   };
   const leave = async () => {
-    try {
-      await api("DELETE", "/ui/session");
-      live.session = null;
-      start();
-    } catch (error) {
-      tell(said(error), "", true);
-    }
+    await api("DELETE", "/ui/session");
+    live.session = null;
+    start();
   };
   return (
     <>
@@ -149,15 +152,8 @@ export function Settings() {
             <Facts rows={[["User", session?.user ?? "–"], ["Scope", session?.scope ?? "–"]]} />
           </Panel>
           <Panel title="Appearance">
-            <fieldset class="choice">
-              <legend>Colours</legend>
-              {(["system", "light", "dark"] as const).map((each) => (
-                <label key={each}>
-                  <input type="radio" name="theme" checked={theme === each} onChange={() => choose(each)} />
-                  <span>{each}</span>
-                </label>
-              ))}
-            </fieldset>
+            <Radios legend="Colours" name="theme" choices={["system", "light", "dark"] as const}
+                    chosen={theme} choose={choose} />
           </Panel>
           <Panel title="Coordinator">
             <Facts rows={[

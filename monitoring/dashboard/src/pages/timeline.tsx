@@ -2,7 +2,7 @@
 import {useLayoutEffect, useRef, useState} from "preact/hooks";
 import type {Event, Job} from "../types";
 import {FINISHED} from "../types";
-import {clock, duration, moment} from "../format";
+import {clock, duration, moment, plural} from "../format";
 import {Empty, Panel} from "../parts";
 import {eventText} from "../story";
 
@@ -64,7 +64,7 @@ export function Timeline({job, events}: {job: Job; events: Event[]}) {
               return (
                 <g key={attempt.attempt}>
                   <Lane y={lane(i + 1)} from={x(start)} to={x(end)} width={width} kind={outcome(job, attempt)}
-                        label={`${attempt.attempt}: ${attempt.ranks} rank${attempt.ranks === 1 ? "" : "s"}${why}`} />
+                        label={`${attempt.attempt}: ${plural(attempt.ranks, "rank")}${why}`} />
                   {marks.filter((event) => event.attempt === attempt.attempt).map((event) => (
                     <line key={event.seq} class={`mark m-${event.type}`} x1={x(event.at)} x2={x(event.at)}
                           y1={lane(i + 1) + LANE - 17} y2={lane(i + 1) + LANE - 11}>
