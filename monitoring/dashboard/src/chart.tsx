@@ -20,7 +20,7 @@ export type Unit = "number" | "count" | "bytes" | "percent" | "seconds";
 const COLORS = 10;
 const shared = uPlot.sync("page");
 
-export function color(index: number): string {
+function color(index: number): string {
   return getComputedStyle(document.documentElement)
     .getPropertyValue(`--c${index % COLORS}`).trim() || "#3457d5";
 }

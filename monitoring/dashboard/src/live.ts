@@ -158,7 +158,7 @@ function hear(message: MessageEvent<string>): void {
   if (event.type === "progress") {
     const job = live.jobs.get(event.job);
     const progress = event as unknown as Progress;
-    if (job) live.jobs.set(job.id, {...job, progress, state: job.state});
+    if (job) live.jobs.set(job.id, {...job, progress});
     if (typeof progress.loss === "number") {
       const spark = live.sparks.get(event.job) ?? [];
       live.sparks.set(event.job, [...spark.slice(1 - SPARK_POINTS), progress.loss]);

@@ -17,7 +17,6 @@ import {Overview} from "./pages/overview";
 import {QueuePage} from "./pages/queue";
 import {Settings} from "./pages/settings";
 import {applyTheme} from "./theme";
-import {ACTIVE, WAITING} from "./types";
 
 const PLACES: [path: string, label: string, icon: string, key: string][] = [
   ["/", "Overview", "overview", "o"],
@@ -207,14 +206,13 @@ function Page({path}: {path: string}) {
 }
 
 function Frame() {
-  const {session, jobs, ready, line} = useLive();
+  const {session, ready, line} = useLive();
   const {path} = usePlace();
   const [keys, setKeys] = useState(false);
   const main = useRef<HTMLElement>(null);
   useKeys(() => setKeys(true));
   useEffect(() => main.current?.focus({preventScroll: true}), [path]);
   if (session === null) return <SignIn />;
-  const busy = [...jobs.values()].filter((job) => ACTIVE.has(job.state) || WAITING.has(job.state));
   return (
     <div class="frame">
       <a class="skip" href="#main">To the content</a>
@@ -227,7 +225,7 @@ function Frame() {
         )}
       </header>
       <Navigation path={path} />
-      <main id="main" ref={main} tabIndex={-1} data-busy={busy.length}>
+      <main id="main" ref={main} tabIndex={-1}>
         {line === "lost" && (
           <p class="notice warn" role="status">
             The coordinator does not answer. Running jobs go on without it; this page comes back by

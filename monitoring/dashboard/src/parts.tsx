@@ -1,6 +1,6 @@
 // What pages are made of.
 import type {ComponentChildren, JSX} from "preact";
-import {useEffect, useLayoutEffect, useRef, useState} from "preact/hooks";
+import {useEffect, useRef, useState} from "preact/hooks";
 import {ApiError, said, UNREACHABLE} from "./api";
 import {useLive} from "./live";
 import type {Job, State} from "./types";
@@ -32,7 +32,7 @@ const PATHS: Record<string, string> = {
   check: "M4 10l4 4 8-9",
 };
 
-export function Icon({name}: {name: keyof typeof PATHS | string}) {
+export function Icon({name}: {name: string}) {
   return (
     <svg class="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />
@@ -154,15 +154,8 @@ export function Stat(props: {
 
 // ---- small pictures ------------------------------------------------------------------------------
 
-// Widths through the object model: the content policy allows no style attributes.
-function useWidth(share: number) {
-  const ref = useRef<HTMLSpanElement>(null);
-  useLayoutEffect(() => {
-    if (ref.current) ref.current.style.width = `${share}%`;
-  }, [share]);
-  return ref;
-}
-
+// The content policy allows no style attributes; Preact sets each property of a style={{…}} through the
+// object model, which it allows.
 export function Bar({part, whole, label, kind}: {
   part: number; whole: number; label: string; kind?: string;
 }) {
@@ -170,7 +163,7 @@ export function Bar({part, whole, label, kind}: {
   return (
     <div class={`bar ${kind ?? ""}`} role="progressbar" aria-label={label} aria-valuemin={0}
          aria-valuemax={100} aria-valuenow={Math.round(share)}>
-      <span ref={useWidth(share)} />
+      <span style={{width: `${share}%`}} />
     </div>
   );
 }

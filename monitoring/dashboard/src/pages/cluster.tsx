@@ -1,8 +1,8 @@
 // Machines and what their slots do.
-import {useLayoutEffect, useRef, useState} from "preact/hooks";
+import {useState} from "preact/hooks";
 import type {Curve, Worker} from "../types";
 import {api, get, part} from "../api";
-import {Chart, color, seriesOf} from "../chart";
+import {Chart, seriesOf} from "../chart";
 import {ago, bytes, count, percent, plural} from "../format";
 import {readCluster, useLive} from "../live";
 import {
@@ -13,18 +13,15 @@ import {
 const HOUR_MS = 3600_000;
 
 // Always the same colour for a job.
-export function colorOf(id: string): number {
+function colorOf(id: string): number {
   let hash = 0;
   for (const letter of id) hash = (hash * 31 + letter.charCodeAt(0)) >>> 0;
   return [0, 1, 2, 3, 4, 5, 7, 8, 9][hash % 9];
 }
 
 function Slot({job, title}: {job: string | null; title: string}) {
-  const ref = useRef<HTMLSpanElement>(null);
-  useLayoutEffect(() => {
-    ref.current!.style.background = job === null ? "" : color(colorOf(job));
-  }, [job]);
-  return <span ref={ref} class={job === null ? "slot" : "slot used"} title={title} />;
+  if (job === null) return <span class="slot" title={title} />;
+  return <span class="slot used" style={{background: `var(--c${colorOf(job)})`}} title={title} />;
 }
 
 function Slots({worker}: {worker: Worker}) {

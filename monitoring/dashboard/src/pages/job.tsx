@@ -1,5 +1,5 @@
 // One job: what it does now, its curves, its story, its logs, its spec, its checkpoints.
-import {useEffect, useMemo, useState} from "preact/hooks";
+import {useEffect, useMemo, useRef, useState} from "preact/hooks";
 import type {Curve, Event, Job, Json, Point, Progress} from "../types";
 import {ACTIVE, FINISHED} from "../types";
 import {api, get, part} from "../api";
@@ -38,10 +38,12 @@ function useCurves(id: string, job: Job | undefined) {
   }, [running, read.value]);
   const [added, setAdded] = useState<Curve[]>([]);
   const [buffer] = useState(() => new Map<string, Point[]>());
+  const fresh = useRef(false); // the buffer is not what was added last
   useEffect(() => {
     for (const {name, points} of read.value?.data ?? []) {
       const last = points.at(-1)?.step ?? -1;
       buffer.set(name, (buffer.get(name) ?? []).filter((each) => (each.step ?? 0) > last));
+      fresh.current = true;
     }
   }, [read.value]);
   useEvents((event) => {
@@ -51,6 +53,7 @@ function useCurves(id: string, job: Job | undefined) {
       const points = buffer.get(name) ?? [];
       buffer.set(name, points);
       points.push({at: event.at, step, value, min: value, max: value});
+      fresh.current = true;
     };
     if (event.type === "progress") {
       const now = event as unknown as Progress & Record<string, number>;
@@ -65,7 +68,8 @@ function useCurves(id: string, job: Job | undefined) {
   }, [id]);
   useEffect(() => {
     const timer = window.setInterval(() => {
-      if (buffer.size > 0 && !document.hidden) {
+      if (fresh.current && !document.hidden) {
+        fresh.current = false;
         setAdded([...buffer].map(([name, points]) => ({name, points: [...points]})));
       }
     }, 500);

@@ -1,5 +1,5 @@
 // A job's curves, and where the time of a step goes.
-import {useLayoutEffect, useRef, useState} from "preact/hooks";
+import {useState} from "preact/hooks";
 import type {Job, Point} from "../types";
 import {FINISHED} from "../types";
 import {Chart, seriesOf, smooth, type Series, type Unit} from "../chart";
@@ -63,15 +63,6 @@ export function JobCharts({job, curves}: {job: Job; curves: Curves}) {
 const PHASES = ["data", "forward", "backward", "reduce", "update", "checkpoint"];
 const RECENT = 20;
 
-function Share({part, whole, index}: {part: number; whole: number; index: number}) {
-  const ref = useRef<HTMLSpanElement>(null);
-  const share = percent(part, whole);
-  useLayoutEffect(() => {
-    if (ref.current) ref.current.style.flexGrow = String(share);
-  }, [share]);
-  return <span ref={ref} class={`p${index}`} />;
-}
-
 export function Phases({curves}: {curves: Curves}) {
   const means = PHASES.map((name) => {
     const values = (curves.get("phase_seconds." + name) ?? []).slice(-RECENT)
@@ -85,7 +76,7 @@ export function Phases({curves}: {curves: Curves}) {
         <>
           <div class="phases" role="img"
                aria-label={PHASES.map((name, i) => `${name} ${percent(means[i], total).toFixed(0)} %`).join(", ")}>
-            {means.map((mean, i) => <Share key={i} part={mean} whole={total} index={i} />)}
+            {means.map((mean, i) => <span key={i} class={`p${i}`} style={{flexGrow: percent(mean, total)}} />)}
           </div>
           <table class="legend">
             <tbody>

@@ -123,27 +123,16 @@ function List({jobs, end}: {jobs: Job[]; end: () => void}) {
             {name}</span>
         ))}
       </div>
-      <Tall rows={jobs.length}>
+      <div class="tall" role="rowgroup" style={{height: `${jobs.length * ROW_PX}px`}}>
         {jobs.slice(seen.from, seen.to).map((job, i) => (
-          <Placed key={job.id} top={(seen.from + i) * ROW_PX} index={seen.from + i + 2}>
+          <div key={job.id} role="row" class="vrow" aria-rowindex={seen.from + i + 2}
+               style={{transform: `translateY(${(seen.from + i) * ROW_PX}px)`}}>
             <Row job={known.get(job.id) ?? job} />
-          </Placed>
+          </div>
         ))}
-      </Tall>
+      </div>
     </div>
   );
-}
-
-function Tall({rows, children}: {rows: number; children: preact.ComponentChildren}) {
-  const ref = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => { ref.current!.style.height = `${rows * ROW_PX}px`; }, [rows]);
-  return <div ref={ref} class="tall" role="rowgroup">{children}</div>;
-}
-
-function Placed(props: {top: number; index: number; children: preact.ComponentChildren}) {
-  const ref = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => { ref.current!.style.transform = `translateY(${props.top}px)`; }, [props.top]);
-  return <div ref={ref} role="row" class="vrow" aria-rowindex={props.index}>{props.children}</div>;
 }
 
 export function Jobs() {

@@ -42,7 +42,7 @@ function written(value: Json | undefined): string {
 }
 
 function NumberField(props: {
-  label: string; doc: Doc; path: string; hint?: string; step?: string; set: (path: string, value: Json | undefined) => void;
+  label: string; doc: Doc; path: string; hint?: string; set: (path: string, value: Json | undefined) => void;
 }) {
   const value = at(props.doc, props.path);
   return (

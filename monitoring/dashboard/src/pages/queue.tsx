@@ -12,7 +12,7 @@ import {
 import {waitText} from "../story";
 
 // Queued ones by how many go first; those that nobody may start come last.
-export function inOrder(jobs: Job[]): Job[] {
+function inOrder(jobs: Job[]): Job[] {
   const ahead = (job: Job) =>
     job.state === "paused" ? 3e9 : job.held ? 2e9 : job.pending?.jobs_ahead ?? 1e9;
   return [...jobs].sort((a, b) =>
