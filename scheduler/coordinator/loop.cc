@@ -206,14 +206,17 @@ void Loop::Commit(Round& round) {
     }
   }
   const View view = ViewNow();
+  const auto perform = [&](bool by_workers) {
+    for (const core::Effect& effect : round.effects_) {
+      if (hooks_.perform && core::IsByWorker(effect) == by_workers) hooks_.perform(effect, view);
+    }
+  };
+  perform(false);
   if (hooks_.stored && !round.facts_.empty()) {
     hooks_.stored({.first_seq = first_seq, .facts = round.facts_, .view = view});
   }
   for (const auto& then : round.after_) then({});
-  // After the replies: a worker that has just registered launches nothing before it knows.
-  for (const core::Effect& effect : round.effects_) {
-    if (hooks_.perform) hooks_.perform(effect, view);
-  }
+  perform(true);  // a worker that has just registered does nothing before its reply
   if (!round.facts_.empty()) {
     if (const Status snapshot = store_->MaybeSnapshot(ledger_); !snapshot) {
       Log(kWarning, "snapshot_failed", {{"error", snapshot.error().ToString()}});

@@ -85,9 +85,10 @@ struct Stored {
 
 // Called on the loop's thread.
 struct LoopHooks {
-  std::function<void(Round&)> tick = nullptr;                               // before each Tick
-  std::function<void(const Stored&)> stored = nullptr;                      // before the replies
-  std::function<void(const core::Effect&, const View&)> perform = nullptr;  // after them
+  std::function<void(Round&)> tick = nullptr;  // before each Tick
+  // What the coordinator itself does before `stored`, what workers do after the replies.
+  std::function<void(const core::Effect&, const View&)> perform = nullptr;
+  std::function<void(const Stored&)> stored = nullptr;  // before the replies
   // The store cannot be read back: the loop has ended, nothing can be served any more.
   std::function<void(const Error&)> failed = nullptr;
 };

@@ -51,4 +51,9 @@ struct RegisterModel {
 
 using Effect = std::variant<LaunchGang, StopGang, CheckpointGang, InspectJob, RegisterModel>;
 
+// Whether workers do it; the coordinator itself does the others.
+inline bool IsByWorker(const Effect& effect) {
+  return !std::holds_alternative<RegisterModel>(effect);
+}
+
 }  // namespace tutti::core

@@ -45,9 +45,9 @@ TEST_F(Machines, ALaunchThatOneMachineMissedIsRepeatedThereAlone) {
   world.Beat(first, {world.Seen(job)});
   world.Beat(second);
   world.Pass(milliseconds(1500));
+  world.effects.clear();
   world.Beat(first, {world.Seen(job)});
   world.Beat(second);
-  world.effects.clear();
   world.Tick();
   EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, job, Attempt{1}}}));
 }
