@@ -60,14 +60,12 @@ struct Watcher {
   void operator()(const LaunchGang& e) {
     const auto track = liveness.gangs.find({e.job, e.attempt});
     if (track == liveness.gangs.end()) return;
-    ++track->second.launches_sent;
-    track->second.launch_sent = now;
+    CountRound(track->second.launches_sent, track->second.launch_sent);
   }
   void operator()(const StopGang& e) {
     const auto track = liveness.gangs.find({e.job, e.attempt});
     if (track == liveness.gangs.end()) return;
-    ++track->second.stops_sent;
-    track->second.stop_sent = now;
+    CountRound(track->second.stops_sent, track->second.stop_sent);
     if (e.mode == StopMode::kKill) track->second.kill_sent = true;
   }
   void operator()(const InspectJob& e) {
@@ -77,6 +75,11 @@ struct Watcher {
     track.session = node == liveness.nodes.end() ? 0 : node->second.session;
     track.sent = now;
     track.in_flight = true;
+  }
+  // What goes to several machines at one instant is one round.
+  void CountRound(std::uint32_t& rounds, Instant& last) const {
+    if (rounds == 0 || last != now) ++rounds;
+    last = now;
   }
   void operator()(const CheckpointGang&) {}
   void operator()(const RegisterModel&) {}
