@@ -59,7 +59,14 @@ struct PsOptions {
   int limit = 0;  // 0 = no bound
 };
 int Ps(Context& context, const PsOptions& options);
-int Show(Context& context, const std::string& job);
+struct ShowOptions {
+  std::string job{};
+  bool plot = false;                  // its losses and evaluations as pictures
+  std::vector<std::string> curves{};  // these instead; they ask for pictures too
+};
+int Show(Context& context, const ShowOptions& options);
+// The same with its curves drawn; `job` is what the coordinator told of it.
+int ShowPlots(Context& context, nlohmann::json job, const ShowOptions& options);
 int Why(Context& context, const std::string& job);
 
 struct LogsOptions {

@@ -113,7 +113,15 @@ void DefineLooking(Definitions& d) {
     d.JobArgument(command, *job);
     d.On(command, [job, run](Context& c) { return run(c, *job); });
   };
-  simple("show", "Show all about a job", Show);
+  auto* show = d.Add(&d.app, "show", "Show all about a job", kJobs);
+  auto shown = std::make_shared<ShowOptions>();
+  d.JobArgument(show, shown->job);
+  show->add_flag("--plot", shown->plot, "Draw its loss and its evaluations");
+  show->add_option("--curve", shown->curves,
+                   "Draw this one: loss, learning_rate, grad_norm, tokens_per_second, "
+                   "memory_bytes, eval.accuracy, …; several with commas")
+      ->delimiter(',');
+  d.On(show, [shown](Context& c) { return Show(c, *shown); });
   simple("why", "Say why a job waits or failed, and what to do", Why);
 
   auto* logs = d.Add(&d.app, "logs", "Print what a job's ranks wrote", kJobs);

@@ -110,9 +110,10 @@ int Ps(Context& context, const PsOptions& options) {
   return kOk;
 }
 
-int Show(Context& context, const std::string& name) {
-  const auto job = context.client.Get(client::JobTarget(name));
+int Show(Context& context, const ShowOptions& options) {
+  auto job = context.client.Get(client::JobTarget(options.job));
   if (!job) return context.console.Complain(job.error());
+  if (options.plot || !options.curves.empty()) return ShowPlots(context, *std::move(job), options);
   Console& console = context.console;
   if (console.json()) {
     console.OutJson(*job);
