@@ -149,7 +149,7 @@ Duration UploadDeadline(std::int64_t size) {
   return kUploadLeast + std::chrono::seconds(size / kSlowest);
 }
 
-bool IsSuccess(const client::Response& response) {
+bool IsSuccess(const httpclient::Response& response) {
   return response.status >= 200 && response.status < 300;
 }
 
@@ -264,7 +264,7 @@ Answer<void> Upload(client::Client& client, const std::vector<LocalFile>& files)
       return tl::unexpected<Errors>(client::ErrorsOf(*there, target));
     }
     const Duration deadline = UploadDeadline(file.size_bytes);
-    if (client::IsLoopback(at->url)) {
+    if (httpclient::IsLoopback(at->url)) {
       const auto linked = client.Send({.method = "PUT",
                                        .target = target,
                                        .headers = {{"X-Tutti-Link", file.path.string()}},

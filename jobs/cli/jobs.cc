@@ -35,8 +35,8 @@ client::Answer<json> AllJobs(Context& context, const PsOptions& options) {
   for (;;) {
     std::string target = "/api/v1/jobs?limit=" + std::to_string(kPage);
     if (options.all || !options.state.empty() || !options.name.empty()) target += "&all=1";
-    if (!options.state.empty()) target += "&state=" + client::EncodeSegment(options.state);
-    if (!options.name.empty()) target += "&name=" + client::EncodeSegment(options.name);
+    if (!options.state.empty()) target += "&state=" + httpclient::EncodeSegment(options.state);
+    if (!options.name.empty()) target += "&name=" + httpclient::EncodeSegment(options.name);
     if (!before.empty()) target += "&before=" + before;
     auto page = context.client.Get(target);
     if (!page) return page;

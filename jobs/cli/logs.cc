@@ -53,11 +53,11 @@ class LineReader {
                          "?attempt=" + std::to_string(attempt_) +
                          "&limit=" + std::to_string(kLines);
     if (options_.rank) target += "&rank=" + std::to_string(*options_.rank);
-    if (!options_.grep.empty()) target += "&q=" + client::EncodeSegment(options_.grep);
+    if (!options_.grep.empty()) target += "&q=" + httpclient::EncodeSegment(options_.grep);
     // Where to start counts once; later pages go on from there.
     if (!started_ && since_ms_ > 0) target += "&since_ms=" + std::to_string(since_ms_);
     if (!started_ && options_.tail) target += "&tail=" + std::to_string(*options_.tail);
-    if (!after_.empty()) target += "&after=" + client::EncodeSegment(after_);
+    if (!after_.empty()) target += "&after=" + httpclient::EncodeSegment(after_);
     return target;
   }
 

@@ -11,7 +11,7 @@
 
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 namespace tutti::cli {
 namespace {
@@ -66,7 +66,7 @@ Status Write(const fs::path& path, std::string_view text) {
 std::string UriOf(const fs::path& path) {
   std::string uri = "file://";
   for (const fs::path& part : path.relative_path()) {
-    uri += "/" + client::EncodeSegment(part.string());
+    uri += "/" + httpclient::EncodeSegment(part.string());
   }
   return uri;
 }

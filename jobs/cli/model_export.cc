@@ -29,11 +29,12 @@ Answer<void> Download(Context& context, const std::string& model, const json& fi
   if (!path) return Fails(path.error());
   if (Status made = MakeDirectories(path->parent_path()); !made) return Fails(made.error());
   std::string target = client::ModelTarget(model, "/files");
-  for (const fs::path& part : fs::path(name)) target += "/" + client::EncodeSegment(part.string());
+  for (const fs::path& part : fs::path(name))
+    target += "/" + httpclient::EncodeSegment(part.string());
   auto incoming = context.client.Open({.target = target});
   if (!incoming) return Fails(incoming.error());
   if ((*incoming)->head().status != 200) {
-    client::Response response = (*incoming)->head();
+    httpclient::Response response = (*incoming)->head();
     response.body = (*incoming)->ReadAll(kSilence, Bytes{1 << 20}).value_or("");
     return tl::unexpected<client::Errors>(client::ErrorsOf(response, target));
   }

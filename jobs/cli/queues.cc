@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "common/httpclient/http.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/json_fields.h"
 #include "jobs/cli/table.h"
 #include "jobs/cli/text.h"
-#include "jobs/client/http.h"
 
 namespace tutti::cli {
 namespace {
@@ -102,7 +102,7 @@ int QueueSet(Context& context, const QueueSetCommand& options) {
   json shown;
   if (!options.name.empty()) {
     const auto set =
-        context.client.Post("/api/v1/queues/" + client::EncodeSegment(options.name), body);
+        context.client.Post("/api/v1/queues/" + httpclient::EncodeSegment(options.name), body);
     if (!set) return console.Complain(set.error());
     shown = *set;
   }

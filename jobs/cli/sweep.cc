@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 
+#include "common/httpclient/http.h"
 #include "jobs/cli/commands.h"
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/inputs.h"
@@ -13,7 +14,6 @@
 #include "jobs/cli/spec_file.h"
 #include "jobs/cli/table.h"
 #include "jobs/cli/text.h"
-#include "jobs/client/http.h"
 #include "jobs/spec/name.h"
 #include "jobs/spec/parse.h"
 
@@ -239,7 +239,7 @@ int SweepSubmit(Context& context, const SubmitOptions& options) {
 }
 
 int SweepShow(Context& context, const std::string& sweep) {
-  const auto shown = context.client.Get("/api/v1/sweeps/" + client::EncodeSegment(sweep));
+  const auto shown = context.client.Get("/api/v1/sweeps/" + httpclient::EncodeSegment(sweep));
   if (!shown) return context.console.Complain(shown.error());
   Show(context.console, *shown);
   return kOk;

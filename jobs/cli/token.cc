@@ -92,7 +92,7 @@ int TokenRevoke(Context& context, const std::vector<std::string>& tokens) {
   int exit = kOk;
   for (const std::string& token : tokens) {
     const auto revoked = context.client.Post(
-        "/api/v1/tokens/" + client::EncodeSegment(token) + "/revoke", json::object());
+        "/api/v1/tokens/" + httpclient::EncodeSegment(token) + "/revoke", json::object());
     if (!revoked) {
       const int code = console.Complain(revoked.error());
       if (exit == kOk) exit = code;

@@ -59,10 +59,10 @@ WatchItem EventWatch::Connect(Duration patience) {
     if (client::Interrupted()) return {.kind = Kind::kInterrupted};
     if (wait > patience) return {.kind = Kind::kQuiet};
   }
-  client::Request request{.target = "/api/v1/events",
-                          .headers = {{"Accept", "text/event-stream"}},
-                          .timeout = kConnectTimeout};
-  if (!job_.empty()) request.target += "?job=" + client::EncodeSegment(job_);
+  httpclient::Request request{.target = "/api/v1/events",
+                              .headers = {{"Accept", "text/event-stream"}},
+                              .timeout = kConnectTimeout};
+  if (!job_.empty()) request.target += "?job=" + httpclient::EncodeSegment(job_);
   if (!last_id_.empty()) {
     request.headers.emplace_back("Last-Event-ID", last_id_);
   } else if (!job_.empty()) {
@@ -73,7 +73,7 @@ WatchItem EventWatch::Connect(Duration patience) {
   if (!stream) return Lose(stream.error());
   const int status = (*stream)->head().status;
   if (status != 200) {
-    client::Response response = (*stream)->head();
+    httpclient::Response response = (*stream)->head();
     response.body = (*stream)->ReadAll(kConnectTimeout, Bytes{1 << 20}).value_or("");
     Error error = client::ErrorsOf(response, request.target).front();
     if (status >= 500) return Lose(std::move(error));

@@ -45,7 +45,7 @@ class EventWatch {
 
   client::Client& client_;
   std::string job_;
-  std::unique_ptr<client::Incoming> stream_;
+  std::unique_ptr<httpclient::Incoming> stream_;
   client::EventParser parser_;
   std::vector<client::ServerEvent> ready_;  // in reverse order
   std::string last_id_;

@@ -16,7 +16,7 @@ constexpr Duration kLookEvery = std::chrono::milliseconds(500);
 constexpr Duration kWorkerReturn = std::chrono::seconds(15);
 
 std::string WorkerTarget(const std::string& worker, const std::string& suffix = "") {
-  return "/api/v1/workers/" + client::EncodeSegment(worker) + suffix;
+  return "/api/v1/workers/" + httpclient::EncodeSegment(worker) + suffix;
 }
 
 bool IsEmpty(const json& worker) {

@@ -51,7 +51,7 @@ std::string Text(const json& object, const char* key) {
   return it->is_string() ? it->get<std::string>() : it->dump();
 }
 
-Answer<json> Parsed(const Response& response, std::string_view what) {
+Answer<json> Parsed(const httpclient::Response& response, std::string_view what) {
   if (response.status < 200 || response.status > 299) {
     return tl::unexpected<Errors>(ErrorsOf(response, what));
   }
@@ -80,7 +80,7 @@ Error ErrorOf(const json& value) {
   return out;
 }
 
-Errors ErrorsOf(const Response& response, std::string_view what) {
+Errors ErrorsOf(const httpclient::Response& response, std::string_view what) {
   const json body = json::parse(response.body, nullptr, false);
   Errors errors;
   if (body.is_object()) {
@@ -120,10 +120,11 @@ bool Client::MayReturn() const {
   return data_dir && SupervisorOf(*data_dir).has_value();
 }
 
-Result<std::unique_ptr<Incoming>> Client::Open(Request request) {
+Result<std::unique_ptr<httpclient::Incoming>> Client::Open(httpclient::Request request) {
   TUTTI_ASSIGN_OR_RETURN(const Endpoint at, endpoint());
   if (!at.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + at.token);
-  auto incoming = client::Open(at.url, request);
+  request.stop_fd = InterruptFd();
+  auto incoming = httpclient::Open(at.url, request);
   if (!incoming) {
     Forget();
     Error error = incoming.error();
@@ -136,19 +137,17 @@ Result<std::unique_ptr<Incoming>> Client::Open(Request request) {
   return incoming;
 }
 
-Result<Response> Client::Send(Request request, Duration retry_for) {
+Result<httpclient::Response> Client::Send(httpclient::Request request, Duration retry_for) {
   const Instant until = MonotonicNow() + retry_for;
   Backoff backoff;
   for (;;) {
-    const auto once = [&]() -> Result<Response> {
-      const Instant deadline = MonotonicNow() + request.timeout;
-      TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> incoming, Open(request));
-      Response response = incoming->head();
-      TUTTI_ASSIGN_OR_RETURN(response.body,
-                             incoming->ReadAll(deadline - MonotonicNow(), Bytes{64 << 20}));
+    const auto once = [&]() -> Result<httpclient::Response> {
+      TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<httpclient::Incoming> incoming, Open(request));
+      httpclient::Response response = incoming->head();
+      TUTTI_ASSIGN_OR_RETURN(response.body, incoming->ReadAll(request.timeout, Bytes{64 << 20}));
       return response;
     };
-    Result<Response> response = once();
+    Result<httpclient::Response> response = once();
     const bool again =
         response ? response->status == 503 : response.error().code == ErrorCode::kUnavailable;
     const Duration pause = backoff.Next();
@@ -166,11 +165,11 @@ Answer<json> Client::Get(const std::string& target, CallOptions options) {
 }
 
 Answer<json> Client::Post(const std::string& target, const json& body, CallOptions options) {
-  Request request{.method = "POST",
-                  .target = target,
-                  .headers = {{"Content-Type", "application/json"}},
-                  .body = body.dump(),
-                  .timeout = options.timeout};
+  httpclient::Request request{.method = "POST",
+                              .target = target,
+                              .headers = {{"Content-Type", "application/json"}},
+                              .body = body.dump(),
+                              .timeout = options.timeout};
   if (!options.idempotency_key.empty()) {
     request.headers.emplace_back("Idempotency-Key", options.idempotency_key);
   }
@@ -180,11 +179,11 @@ Answer<json> Client::Post(const std::string& target, const json& body, CallOptio
 }
 
 std::string JobTarget(std::string_view job, std::string_view suffix) {
-  return "/api/v1/jobs/" + EncodeSegment(job) + std::string(suffix);
+  return "/api/v1/jobs/" + httpclient::EncodeSegment(job) + std::string(suffix);
 }
 
 std::string ModelTarget(std::string_view model, std::string_view suffix) {
-  return "/api/v1/models/" + EncodeSegment(model) + std::string(suffix);
+  return "/api/v1/models/" + httpclient::EncodeSegment(model) + std::string(suffix);
 }
 
 void Pause(Duration duration) {

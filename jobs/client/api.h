@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/httpclient/http.h"
 #include "jobs/client/endpoint.h"
-#include "jobs/client/http.h"
 
 namespace tutti::client {
 
@@ -23,7 +23,7 @@ inline tl::unexpected<Errors> Fails(Error error) {
 
 // The errors of an answer whose status is no success: those its body lists, else one made of the
 // status.
-Errors ErrorsOf(const Response& response, std::string_view what);
+Errors ErrorsOf(const httpclient::Response& response, std::string_view what);
 // An `{"error": {…}}` (or the object inside) as an Error.
 Error ErrorOf(const nlohmann::json& json);
 
@@ -44,8 +44,9 @@ class Client {
   Answer<nlohmann::json> Post(const std::string& target, const nlohmann::json& body,
                               CallOptions options = {});
   // Any request with the token added; the caller judges the status.
-  Result<Response> Send(Request request, Duration retry_for = Duration::zero());
-  Result<std::unique_ptr<Incoming>> Open(Request request);
+  Result<httpclient::Response> Send(httpclient::Request request,
+                                    Duration retry_for = Duration::zero());
+  Result<std::unique_ptr<httpclient::Incoming>> Open(httpclient::Request request);
 
   // Found once and kept; Forget makes the next call look again (the file may name another now).
   Result<Endpoint> endpoint();

@@ -40,7 +40,7 @@ std::string UpLine(const fs::path& data_dir, const EndpointOptions& options,
 }
 
 // `known`: the pin that belongs to the address, "" = none.
-Status FillTrust(Url& url, const EndpointOptions& options, const Environment& env,
+Status FillTrust(httpclient::Url& url, const EndpointOptions& options, const Environment& env,
                  const std::string& known) {
   if (!url.tls) return {};
   const std::optional<std::string> variable = env("TUTTI_PIN");
@@ -61,7 +61,7 @@ Status CheckClear(const Endpoint& endpoint, const EndpointOptions& options) {
     return Fail(ErrorCode::kInvalid, "a pin is for https addresses", endpoint.url.ToString(),
                 https);
   }
-  if (!endpoint.token.empty() && !IsLoopback(endpoint.url)) {
+  if (!endpoint.token.empty() && !httpclient::IsLoopback(endpoint.url)) {
     return Fail(ErrorCode::kInvalid, "the token would go to another machine in the clear",
                 endpoint.url.ToString(), https);
   }
@@ -71,7 +71,7 @@ Status CheckClear(const Endpoint& endpoint, const EndpointOptions& options) {
 Result<Endpoint> OfUrl(const std::string& text, const EndpointOptions& options,
                        const Environment& env) {
   Endpoint endpoint;
-  TUTTI_ASSIGN_OR_RETURN(endpoint.url, ParseUrl(text));
+  TUTTI_ASSIGN_OR_RETURN(endpoint.url, httpclient::ParseUrl(text));
   const std::optional<std::string> token = env("TUTTI_TOKEN");
   endpoint.token = token.value_or("");
   // The address of this machine's own cluster: its token and pin lie in the data directory.
@@ -163,7 +163,7 @@ Result<Endpoint> FindEndpoint(const EndpointOptions& options, const Environment&
   }
   if (!file) return Fail(file.error());
   Endpoint endpoint{.url = {}, .token = {}, .data_dir = data_dir};
-  TUTTI_ASSIGN_OR_RETURN(endpoint.url, ParseUrl(file->url));
+  TUTTI_ASSIGN_OR_RETURN(endpoint.url, httpclient::ParseUrl(file->url));
   TUTTI_RETURN_IF_ERROR(FillTrust(endpoint.url, options, env, file->pin));
   TUTTI_ASSIGN_OR_RETURN(endpoint.token, ReadToken(file->token_file));
   return endpoint;

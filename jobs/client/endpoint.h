@@ -8,7 +8,7 @@
 #include <string>
 
 #include "common/base/result.h"
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 namespace tutti::client {
 
@@ -23,7 +23,7 @@ struct EndpointOptions {
 };
 
 struct Endpoint {
-  Url url;
+  httpclient::Url url;
   std::string token;               // "" = none known
   std::filesystem::path data_dir;  // the one whose endpoint.json it is; empty for a URL
 };

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/log.h"
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 namespace tutti::supervisor {
 namespace {
@@ -154,15 +154,15 @@ void Supervisor::OnServing(const Serving& serving) {
 Result<int> Supervisor::CallRunning(
     std::string_view method, const std::string& target,
     const std::function<Result<int>(const std::string& body)>& read) {
-  TUTTI_ASSIGN_OR_RETURN(client::Url url, client::ParseUrl(url_));
+  TUTTI_ASSIGN_OR_RETURN(httpclient::Url url, httpclient::ParseUrl(url_));
   url.trust.pin = pin_;
   TUTTI_ASSIGN_OR_RETURN(std::string token, ReadFile(options_.data_dir / "token", Bytes{4096}));
   while (!token.empty() && token.back() <= ' ') token.pop_back();
-  TUTTI_ASSIGN_OR_RETURN(const client::Response response,
-                         client::Send(url, {.method = std::string(method),
-                                            .target = target,
-                                            .headers = {{"Authorization", "Bearer " + token}},
-                                            .timeout = kCallTimeout}));
+  TUTTI_ASSIGN_OR_RETURN(const httpclient::Response response,
+                         httpclient::Send(url, {.method = std::string(method),
+                                                .target = target,
+                                                .headers = {{"Authorization", "Bearer " + token}},
+                                                .timeout = kCallTimeout}));
   if (response.status != 200) {
     return Fail(ErrorCode::kUnavailable, "answered " + std::to_string(response.status), target);
   }

@@ -9,9 +9,9 @@
 #include "common/curve/keys.h"
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
+#include "common/httpclient/http.h"
 #include "common/version/version.h"
 #include "common/wire/protocol.h"
-#include "worker/agent/http_client.h"
 
 namespace tutti::agent {
 namespace {
@@ -29,7 +29,7 @@ std::string TextOf(const json& object, const char* key) {
 }
 
 // What the coordinator says is wrong; asking again helps only where it could not store anything.
-Error RefusalOf(const HttpAnswer& answer, const std::string& where) {
+Error RefusalOf(const httpclient::Response& answer, const std::string& where) {
   Error error{.code = ErrorCode::kInvalid,
               .message = "the coordinator answers " + std::to_string(answer.status),
               .where = where,
@@ -48,14 +48,13 @@ Error RefusalOf(const HttpAnswer& answer, const std::string& where) {
 }
 
 Status AskOnce(const JoinString& join, const json& claim) {
-  TUTTI_ASSIGN_OR_RETURN(HttpUrl url, HttpUrl::Parse(join.http));
-  url.pin = join.pin;
-  const HttpRequest request{.method = "POST",
-                            .target = "/api/v1/workers/enroll",
-                            .headers = {{"Content-Type", "application/json"}},
-                            .body_file = {},
-                            .body = claim.dump()};
-  TUTTI_ASSIGN_OR_RETURN(const HttpAnswer answer, HttpCall(url, request, {}, {}));
+  TUTTI_ASSIGN_OR_RETURN(httpclient::Url url, httpclient::ParseUrl(join.http));
+  url.trust.pin = join.pin;
+  TUTTI_ASSIGN_OR_RETURN(const httpclient::Response answer,
+                         httpclient::Send(url, {.method = "POST",
+                                                .target = "/api/v1/workers/enroll",
+                                                .headers = {{"Content-Type", "application/json"}},
+                                                .body = claim.dump()}));
   if (answer.status / 100 == 2) return {};
   return Fail(RefusalOf(answer, join.http));
 }

@@ -10,12 +10,15 @@
 
 #include "common/base/log.h"
 #include "common/file/file.h"
+#include "common/httpclient/stop_descriptor.h"
 
 namespace tutti::agent {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr Duration kSilenceMax = std::chrono::seconds(30);  // neither a byte in nor out
+constexpr Bytes kErrorMax{1 << 20};
 constexpr Duration kFetchBackOffMin = std::chrono::milliseconds(100);
 constexpr Duration kFetchBackOffMax = std::chrono::seconds(2);
 
@@ -32,7 +35,7 @@ void Wait(Duration duration, std::stop_token stop) {
 }
 
 // What the coordinator says is wrong, as an Error.
-Error ErrorOf(const HttpAnswer& answer, const std::string& where) {
+Error ErrorOf(const httpclient::Response& answer, const std::string& where) {
   Error error{.code = ErrorCode::kInternal,
               .message = "the coordinator answers " + std::to_string(answer.status),
               .where = where};
@@ -95,16 +98,23 @@ Result<RemoteBlobs::Target> RemoteBlobs::CurrentTarget() const {
     target.token = token_;
     pin = pin_;
   }
-  TUTTI_ASSIGN_OR_RETURN(target.url, HttpUrl::Parse(text));
-  target.url.pin = std::move(pin);
+  TUTTI_ASSIGN_OR_RETURN(target.url, httpclient::ParseUrl(text));
+  target.url.trust.pin = std::move(pin);
   return target;
 }
 
-Result<HttpAnswer> RemoteBlobs::Ask(HttpRequest request, const HttpSink& sink,
-                                    std::stop_token stop) const {
+Result<std::unique_ptr<httpclient::Incoming>> RemoteBlobs::Open(httpclient::Request request) const {
   TUTTI_ASSIGN_OR_RETURN(const Target target, CurrentTarget());
-  request.headers["Authorization"] = "Bearer " + target.token;
-  return HttpCall(target.url, request, sink, std::move(stop));
+  request.headers.emplace_back("Authorization", "Bearer " + target.token);
+  request.timeout = kSilenceMax;
+  return httpclient::Open(target.url, request);
+}
+
+Result<httpclient::Response> RemoteBlobs::Send(httpclient::Request request) const {
+  TUTTI_ASSIGN_OR_RETURN(const auto incoming, Open(std::move(request)));
+  httpclient::Response answer = incoming->head();
+  TUTTI_ASSIGN_OR_RETURN(answer.body, incoming->ReadAll(kSilenceMax, kErrorMax));
+  return answer;
 }
 
 Status RemoteBlobs::Fetch(const Digest& digest, Bytes size, const fs::path& path,
@@ -119,27 +129,20 @@ Status RemoteBlobs::FetchFrom(const std::string& target, const Digest& digest, B
   Sha256 sha;
   std::uint64_t received = 0;
   const auto wanted = static_cast<std::uint64_t>(size.count);
-  const HttpSink sink = [&](std::span<const std::byte> data) -> Status {
-    if (received + data.size() > wanted) {
+  const auto take = [&](std::string_view piece) -> Status {
+    if (received + piece.size() > wanted) {
       return Fail(ErrorCode::kInvalid, "the blob is longer than it should be", digest.ToString());
     }
+    const auto data = std::as_bytes(std::span(piece));
     TUTTI_RETURN_IF_ERROR(WriteAll(file.get(), data, path.string()));
     sha.Update(data);
     received += data.size();
     return {};
   };
+  const httpclient::StopDescriptor stopped(stop);
   TUTTI_RETURN_IF_ERROR(Retry(stop, received, [&]() -> Status {
-    HttpRequest request{.method = "GET", .target = target, .headers = {}, .body_file = {}};
-    // Goes on where the line broke.
-    if (received > 0) {
-      request.headers["Range"] = "bytes=" + std::to_string(received) + "-";
-      request.sink_status = 206;
-    }
     if (received == wanted && wanted > 0) return {};
-    const int expected = request.sink_status;
-    TUTTI_ASSIGN_OR_RETURN(const HttpAnswer answer, Ask(std::move(request), sink, stop));
-    if (answer.status != expected) return Fail(ErrorOf(answer, digest.ToString()));
-    return {};
+    return Receive(target, received, stopped.fd(), take);
   }));
   if (received != wanted || sha.Finish() != digest) {
     return Fail(ErrorCode::kInvalid, "the coordinator sent other bytes than the file's",
@@ -149,43 +152,64 @@ Status RemoteBlobs::FetchFrom(const std::string& target, const Digest& digest, B
   return {};
 }
 
-Status RemoteBlobs::StoreOnce(const fs::path& file, const Digest& digest,
-                              std::stop_token stop) const {
-  const HttpRequest head{
-      .method = "HEAD", .target = TargetOf(digest), .headers = {}, .body_file = {}};
-  TUTTI_ASSIGN_OR_RETURN(const HttpAnswer there, Ask(head, {}, stop));
+Status RemoteBlobs::Receive(const std::string& target, std::uint64_t offset, int stop_fd,
+                            const std::function<Status(std::string_view piece)>& take) const {
+  httpclient::Request request{.target = target, .stop_fd = stop_fd};
+  // Goes on where the line broke.
+  if (offset > 0) request.headers = {{"Range", "bytes=" + std::to_string(offset) + "-"}};
+  TUTTI_ASSIGN_OR_RETURN(const auto incoming, Open(std::move(request)));
+  if (incoming->head().status != (offset > 0 ? 206 : 200)) {
+    httpclient::Response answer = incoming->head();
+    answer.body = incoming->ReadAll(kSilenceMax, kErrorMax).value_or("");
+    return Fail(ErrorOf(answer, target));
+  }
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const std::string piece, incoming->Read(kSilenceMax));
+    if (piece.empty()) return {};
+    TUTTI_RETURN_IF_ERROR(take(piece));
+  }
+}
+
+Status RemoteBlobs::StoreOnce(const fs::path& file, const Digest& digest, int stop_fd) const {
+  TUTTI_ASSIGN_OR_RETURN(const httpclient::Response there,
+                         Send({.method = "HEAD", .target = TargetOf(digest), .stop_fd = stop_fd}));
   if (there.status == 200) return {};
   TUTTI_ASSIGN_OR_RETURN(const Target target, CurrentTarget());
-  HttpRequest put{.method = "PUT", .target = TargetOf(digest), .headers = {}, .body_file = {}};
-  if (target.url.IsLoopback()) {
-    put.headers["X-Tutti-Link"] = file.string();
-    TUTTI_ASSIGN_OR_RETURN(const HttpAnswer linked, Ask(put, {}, stop));
+  if (httpclient::IsLoopback(target.url)) {
+    TUTTI_ASSIGN_OR_RETURN(const httpclient::Response linked,
+                           Send({.method = "PUT",
+                                 .target = TargetOf(digest),
+                                 .headers = {{"X-Tutti-Link", file.string()}},
+                                 .stop_fd = stop_fd}));
     if (linked.status / 100 == 2) return {};
     const Error error = ErrorOf(linked, file.string());
     if (MayPass(error) || error.code == ErrorCode::kDiskFull) return Fail(error);
     Log(kInfo, "blob_link_refused", {{"error", error.ToString()}});  // a forwarded port, say
   }
-  put.headers.erase("X-Tutti-Link");
-  put.body_file = file;
-  TUTTI_ASSIGN_OR_RETURN(const HttpAnswer sent, Ask(put, {}, stop));
+  TUTTI_ASSIGN_OR_RETURN(
+      const httpclient::Response sent,
+      Send({.method = "PUT", .target = TargetOf(digest), .body_file = file, .stop_fd = stop_fd}));
   if (sent.status / 100 != 2) return Fail(ErrorOf(sent, file.string()));
   return {};
 }
 
 Status RemoteBlobs::Store(const fs::path& file, const Digest& digest, std::stop_token stop) const {
   const std::uint64_t no_progress = 0;
-  return Retry(stop, no_progress, [&] { return StoreOnce(file, digest, stop); });
+  const httpclient::StopDescriptor stopped(stop);
+  return Retry(stop, no_progress, [&] { return StoreOnce(file, digest, stopped.fd()); });
 }
 
 Status RemoteBlobs::Send(const fs::path& file, const Digest& digest, const std::string& target,
                          std::stop_token stop) const {
   const std::uint64_t no_progress = 0;
+  const httpclient::StopDescriptor stopped(stop);
   return Retry(stop, no_progress, [&]() -> Status {
-    const HttpRequest put{.method = "PUT",
-                          .target = target,
-                          .headers = {{"X-Tutti-Digest", digest.ToString()}},
-                          .body_file = file};
-    TUTTI_ASSIGN_OR_RETURN(const HttpAnswer sent, Ask(put, {}, stop));
+    TUTTI_ASSIGN_OR_RETURN(const httpclient::Response sent,
+                           Send({.method = "PUT",
+                                 .target = target,
+                                 .headers = {{"X-Tutti-Digest", digest.ToString()}},
+                                 .body_file = file,
+                                 .stop_fd = stopped.fd()}));
     if (sent.status / 100 != 2) return Fail(ErrorOf(sent, file.string()));
     return {};
   });

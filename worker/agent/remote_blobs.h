@@ -2,16 +2,20 @@
 // (a coordinator that restarts, a line that breaks) is tried again with back-off.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/base/units.h"
 #include "common/digest/sha256.h"
-#include "worker/agent/http_client.h"
+#include "common/httpclient/http.h"
 
 namespace tutti::agent {
 
@@ -43,13 +47,17 @@ class RemoteBlobs {
 
  private:
   struct Target {
-    HttpUrl url;
+    httpclient::Url url;
     std::string token;
   };
   Result<Target> CurrentTarget() const;
-  Result<HttpAnswer> Ask(HttpRequest request, const HttpSink& sink, std::stop_token stop) const;
-  Status StoreOnce(const std::filesystem::path& file, const Digest& digest,
-                   std::stop_token stop) const;
+  // To the coordinator, with the token.
+  Result<std::unique_ptr<httpclient::Incoming>> Open(httpclient::Request request) const;
+  Result<httpclient::Response> Send(httpclient::Request request) const;
+  // What the answer to a GET of `target` has after `offset` bytes goes to `take`.
+  Status Receive(const std::string& target, std::uint64_t offset, int stop_fd,
+                 const std::function<Status(std::string_view piece)>& take) const;
+  Status StoreOnce(const std::filesystem::path& file, const Digest& digest, int stop_fd) const;
 
   mutable std::mutex mutex_;
   std::string http_url_;  // guarded by mutex_

@@ -6,15 +6,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "../client/fake_server.h"
 #include "common/digest/sha256.h"
+#include "tests/common/httpclient/fake_server.h"
 
 namespace tutti::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using client::FakeServer;
-using client::Seen;
+using httpclient::FakeServer;
+using httpclient::Seen;
 using testing::ElementsAre;
 using testing::HasSubstr;
 

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "../client/fake_server.h"
 #include "run_tutti.h"
+#include "tests/common/httpclient/fake_server.h"
 
 namespace tutti::cli {
 
-using client::FakeServer;
-using client::Seen;
+using httpclient::FakeServer;
+using httpclient::Seen;
 
 class WithServer : public testing::Test {
  protected:

@@ -4,11 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "fake_server.h"
+#include "tests/common/httpclient/fake_server.h"
 
 namespace tutti::client {
 namespace {
 
+using httpclient::FakeServer;
+using httpclient::Seen;
 using nlohmann::json;
 
 Environment Nothing() {

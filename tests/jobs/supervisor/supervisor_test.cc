@@ -15,16 +15,16 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "../client/fake_server.h"
 #include "jobs/client/endpoint.h"
 #include "jobs/supervisor/up.h"
+#include "tests/common/httpclient/fake_server.h"
 
 namespace tutti::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
-using client::FakeServer;
-using client::Seen;
+using httpclient::FakeServer;
+using httpclient::Seen;
 using testing::HasSubstr;
 
 constexpr Duration kLong = std::chrono::seconds(20);

@@ -102,16 +102,16 @@ std::string CoordinatorProcess::Token() const {
 Answer CoordinatorProcess::Call(const std::string& method, const std::string& target,
                                 const std::string& body,
                                 std::vector<std::pair<std::string, std::string>> headers) const {
-  client::Request request;
+  httpclient::Request request;
   request.method = method;
   request.target = target;
   request.headers = std::move(headers);
   request.headers.emplace_back("Authorization", "Bearer " + Token());
   if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   request.body = body;
-  const auto url = client::ParseUrl(url_);
+  const auto url = httpclient::ParseUrl(url_);
   if (!url) return {};
-  const auto response = client::Send(*url, request);
+  const auto response = httpclient::Send(*url, request);
   if (!response) return {.status = 0, .body = {}, .text = response.error().ToString()};
   return {.status = response->status,
           .body = json::parse(response->body, nullptr, false),

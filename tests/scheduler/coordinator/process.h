@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/time.h"
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 namespace tutti::coordinator {
 

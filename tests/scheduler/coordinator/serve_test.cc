@@ -39,10 +39,10 @@ TEST_F(Serve, SaysWhereItServesAndKeepsSecretsPrivate) {
 }
 
 TEST_F(Serve, EveryRouteButHealthAndMetricsNeedsTheToken) {
-  const auto url = client::ParseUrl(coordinator.url());
+  const auto url = httpclient::ParseUrl(coordinator.url());
   ASSERT_TRUE(url);
   const auto status = [&](const char* target) {
-    const auto response = client::Send(*url, {.target = target});
+    const auto response = httpclient::Send(*url, {.target = target});
     return response ? response->status : 0;
   };
   EXPECT_EQ(status("/healthz"), 200);
@@ -58,12 +58,12 @@ struct As {
   std::string token;
 
   int Status(const std::string& method, const std::string& target) const {
-    const auto url = client::ParseUrl(coordinator.url());
-    const auto response = client::Send(*url, {.method = method,
-                                              .target = target,
-                                              .headers = {{"Authorization", "Bearer " + token},
-                                                          {"Content-Type", "application/json"}},
-                                              .body = method == "GET" ? "" : "{}"});
+    const auto url = httpclient::ParseUrl(coordinator.url());
+    const auto response = httpclient::Send(*url, {.method = method,
+                                                  .target = target,
+                                                  .headers = {{"Authorization", "Bearer " + token},
+                                                              {"Content-Type", "application/json"}},
+                                                  .body = method == "GET" ? "" : "{}"});
     return response ? response->status : 0;
   }
 };
@@ -336,10 +336,10 @@ TEST_F(Serve, EventsAreReplayedToAStreamAndAfterARestart) {
   ASSERT_EQ(coordinator.Wait(), 0);
   ASSERT_TRUE(coordinator.Start()) << coordinator.log();
   coordinator.Submit("other");
-  const auto url = client::ParseUrl(coordinator.url());
+  const auto url = httpclient::ParseUrl(coordinator.url());
   auto stream =
-      client::Open(*url, {.target = "/api/v1/events?after=0&job=" + id,
-                          .headers = {{"Authorization", "Bearer " + coordinator.Token()}}});
+      httpclient::Open(*url, {.target = "/api/v1/events?after=0&job=" + id,
+                              .headers = {{"Authorization", "Bearer " + coordinator.Token()}}});
   ASSERT_TRUE(stream);
   client::EventParser parser;
   std::vector<std::string> types;

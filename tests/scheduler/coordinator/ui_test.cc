@@ -22,14 +22,14 @@ class UserInterface : public testing::Test {
   void SetUp() override { ASSERT_TRUE(coordinator.Start()) << coordinator.log(); }
 
   // As a browser asks: without a token.
-  client::Response Browse(const std::string& target, Headers headers = {},
-                          const std::string& method = "GET", const std::string& body = "") {
-    const auto url = client::ParseUrl(coordinator.url());
+  httpclient::Response Browse(const std::string& target, Headers headers = {},
+                              const std::string& method = "GET", const std::string& body = "") {
+    const auto url = httpclient::ParseUrl(coordinator.url());
     headers.emplace_back("Content-Type", "application/json");
-    auto response = client::Send(
+    auto response = httpclient::Send(
         *url, {.method = method, .target = target, .headers = std::move(headers), .body = body});
     EXPECT_TRUE(response) << target;
-    return response ? *std::move(response) : client::Response{};
+    return response ? *std::move(response) : httpclient::Response{};
   }
   // A session's cookie, as a browser sends it back.
   std::string SignIn() {
@@ -43,7 +43,7 @@ class UserInterface : public testing::Test {
 TEST_F(UserInterface, PagesAreForEverybodyAndMayRunOnlyTheirOwnFiles) {
   for (const char* target :
        {"/ui/", "/ui/jobs/j-1?tab=logs", "/ui/models/ft%3Aa/b", "/ui/app.js"}) {
-    const client::Response page = Browse(target);
+    const httpclient::Response page = Browse(target);
     EXPECT_EQ(page.status, 200) << target;
     const std::string policy = page.Header("content-security-policy");
     EXPECT_THAT(policy, HasSubstr("default-src 'none'"));
@@ -54,7 +54,7 @@ TEST_F(UserInterface, PagesAreForEverybodyAndMayRunOnlyTheirOwnFiles) {
   EXPECT_EQ(Browse("/").Header("location"), "/ui/");
   const std::string etag = Browse("/ui/app.js").Header("etag");
   EXPECT_EQ(Browse("/ui/app.js", {{"If-None-Match", etag}}).status, 304);
-  const client::Response packed = Browse("/ui/app.js", {{"Accept-Encoding", "gzip, br"}});
+  const httpclient::Response packed = Browse("/ui/app.js", {{"Accept-Encoding", "gzip, br"}});
   EXPECT_EQ(packed.Header("content-encoding"), "gzip");
   EXPECT_LT(packed.body.size(), Browse("/ui/app.js").body.size());
 }
@@ -62,7 +62,7 @@ TEST_F(UserInterface, PagesAreForEverybodyAndMayRunOnlyTheirOwnFiles) {
 TEST_F(UserInterface, ATicketOpensItOnce) {
   const json ticket = coordinator.Post("/api/v1/ui/tickets").body;
   EXPECT_EQ(Browse(ticket["path"]).Header("location"), "/ui/");
-  const client::Response again = Browse(ticket["path"]);
+  const httpclient::Response again = Browse(ticket["path"]);
   EXPECT_EQ(again.Header("location"), "/ui/?ticket=used");
   EXPECT_EQ(again.Header("set-cookie"), "");
   EXPECT_EQ(Browse("/ui/login?ticket=made-up").Header("set-cookie"), "");
@@ -71,7 +71,7 @@ TEST_F(UserInterface, ATicketOpensItOnce) {
 TEST_F(UserInterface, ASessionReadsAndChangesThingsFromItsOwnPagesOnly) {
   const std::string cookie = SignIn();
   EXPECT_EQ(Browse("/api/v1/ui/session").status, 401);
-  const client::Response who = Browse("/api/v1/ui/session", {{"Cookie", cookie}});
+  const httpclient::Response who = Browse("/api/v1/ui/session", {{"Cookie", cookie}});
   EXPECT_EQ(json::parse(who.body), json({{"user", "local"}, {"scope", "admin"}}));
   const std::string job = coordinator.Submit("mine");
   const std::string target = "/api/v1/jobs/" + job + "/cancel";
@@ -90,7 +90,7 @@ TEST_F(UserInterface, ASessionReadsAndChangesThingsFromItsOwnPagesOnly) {
 TEST_F(UserInterface, ASessionOutlivesARestartAndEndsWithItsToken) {
   const json made = coordinator.Post("/api/v1/tokens", {{"scope", "viewer"}, {"user", "vi"}}).body;
   const std::string bearer = "Bearer " + made["token"].get<std::string>();
-  const client::Response started =
+  const httpclient::Response started =
       Browse("/api/v1/ui/session", {{"Authorization", bearer}}, "POST", "{}");
   const std::string set = started.Header("set-cookie");
   const Headers session = {{"Cookie", set.substr(0, set.find(';'))}};

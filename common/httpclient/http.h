@@ -1,5 +1,5 @@
 // An HTTP/1.1 client in plain calls, over TLS or not: every one has a deadline, and ends early when
-// an InterruptScope was told to. One connection a request. One thread at a time per object.
+// a descriptor says so. One connection a request. Blocking; one thread at a time per object.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,7 @@
 #include "common/base/units.h"
 #include "common/tls/trust.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 
 struct Url {
   std::string host;    // "127.0.0.1", "::1"
@@ -38,7 +38,10 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers{};
   std::string body{};
   std::filesystem::path body_file{};  // sent in place of `body` when not empty
+  // From the start to the head of the answer; while a file is being sent, from its last piece.
   Duration timeout = std::chrono::seconds(30);
+  Duration connect_timeout = std::chrono::seconds(5);  // of each of the host's addresses
+  int stop_fd = -1;  // readable: give up (kUnavailable, "interrupted"); -1: nobody asks
 };
 
 struct Response {
@@ -63,7 +66,7 @@ class Incoming {
 // Sends the request and reads the head of the answer, whatever its status. kUnavailable when nobody
 // answers there, kTimeout when too late, kAuth when the server's certificate is not believed.
 Result<std::unique_ptr<Incoming>> Open(const Url& url, const Request& request);
-// The whole answer, of 64 MiB at most.
+// The whole answer, of 64 MiB at most; its body may take `timeout` once more.
 Result<Response> Send(const Url& url, const Request& request);
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

@@ -1,4 +1,4 @@
-#include "jobs/client/tls_session.h"
+#include "common/httpclient/tls_session.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -9,9 +9,9 @@
 #include <boost/asio/ssl/error.hpp>
 #include <limits>
 
-#include "jobs/client/socket.h"
+#include "common/httpclient/socket.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 namespace {
 
 namespace asio = boost::asio;
@@ -116,4 +116,4 @@ Status Socket::StartTls(const tls::Trust& trust, const std::string& host,
   return {};
 }
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

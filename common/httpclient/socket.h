@@ -1,5 +1,5 @@
-// A TCP connection, with TLS or without, whose reads and writes end at a deadline or on Ctrl-C:
-// what Beast calls a SyncStream. One thread at a time.
+// A TCP connection, with TLS or without, whose reads and writes end at a deadline or when they are
+// told to stop: what Beast calls a SyncStream. One thread at a time.
 #pragma once
 
 #include <poll.h>
@@ -14,21 +14,23 @@
 
 #include "common/base/time.h"
 #include "common/file/file.h"
+#include "common/httpclient/tls_session.h"
 #include "common/tls/trust.h"
-#include "jobs/client/tls_session.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 
 class Socket {
  public:
-  explicit Socket(UniqueFd fd) : fd_(std::move(fd)) {}
+  // `stop_fd`: readable once waiting is to end; -1: never.
+  Socket(UniqueFd fd, int stop_fd) : fd_(std::move(fd)), stop_fd_(stop_fd) {}
 
   void set_deadline(Instant deadline) { deadline_ = deadline; }
 
   // From now on TLS, with a server that `trust` believes to be `host`. `where`: for errors.
   Status StartTls(const tls::Trust& trust, const std::string& host, const std::string& where);
 
-  // boost::asio::error::timed_out at the deadline, operation_aborted on Ctrl-C, eof at the end.
+  // boost::asio::error::timed_out at the deadline, operation_aborted when told to stop, eof at the
+  // end.
   template <typename Buffers>
   std::size_t read_some(const Buffers& buffers, boost::system::error_code& error) {
     const boost::asio::mutable_buffer first = First<boost::asio::mutable_buffer>(buffers);
@@ -103,8 +105,9 @@ class Socket {
   }
 
   UniqueFd fd_;
+  int stop_fd_;
   std::unique_ptr<TlsSession> tls_;
   Instant deadline_;
 };
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

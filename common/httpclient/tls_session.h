@@ -13,7 +13,7 @@
 #include "common/base/result.h"
 #include "common/tls/trust.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 
 class Socket;
 
@@ -44,4 +44,4 @@ class TlsSession {
   BIO* const to_line_;    // owned by ssl_
 };
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

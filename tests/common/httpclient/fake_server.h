@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace tutti::client {
+namespace tutti::httpclient {
 
 struct Seen {
   std::string method;
@@ -140,4 +140,4 @@ class FakeServer {
   std::thread thread_;
 };
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

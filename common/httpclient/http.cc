@@ -1,4 +1,4 @@
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -18,10 +18,9 @@
 #include <limits>
 
 #include "common/base/host.h"
-#include "jobs/client/interrupt.h"
-#include "jobs/client/socket.h"
+#include "common/httpclient/socket.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 namespace {
 
 namespace asio = boost::asio;
@@ -50,7 +49,7 @@ Error Transport(const Url& url, std::string_view what, const SystemError& error)
 }
 
 // A connected socket, or why each of the host's addresses refused.
-Result<Socket> Connect(const Url& url, Instant deadline) {
+Result<Socket> Connect(const Url& url, const Request& request, Instant deadline) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -75,8 +74,8 @@ Result<Socket> Connect(const Url& url, Instant deadline) {
       last = {errno, boost::system::system_category()};
       continue;
     }
-    Socket socket(std::move(fd));
-    socket.set_deadline(deadline);
+    Socket socket(std::move(fd), request.stop_fd);
+    socket.set_deadline(std::min(deadline, MonotonicNow() + request.connect_timeout));
     if (SystemError error = socket.Wait(POLLOUT)) {
       last = error;
       if (error == asio::error::operation_aborted) break;
@@ -107,7 +106,6 @@ class Reply final : public Incoming {
   Status Write(const Request& request);
   Status ReadHead(const Request& request);
   Result<std::string> Read(Duration patience) override;
-  void set_deadline(Instant deadline) { socket_.set_deadline(deadline); }
 
  private:
   Status WriteFile(const Request& request);
@@ -128,6 +126,7 @@ Status Reply::WriteFile(const Request& request) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Fail(ErrnoError("cannot read", request.body_file.string(), errno));
     if (count == 0) return {};
+    socket_.set_deadline(MonotonicNow() + request.timeout);
     std::size_t sent = 0;
     while (sent < static_cast<std::size_t>(count)) {
       SystemError error;
@@ -201,19 +200,6 @@ Result<std::string> Reply::Read(Duration patience) {
   return std::string();
 }
 
-Result<std::unique_ptr<Reply>> OpenReply(const Url& url, const Request& request, Instant deadline) {
-  TUTTI_ASSIGN_OR_RETURN(Socket socket, Connect(url, deadline));
-  if (url.tls) TUTTI_RETURN_IF_ERROR(socket.StartTls(url.trust, url.host, url.ToString()));
-  auto reply = std::make_unique<Reply>(url, std::move(socket));
-  reply->set_deadline(deadline);
-  const Status sent = reply->Write(request);
-  // A server that refuses a body answers before it has read all of it: look for that answer.
-  if (!sent && sent.error().code != ErrorCode::kUnavailable) return Fail(sent.error());
-  if (Status head = reply->ReadHead(request); !head)
-    return Fail(sent ? head.error() : sent.error());
-  return reply;
-}
-
 }  // namespace
 
 SystemError Socket::Wait(short events) {
@@ -222,7 +208,7 @@ SystemError Socket::Wait(short events) {
     if (left <= Duration::zero()) return asio::error::timed_out;
     // Rounded up: a poll of 0 ms would spin through the last millisecond.
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    std::array<pollfd, 2> fds{{{fd_.get(), events, 0}, {InterruptFd(), POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{fd_.get(), events, 0}, {stop_fd_, POLLIN, 0}}};
     const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(std::min<long>(ms, 60'000)));
     if (ready < 0 && errno != EINTR) return {errno, boost::system::system_category()};
     if (ready > 0 && fds[1].revents != 0) return asio::error::operation_aborted;
@@ -310,17 +296,25 @@ Result<std::string> Incoming::ReadAll(Duration timeout, Bytes max) {
 }
 
 Result<std::unique_ptr<Incoming>> Open(const Url& url, const Request& request) {
-  TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<Reply> reply,
-                         OpenReply(url, request, MonotonicNow() + request.timeout));
-  return std::unique_ptr<Incoming>(std::move(reply));
+  const Instant deadline = MonotonicNow() + request.timeout;
+  TUTTI_ASSIGN_OR_RETURN(Socket socket, Connect(url, request, deadline));
+  socket.set_deadline(deadline);
+  if (url.tls) TUTTI_RETURN_IF_ERROR(socket.StartTls(url.trust, url.host, url.ToString()));
+  auto reply = std::make_unique<Reply>(url, std::move(socket));
+  const Status sent = reply->Write(request);
+  // A server that refuses a body answers before it has read all of it: look for that answer.
+  if (!sent && sent.error().code != ErrorCode::kUnavailable) return Fail(sent.error());
+  if (const Status head = reply->ReadHead(request); !head) {
+    return Fail(sent ? head.error() : sent.error());
+  }
+  return reply;
 }
 
 Result<Response> Send(const Url& url, const Request& request) {
-  const Instant deadline = MonotonicNow() + request.timeout;
-  TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<Reply> reply, OpenReply(url, request, deadline));
-  Response response = reply->head();
-  TUTTI_ASSIGN_OR_RETURN(response.body, reply->ReadAll(deadline - MonotonicNow(), kBodyMax));
+  TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> incoming, Open(url, request));
+  Response response = incoming->head();
+  TUTTI_ASSIGN_OR_RETURN(response.body, incoming->ReadAll(request.timeout, kBodyMax));
   return response;
 }
 
-}  // namespace tutti::client
+}  // namespace tutti::httpclient

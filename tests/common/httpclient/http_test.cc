@@ -1,15 +1,17 @@
-#include "jobs/client/http.h"
+#include "common/httpclient/http.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <stop_token>
 #include <thread>
 
-#include "fake_server.h"
+#include "common/httpclient/stop_descriptor.h"
+#include "tests/common/httpclient/fake_server.h"
 #include "tests/common/tls/tls_front.h"
 
-namespace tutti::client {
+namespace tutti::httpclient {
 namespace {
 
 using testing::HasSubstr;
@@ -112,20 +114,35 @@ TEST(Send, NobodyThereIsUnavailableAndNamesTheAddress) {
   EXPECT_THAT(response.error().ToString(), HasSubstr(url));
 }
 
-TEST(Send, SilenceEndsAtTheDeadline) {
-  // Connections wait in the backlog of a socket that nobody accepts from.
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+// A listening socket on a free port of 127.0.0.1, and its address.
+std::pair<UniqueFd, Url> Listen(const std::string& scheme) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(fd, 8), 0);
+  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::listen(fd.get(), 8), 0);
   socklen_t size = sizeof address;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  const auto response = Send(UrlOf("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port))),
-                             {.target = "/x", .timeout = std::chrono::milliseconds(50)});
+  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return {std::move(fd), UrlOf(scheme + "://127.0.0.1:" + std::to_string(ntohs(address.sin_port)))};
+}
+
+TEST(Send, SilenceEndsAtTheDeadline) {
+  const auto [listener, url] = Listen("http");  // nobody accepts
+  const auto response = Send(url, {.target = "/x", .timeout = std::chrono::milliseconds(50)});
   EXPECT_EQ(response.error().code, ErrorCode::kTimeout);
-  ::close(fd);
+}
+
+TEST(Send, ARequestToStopEndsTheWait) {
+  const auto [listener, url] = Listen("http");  // nobody accepts
+  std::stop_source source;
+  const StopDescriptor stopped(source.get_token());
+  std::thread elsewhere([&source] { source.request_stop(); });
+  const auto response = Send(url, {.target = "/x", .stop_fd = stopped.fd()});
+  elsewhere.join();
+  ASSERT_FALSE(response.has_value());
+  EXPECT_EQ(response.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(response.error().message, "interrupted");
 }
 
 class SendTls : public testing::Test {
@@ -177,21 +194,8 @@ TEST_F(SendTls, SendsNothingToAServerThatIsNotBelieved) {
   EXPECT_TRUE(server_.seen().empty());
 }
 
-// A listening socket on a free port of 127.0.0.1, and the https address of it.
-std::pair<UniqueFd, Url> Listen() {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(::listen(fd.get(), 8), 0);
-  socklen_t size = sizeof address;
-  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return {std::move(fd), UrlOf("https://127.0.0.1:" + std::to_string(ntohs(address.sin_port)))};
-}
-
 TEST_F(SendTls, APlainServerIsSaidToBeOne) {
-  const auto [listener, url] = Listen();
+  const auto [listener, url] = Listen("https");
   std::thread plain([fd = listener.get()] {
     const UniqueFd connection(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC));
     char hello[4096];
@@ -207,10 +211,10 @@ TEST_F(SendTls, APlainServerIsSaidToBeOne) {
 }
 
 TEST_F(SendTls, ASilentHandshakeEndsAtTheDeadline) {
-  const auto [listener, url] = Listen();  // nobody accepts
+  const auto [listener, url] = Listen("https");  // nobody accepts
   const auto response = Send(url, {.target = "/x", .timeout = std::chrono::milliseconds(50)});
   EXPECT_EQ(response.error().code, ErrorCode::kTimeout);
 }
 
 }  // namespace
-}  // namespace tutti::client
+}  // namespace tutti::httpclient
