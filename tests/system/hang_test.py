@@ -203,7 +203,7 @@ class Hangs(unittest.TestCase):
 class StoppedWorkers(unittest.TestCase):
     def test_a_stopped_worker_is_replaced_and_its_ranks_are_gone_before(self):
         with Cluster(workers=2, slots=2) as cluster:
-            job = cluster.submit(two_ranks("frozen", max_steps=1000, save_steps=50))["id"]
+            job = cluster.submit(two_ranks("frozen", max_steps=400, save_steps=50))["id"]
             cluster.wait_step(job, 60)
             (name, ranks), = gangs(cluster, job).items()
             frozen = next(w["pid"] for w in cluster.http("GET", "/api/v1/workers")["data"]

@@ -108,7 +108,7 @@ class Joined:
 
 
 def long_spec(name, **training):
-    spec = sections_spec(name, **{"max_steps": 600, "save_steps": 20, "eval_steps": 1000, "micro_batch_size": 4,
+    spec = sections_spec(name, **{"max_steps": 240, "save_steps": 20, "eval_steps": 1000, "micro_batch_size": 4,
                                   "global_batch_size": 16, "save_total_limit": 2, **training})
     spec["data"]["max_length"] = 32
     return spec
@@ -195,7 +195,7 @@ class Join(ClusterTest):
         self.assertEqual(self.cluster.show(job)["attempts"][1]["from_step"], kept["step"])
 
     def test_a_machine_that_is_cut_off_kills_its_gang_before_another_gets_it(self):
-        job = self.cluster.submit(long_spec("cut", max_steps=1000, save_steps=50), 2)
+        job = self.cluster.submit(long_spec("cut", max_steps=400, save_steps=40), 2)
         shown = self.cluster.wait_checkpoint(job)
         [first] = shown["attempts"][0]["workers"]
         pids = set(self.cluster.rank_pids(job))
@@ -218,7 +218,7 @@ class Join(ClusterTest):
             self.cluster.net[first].link("up")
         self.cluster.wait_up(first)
         self.assertEqual(self.cluster.worker(first)["pid"], before["pid"])
-        calm = self.cluster.digest(self.cluster.submit(long_spec("calm", max_steps=1000, save_steps=50), 2))
+        calm = self.cluster.digest(self.cluster.submit(long_spec("calm", max_steps=400, save_steps=40), 2))
         self.assertEqual(self.cluster.digest(job), calm)
         after = self.cluster.show(job)["attempts"][1]
         self.assertNotIn(first, after["workers"])
