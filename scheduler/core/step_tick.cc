@@ -26,9 +26,9 @@ Instant LastSeen(const Liveness& liveness, NodeId node) {
 }
 
 // Attempts that this Tick ended: their jobs are left alone by the later parts.
-using Ended = std::set<JobId>;
+using EndedJobs = std::set<JobId>;
 
-void LoseNodes(Decision& decision, Ended& ended) {
+void LoseNodes(Decision& decision, EndedJobs& ended) {
   for (const auto& [id, node] : decision.state.ledger.nodes) {
     if (node.state != NodeState::kUp) continue;
     if (decision.now - LastSeen(decision.state.liveness, id) <= kReassignAfter) continue;
@@ -101,7 +101,7 @@ bool Missing(const Decision& decision, const Job& job, const GangTrack& track) {
   return false;
 }
 
-void WatchGangs(Decision& decision, Ended& ended) {
+void WatchGangs(Decision& decision, EndedJobs& ended) {
   for (JobId id : decision.state.ledger.active) {
     if (ended.contains(id)) continue;
     const Job& job = decision.state.ledger.jobs.at(id);
@@ -186,7 +186,7 @@ void Archive(Decision& decision) {
 }  // namespace
 
 Status Decide(Decision& decision, const Tick&) {
-  Ended ended;
+  EndedJobs ended;
   LoseNodes(decision, ended);
   WatchGangs(decision, ended);
   Inspect(decision);

@@ -223,6 +223,7 @@ def check_registered(root, files, report):
 # What a unity build (the sanitizers') would define twice: names of unnamed namespaces.
 DEFINITIONS = [
     re.compile(r"^(?:class|struct|enum class|enum) (\w+)(?: final)?(?: :[^\n;]*)? \{", re.M),
+    re.compile(r"^using (\w+) = [^;]*;", re.M),
     re.compile(r"^(?:constexpr|const|constinit|thread_local)\b[^\n=({]*?\b(\w+)(?:\[[^\]\n]*\])? ?[={;]",
                re.M),
     re.compile(r"^(?!using|return|template|namespace)[A-Za-z_][\w:<>,&*\[\] ]*?[ &*]"
@@ -231,7 +232,7 @@ DEFINITIONS = [
 
 
 def unnamed_definitions(text):
-    """{name with its namespace and, for functions, its parameters: line}"""
+    """{name with its namespace and, for functions, its parameters: (line, text of an alias or None)}"""
     found = {}
     outer = ""
     for match in re.finditer(r"^namespace ([\w:]+) \{$|^namespace \{\n(.*?)^\}  // namespace$",
@@ -242,7 +243,8 @@ def unnamed_definitions(text):
         for pattern in DEFINITIONS:
             for name in pattern.finditer(match.group(2)):
                 line = text.count("\n", 0, match.start(2) + name.start()) + 1
-                found[outer + "::" + re.sub(r"\s+", " ", name.group(1))] = line
+                alias = name.group(0) if name.group(0).startswith("using") else None
+                found[outer + "::" + re.sub(r"\s+", " ", name.group(1))] = line, alias
     return found
 
 
@@ -261,9 +263,10 @@ def check_unity(root, files, report):
                     path = os.path.normpath(os.path.join(home, source))
                     if path not in files:
                         continue
-                    for what, line in unnamed_definitions(read(root, path)).items():
-                        if first.setdefault(what, path) != path:
-                            report(path, line, "unity", f"{what} is in {first[what]} too, and the "
+                    for what, (line, alias) in unnamed_definitions(read(root, path)).items():
+                        other, other_alias = first.setdefault(what, (path, alias))
+                        if other != path and (alias is None or alias != other_alias):
+                            report(path, line, "unity", f"{what} is in {other} too, and the "
                                    "sanitizers' builds put them into one file: name what differs")
 
 
