@@ -107,6 +107,7 @@ class RankScanner {
     const auto data = ReadFile(path);
     if (!data) return;
     marks_.resize(std::min<std::size_t>(data->size(), kMarksBytesMax) / sizeof(LogMark));
+    if (marks_.empty()) return;
     std::memcpy(marks_.data(), data->data(), marks_.size() * sizeof(LogMark));
     if (!std::ranges::is_sorted(marks_, {}, &LogMark::offset)) marks_.clear();
   }

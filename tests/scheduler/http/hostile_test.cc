@@ -13,6 +13,7 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using std::string_literals::operator""s;
 
 class HostileTest : public ServerFixture {
  protected:
@@ -80,7 +81,7 @@ TEST_F(HostileTest, MalformedHeadsAreRefused) {
            "GET /hello world HTTP/1.1\r\nhost: localhost\r\n\r\n",
            "GET /hello HTTP/1.1\r\n" + token + "\r\n",
            "GET /hello HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n" + token + "\r\n",
-           std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n", 30),
+           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"s,
            std::string(200, '\0')}) {
     ExpectRefused(bytes);
   }
