@@ -240,11 +240,7 @@ void Loop::TakeBack(Round& round, const Error& error) {
   }
   ledger_ = std::move(*recovered);
   // Liveness remembers sightings and effects of decisions that never were.
-  std::erase_if(liveness_.gangs, [&](const auto& entry) {
-    const core::Job* job = core::FindJob(ledger_, entry.first.job);
-    return job == nullptr || core::ActiveGang(*job) == nullptr ||
-           job->attempt != entry.first.attempt;
-  });
+  core::Reconcile(liveness_, ledger_);
   for (const core::Effect& effect : round.effects_) {
     if (const auto* inspect = std::get_if<core::InspectJob>(&effect)) {
       liveness_.inspections.erase(inspect->job);

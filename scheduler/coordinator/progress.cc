@@ -169,7 +169,8 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     round.Observe(core::ProgressSeen{.job = job.id,
                                      .attempt = job.attempt,
                                      .step = progress->step,
-                                     .step_ms = 1000 * progress->step_seconds});
+                                     .step_ms = 1000 * progress->step_seconds,
+                                     .total_steps = progress->total_steps});
     Keep(job.id, known, CurveOf(*progress, steps));
     event.type = "progress";
     data.update(ProgressJson(*progress));

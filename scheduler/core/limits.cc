@@ -35,6 +35,7 @@ std::uint64_t Held::Of(const QueueUser& who) const {
 }
 
 void Held::Add(const QueueUser& who, std::uint64_t slots) {
+  if (ledger_.sharing.queues.empty()) return;
   for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
     by_user_[{queue, who.user}] += slots;
     by_queue_[queue] += slots;

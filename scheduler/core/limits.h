@@ -11,6 +11,7 @@
 namespace tutti::core {
 
 // Slots held, with those given out in the same Step. Lives for one call; refers to the ledger.
+// Where no queue was set nothing is limited, nor counted.
 class Held {
  public:
   explicit Held(const Ledger& ledger);

@@ -7,7 +7,10 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,6 +19,8 @@
 #include "scheduler/core/effects.h"
 
 namespace tutti::core {
+
+struct Ledger;
 
 // A rank that holds its gang up.
 struct StallSeen {
@@ -68,6 +73,7 @@ struct GangTrack {
   std::uint32_t stops_sent = 0;
   bool kill_sent = false;
   Instant stop_sent;
+  std::optional<Instant> end;  // predicted
 };
 
 struct InspectTrack {
@@ -83,8 +89,9 @@ struct ProgressSeen {
   JobId job;
   Attempt attempt{};
   std::uint64_t step = 0;
-  double step_ms = 0;  // 0 = not known
-  Instant heard{};     // set when it is observed
+  double step_ms = 0;             // 0 = not known
+  std::uint64_t total_steps = 0;  // likewise
+  Instant heard{};                // set when it is observed
 };
 
 struct Liveness {
@@ -94,6 +101,8 @@ struct Liveness {
   std::uint64_t store_disk_free_bytes = 0;  // when that is known
   std::map<NodeId, NodeSeen> nodes;
   std::map<GangKey, GangTrack> gangs;
+  std::set<GangKey> watched;                   // those that may need something soon
+  std::set<std::pair<Instant, GangKey>> ends;  // when they are predicted to end, as far as known
   std::map<JobId, InspectTrack> inspections;
   std::map<JobId, ProgressSeen> progress;
   Instant charged;  // when usage was, last
@@ -116,6 +125,12 @@ struct WorkerSeen {
 struct GangNoticed {  // placed, or found in the ledger after a restart
   JobId job;
   Attempt attempt{};
+  std::optional<Duration> run = {};  // predicted
+};
+// It runs and all its nodes list it: it is not watched until that changes.
+struct GangSettled {
+  JobId job;
+  Attempt attempt{};
 };
 struct GangGone {  // its attempt ended
   JobId job;
@@ -136,11 +151,15 @@ struct CoordinatorUp {};
 struct UsageCounted {};
 struct DrainBegun {};
 
-using Sighting = std::variant<WorkerSeen, GangNoticed, GangGone, InspectAnswered, NodeGone,
-                              StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted>;
+using Sighting =
+    std::variant<WorkerSeen, GangNoticed, GangSettled, GangGone, InspectAnswered, NodeGone,
+                 StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.
 void Observe(Liveness& liveness, const Effect& effect, Instant now);
+// The ledger is no longer what sightings were made of: forgets gangs it does not hold, and watches
+// the others.
+void Reconcile(Liveness& liveness, const Ledger& ledger);
 
 }  // namespace tutti::core

@@ -1,7 +1,29 @@
+#include <algorithm>
+
+#include "scheduler/core/ledger.h"
 #include "scheduler/core/liveness.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::core {
 namespace {
+
+bool Lists(const std::vector<GangSeen>& gangs, const GangKey& key) {
+  return std::any_of(gangs.begin(), gangs.end(), [&](const GangSeen& gang) {
+    return gang.job == key.job && gang.attempt == key.attempt;
+  });
+}
+
+void Expect(Liveness& liveness, const GangKey& key, GangTrack& track, std::optional<Instant> end) {
+  if (track.end) liveness.ends.erase({*track.end, key});
+  track.end = end;
+  if (end) liveness.ends.insert({*end, key});
+}
+
+void Forget(Liveness& liveness, std::map<GangKey, GangTrack>::iterator gang) {
+  Expect(liveness, gang->first, gang->second, std::nullopt);
+  liveness.watched.erase(gang->first);
+  liveness.gangs.erase(gang);
+}
 
 struct Watcher {
   Liveness& liveness;
@@ -12,6 +34,10 @@ struct Watcher {
     node.last_seen = now;
     node.last_seen_at = s.at;
     node.session = s.session;
+    for (const GangSeen& before : node.gangs) {
+      const GangKey key{before.job, before.attempt};
+      if (!Lists(s.gangs, key) && liveness.gangs.contains(key)) liveness.watched.insert(key);
+    }
     node.gangs = s.gangs;
     node.memory_used_bytes = s.memory_used_bytes;
     node.disk_free_bytes = s.disk_free_bytes;
@@ -25,18 +51,28 @@ struct Watcher {
     }
   }
   void operator()(const GangNoticed& s) {
-    const auto [track, fresh] = liveness.gangs.try_emplace({s.job, s.attempt});
-    if (fresh) track->second.first_noticed = now;
+    const GangKey key{s.job, s.attempt};
+    const auto [track, fresh] = liveness.gangs.try_emplace(key);
+    liveness.watched.insert(key);
+    if (!fresh) return;
+    track->second.first_noticed = now;
+    if (s.run) Expect(liveness, key, track->second, now + *s.run);
   }
+  void operator()(const GangSettled& s) { liveness.watched.erase({s.job, s.attempt}); }
   void operator()(const GangGone& s) {
-    liveness.gangs.erase({s.job, s.attempt});
+    const auto gang = liveness.gangs.find({s.job, s.attempt});
+    if (gang != liveness.gangs.end()) Forget(liveness, gang);
     liveness.progress.erase(s.job);
   }
   void operator()(const ProgressSeen& s) {
-    if (!liveness.gangs.contains({s.job, s.attempt})) return;
+    const auto gang = liveness.gangs.find({s.job, s.attempt});
+    if (gang == liveness.gangs.end()) return;
     ProgressSeen& seen = liveness.progress[s.job];
     seen = s;
     seen.heard = now;
+    if (s.step_ms <= 0 || s.total_steps == 0 || gang->second.stops_sent > 0) return;
+    const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
+    Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms));
   }
   void operator()(const UsageCounted&) { liveness.charged = now; }
   void operator()(const InspectAnswered& s) {
@@ -65,6 +101,8 @@ struct Watcher {
   void operator()(const StopGang& e) {
     const auto track = liveness.gangs.find({e.job, e.attempt});
     if (track == liveness.gangs.end()) return;
+    liveness.watched.insert(track->first);
+    Expect(liveness, track->first, track->second, now);
     CountRound(track->second.stops_sent, track->second.stop_sent);
     if (e.mode == StopMode::kKill) track->second.kill_sent = true;
   }
@@ -93,6 +131,21 @@ void Observe(Liveness& liveness, const Sighting& sighting, Instant now) {
 
 void Observe(Liveness& liveness, const Effect& effect, Instant now) {
   std::visit(Watcher{liveness, now}, effect);
+}
+
+void Reconcile(Liveness& liveness, const Ledger& ledger) {
+  for (auto gang = liveness.gangs.begin(); gang != liveness.gangs.end();) {
+    const auto next = std::next(gang);
+    const Job* job = FindJob(ledger, gang->first.job);
+    const bool held =
+        job != nullptr && ActiveGang(*job) != nullptr && job->attempt == gang->first.attempt;
+    if (held) {
+      liveness.watched.insert(gang->first);
+    } else {
+      Forget(liveness, gang);
+    }
+    gang = next;
+  }
 }
 
 }  // namespace tutti::core

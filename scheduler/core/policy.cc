@@ -47,9 +47,9 @@ void Srtf(const Ledger& ledger, const Visit& visit) { Merge(ledger, ledger.work_
 
 // A user's waiting jobs in one queue.
 struct Line {
-  const QueueUser* who = nullptr;
-  std::set<QueueKey>::const_iterator next, end;
-  double used = 0;  // slot-ms
+  std::string_view user;
+  std::set<QueueKey>::const_iterator next, end;  // there is a next one
+  double used = 0;                               // slot-ms
 };
 // A queue with waiting jobs in it or below it; those in a queue that has queues below it are a
 // share beside these, of weight 1.
@@ -58,32 +58,33 @@ struct Share {
   double used = 0;
   std::size_t parent = 0;
   std::vector<std::size_t> children;
-  std::vector<Line> lines;
+  std::vector<Line> lines;  // by user
 };
 
 class Tree {
  public:
   explicit Tree(const Ledger& ledger) : ledger_(ledger), shares_(1) {
     for (const auto& [who, keys] : ledger.queued_by) {
-      shares_[At(who.queue)].lines.push_back({&who, keys.begin(), keys.end(), 0});
+      shares_[At(who.queue)].lines.push_back({who.user, keys.begin(), keys.end(), 0});
     }
     for (const auto& [who, used] : ledger.sharing.usage) Use(who, used.recent_slot_ms);
     for (const auto& [who, slots] : ledger.slots_by) Use(who, kHeldMs * static_cast<double>(slots));
     for (std::size_t i = 1, all = shares_.size(); i < all; ++i) PartOwnLines(i);
   }
 
-  // The line whose turn it is; nullptr: none has jobs left.
+  // The line whose turn it is; nullptr: none is left. It stays in place until Drop.
   Line* First() {
-    std::size_t at = 0;
-    if (!Prune(0)) return nullptr;
-    while (shares_[at].lines.empty()) {
-      const auto& children = shares_[at].children;
-      at = *std::min_element(children.begin(), children.end(), [&](std::size_t a, std::size_t b) {
-        return shares_[a].used / shares_[a].weight < shares_[b].used / shares_[b].weight;
-      });
+    if (shares_[0].children.empty()) return nullptr;
+    chosen_ = 0;
+    while (shares_[chosen_].lines.empty()) {
+      const auto& children = shares_[chosen_].children;
+      chosen_ =
+          *std::min_element(children.begin(), children.end(), [&](std::size_t a, std::size_t b) {
+            return shares_[a].used / shares_[a].weight < shares_[b].used / shares_[b].weight;
+          });
     }
-    chosen_ = at;
-    return &*std::min_element(shares_[at].lines.begin(), shares_[at].lines.end(),
+    auto& lines = shares_[chosen_].lines;
+    return &*std::min_element(lines.begin(), lines.end(),
                               [](const Line& a, const Line& b) { return a.used < b.used; });
   }
 
@@ -91,6 +92,16 @@ class Tree {
   void Charge(Line& line, double used) {
     line.used += used;
     for (std::size_t at = chosen_; at != 0; at = shares_[at].parent) shares_[at].used += used;
+  }
+
+  // The line that First gave has no more jobs; nor, perhaps, have the shares it is part of.
+  void Drop(const Line& line) {
+    auto& lines = shares_[chosen_].lines;
+    lines.erase(lines.begin() + (&line - lines.data()));
+    for (std::size_t at = chosen_; at != 0; at = shares_[at].parent) {
+      if (!shares_[at].lines.empty() || !shares_[at].children.empty()) return;
+      std::erase(shares_[shares_[at].parent].children, at);
+    }
   }
 
  private:
@@ -107,15 +118,20 @@ class Tree {
 
   // Of a queue without waiting jobs it counts for those it is part of.
   void Use(const QueueUser& who, double used) {
-    for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
-      const auto share = by_name_.find(queue);
-      if (share != by_name_.end()) shares_[share->second].used += used;
-    }
     const auto own = by_name_.find(who.queue);
-    if (own == by_name_.end()) return;
-    for (Line& line : shares_[own->second].lines) {
-      if (line.who->user == who.user) line.used += used;
+    if (own == by_name_.end()) {
+      for (const std::string& queue : ChainOf(ledger_.sharing, who.queue)) {
+        const auto share = by_name_.find(queue);
+        if (share != by_name_.end()) shares_[share->second].used += used;
+      }
+      return;
     }
+    for (std::size_t at = own->second; at != 0; at = shares_[at].parent) shares_[at].used += used;
+    auto& lines = shares_[own->second].lines;
+    const auto line = std::lower_bound(
+        lines.begin(), lines.end(), who.user,
+        [](const Line& each, const std::string& user) { return each.user < user; });
+    if (line != lines.end() && line->user == who.user) line->used += used;
   }
 
   void PartOwnLines(std::size_t at) {
@@ -125,13 +141,6 @@ class Tree {
     shares_[at].lines.clear();
     shares_[at].children.push_back(shares_.size());
     shares_.push_back(std::move(own));
-  }
-
-  // Drops what has no jobs left; whether there is anything.
-  bool Prune(std::size_t at) {
-    std::erase_if(shares_[at].lines, [](const Line& line) { return line.next == line.end; });
-    std::erase_if(shares_[at].children, [&](std::size_t child) { return !Prune(child); });
-    return !shares_[at].lines.empty() || !shares_[at].children.empty();
   }
 
   const Ledger& ledger_;
@@ -146,13 +155,13 @@ void Fair(const Ledger& ledger, const Visit& visit) {
   Tree tree(ledger);
   while (Line* line = tree.First()) {
     const Job& job = ledger.jobs.at((line->next++)->job);
-    if (!MayStart(job)) continue;
-    const Verdict verdict = visit(job);
+    const Verdict verdict = MayStart(job) ? visit(job) : Verdict::kPassed;
     if (verdict == Verdict::kEnough) return;
-    if (verdict == Verdict::kLeft) line->next = line->end;
-    if (verdict != Verdict::kPlaced) continue;
-    tree.Charge(*line,
-                kHeldMs * static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank);
+    if (verdict == Verdict::kPlaced) {
+      tree.Charge(*line,
+                  kHeldMs * static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank);
+    }
+    if (verdict == Verdict::kLeft || line->next == line->end) tree.Drop(*line);
   }
 }
 

@@ -3,7 +3,6 @@
 // where that does not put it off (EASY backfill), so that nobody starves. Where nothing is known of
 // when gangs end, nobody passes.
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -83,7 +82,9 @@ class Placer {
     const Attempt attempt = Next(job.attempt);
     decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
-    decision_.See(GangNoticed{job.id, attempt});
+    std::optional<Duration> run;
+    if (const auto predicted = PredictRun(job, placement.size)) run = predicted->value;
+    decision_.See(GangNoticed{job.id, attempt, run});
     for (const GangMember& member : placement.members) {
       decision_.Do(LaunchGang{member.node, job.id, attempt});
     }
@@ -92,20 +93,13 @@ class Placer {
   // The job waits for others to leave: perhaps some are asked to; it has the next free place.
   Verdict Wait(const Job& job, std::uint64_t allowed) {
     MakeRoom(job, allowed);
-    std::vector<std::pair<Duration, JobId>> order;
-    for (const auto& [id, in] : PredictEnds(ledger_, decision_.state.liveness, decision_.now)) {
-      order.emplace_back(std::max(in.value, Duration{}), id);
-    }
-    // The first to end on top: rarely many of them have to be looked at.
-    std::make_heap(order.begin(), order.end(), std::greater<>());
     Plan then = plan_;
-    while (!order.empty()) {
-      std::pop_heap(order.begin(), order.end(), std::greater<>());
-      const auto [in, id] = order.back();
-      order.pop_back();
-      then.Release(ledger_.jobs.at(id));
+    for (const auto& [end, gang] : decision_.state.liveness.ends) {
+      const Job* leaving = FindJob(ledger_, gang.job);
+      if (leaving == nullptr || !ledger_.active.contains(gang.job)) continue;
+      then.Release(*leaving);
       if (!HasRoom(job, then, allowed)) continue;
-      reservation_.emplace(Reservation{&job, in, then});
+      reservation_.emplace(Reservation{&job, std::max(end - decision_.now, Duration{}), then});
       return Verdict::kPassed;
     }
     return Verdict::kEnough;

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
+#include "scheduler/core/throughput.h"
 #include "scheduler/core/timing.h"
 
 namespace tutti::core {
@@ -101,15 +102,34 @@ bool Missing(const Decision& decision, const Job& job, const GangTrack& track) {
   return false;
 }
 
+// Gangs that the ledger holds and nobody has seen yet: after a restart.
+void NoticeGangs(Decision& decision) {
+  const Ledger& ledger = decision.state.ledger;
+  if (ledger.active.size() == decision.state.liveness.gangs.size()) return;
+  for (const JobId id : ledger.active) {
+    const Job& job = ledger.jobs.at(id);
+    if (TrackOf(decision.state.liveness, job) != nullptr) continue;
+    std::optional<Duration> run;
+    if (const auto predicted = PredictRun(job, ActiveGang(job)->size)) run = predicted->value;
+    decision.See(GangNoticed{id, job.attempt, run});
+  }
+}
+
+bool ListedByAll(const Decision& decision, const Job& job) {
+  const auto& members = ActiveGang(job)->members;
+  return std::all_of(members.begin(), members.end(), [&](const GangMember& member) {
+    return ListedNow(decision, job, member.node);
+  });
+}
+
 void WatchGangs(Decision& decision, EndedJobs& ended) {
-  for (JobId id : decision.state.ledger.active) {
-    if (ended.contains(id)) continue;
+  NoticeGangs(decision);
+  for (const GangKey& key : decision.state.liveness.watched) {
+    const JobId id = key.job;
+    if (ended.contains(id) || !decision.state.ledger.active.contains(id)) continue;
     const Job& job = decision.state.ledger.jobs.at(id);
     const GangTrack* track = TrackOf(decision.state.liveness, job);
-    if (track == nullptr) {
-      decision.See(GangNoticed{id, job.attempt});
-      continue;
-    }
+    if (track == nullptr || job.attempt != key.attempt) continue;
     if (Missing(decision, job, *track)) {
       SendStop(decision, job, StopMode::kKill, "missing");
       EndAttempt(decision, job, Ending{.message = "the worker no longer runs the gang"});
@@ -122,7 +142,11 @@ void WatchGangs(Decision& decision, EndedJobs& ended) {
     }
     if (std::holds_alternative<Starting>(job.phase)) RepeatLaunch(decision, job, *track);
     const std::uint64_t max_ms = job.request.max_duration_ms;
-    if (max_ms == 0) continue;
+    if (max_ms == 0) {
+      const bool runs = std::holds_alternative<Running>(job.phase);
+      if (runs && ListedByAll(decision, job)) decision.See(GangSettled{id, job.attempt});
+      continue;
+    }
     const auto ran =
         std::chrono::duration_cast<std::chrono::milliseconds>(decision.now - track->first_noticed);
     if (job.ran_ms + static_cast<std::uint64_t>(std::max<std::int64_t>(0, ran.count())) <= max_ms) {

@@ -128,6 +128,11 @@ std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instan
   return less(Times(*step, static_cast<double>(StepsLeft(job))), ran);
 }
 
+Duration UntilGone(std::uint64_t steps_left, double step_ms) {
+  const double left = static_cast<double>(steps_left) * step_ms;
+  return WithEnd({left, left, left}).value;
+}
+
 std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now) {
   if (std::holds_alternative<Stopping>(job.phase)) return Span{};
   const auto left = WorkLeftMs(job, liveness, now);

@@ -47,6 +47,8 @@ std::optional<std::uint64_t> WorkLeftMs(const Job& job);
 // The same for a job with a gang, by its newest progress.
 std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now);
 
+// How long until a gang is gone that has so many steps left.
+Duration UntilGone(std::uint64_t steps_left, double step_ms);
 // When a job's gang ends, from now; nullopt: not known, or it has none.
 std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now);
 // The same of all gangs where it is known, in the order of their jobs.

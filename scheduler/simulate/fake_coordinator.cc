@@ -156,11 +156,7 @@ void FakeCoordinator::TakeBack() {
   scene_.Note(2);
   written_.clear();
   ledger_ = Recovered();
-  std::erase_if(liveness_.gangs, [&](const auto& entry) {
-    const core::Job* job = core::FindJob(ledger_, entry.first.job);
-    return job == nullptr || core::ActiveGang(*job) == nullptr ||
-           job->attempt != entry.first.attempt;
-  });
+  core::Reconcile(liveness_, ledger_);
   for (const core::Effect& effect : round_effects_) {
     if (const auto* inspect = std::get_if<core::InspectJob>(&effect)) {
       liveness_.inspections.erase(inspect->job);

@@ -133,7 +133,8 @@ class SchedulerAllocator : public Allocator {
                         .job = id,
                         .attempt = ledger_.jobs.at(id).attempt,
                         .step = static_cast<std::uint64_t>(training->second->progress()),
-                        .step_ms = 1000 / training->second->speed()}},
+                        .step_ms = 1000 / training->second->speed(),
+                        .total_steps = ledger_.jobs.at(id).estimate->total_steps}},
                     now_);
     }
   }

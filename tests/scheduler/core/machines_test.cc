@@ -52,10 +52,43 @@ TEST_F(Machines, ALaunchThatOneMachineMissedIsRepeatedThereAlone) {
   EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, job, Attempt{1}}}));
 }
 
+TEST_F(Machines, AGangIsWatchedUntilItRunsAndAllItsMachinesListIt) {
+  const auto watched = [&] { return !world.liveness.watched.empty(); };
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second, {world.Seen(job)});
+  world.Tick();
+  EXPECT_TRUE(watched()) << "it has not started";
+  world.Started(job);
+  world.Tick();
+  EXPECT_FALSE(watched());
+  world.Beat(second);
+  EXPECT_TRUE(watched()) << "one machine leaves it out";
+  world.Beat(second, {world.Seen(job)});
+  world.Tick();
+  EXPECT_FALSE(watched());
+  ASSERT_TRUE(world.Send(Pause{job}));
+  EXPECT_TRUE(watched()) << "it stops";
+}
+
+TEST_F(Machines, WhatTheLedgerDoesNotHoldIsForgottenAndTheRestWatched) {
+  world.Started(job);
+  world.Beat(first, {world.Seen(job)});
+  world.Beat(second, {world.Seen(job)});
+  world.Tick();
+  Reconcile(world.liveness, world.ledger);
+  EXPECT_EQ(world.liveness.watched.size(), 1U);
+  Reconcile(world.liveness, Ledger{});
+  EXPECT_TRUE(world.liveness.watched.empty() && world.liveness.gangs.empty() &&
+              world.liveness.ends.empty());
+  world.Tick();  // as after a restart
+  EXPECT_EQ(world.liveness.gangs.size(), 1U);
+}
+
 TEST_F(Machines, AGangThatOneMachineNoLongerListsIsLost) {
   world.Started(job);
   world.Beat(first, {world.Seen(job)});
   world.Beat(second, {world.Seen(job)});
+  world.Tick();
   for (int i = 0; i < 20 && ActiveGang(world.At(job)) != nullptr; ++i) {
     world.Pass(milliseconds(500));
     world.Beat(first, {world.Seen(job)});
