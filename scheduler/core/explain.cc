@@ -13,6 +13,8 @@ namespace {
 
 using internal::Concat;
 
+constexpr std::size_t kCountedMax = 1000;  // of those ahead of a job
+
 bool AnyNodeOpen(const Ledger& ledger) {
   return std::any_of(ledger.nodes.begin(), ledger.nodes.end(),
                      [](const auto& entry) { return IsOpen(entry.second); });
@@ -128,12 +130,13 @@ std::string InspectionText(const State& state, const Job& job) {
   }
   std::size_t ahead = 0;
   for (const QueueKey& key : state.ledger.validating) {
-    if (key.job == job.id) break;
+    if (key.job == job.id || ahead == kCountedMax) break;
     ++ahead;
   }
-  return ahead == 0 ? "its model and data are looked at next"
-                    : Concat("its model and data are looked at after those of ", ahead,
-                             ahead == 1 ? " other job" : " other jobs");
+  if (ahead == 0) return "its model and data are looked at next";
+  return Concat("its model and data are looked at after those of ",
+                ahead == kCountedMax ? "more than " : "", ahead,
+                ahead == 1 ? " other job" : " other jobs");
 }
 
 // Where a gang starts that has been placed.
@@ -188,8 +191,7 @@ struct StateNamer {
 std::map<JobId, Pending> ExplainQueue(const State& state, std::size_t limit) {
   std::map<JobId, Pending> all;
   Explainer explainer(state);
-  const Policy& policy = PolicyOf(state.ledger, state.policy);
-  for (const Job* job : FirstInOrder(state.ledger, policy, limit)) {
+  for (const Job* job : FirstInQueue(state, limit)) {
     Pending pending = explainer.Explain(*job);
     pending.jobs_ahead = all.size();
     all.emplace(job->id, std::move(pending));

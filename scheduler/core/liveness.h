@@ -105,7 +105,8 @@ struct Liveness {
   std::set<std::pair<Instant, GangKey>> ends;  // when they are predicted to end, as far as known
   std::map<JobId, InspectTrack> inspections;
   std::map<JobId, ProgressSeen> progress;
-  Instant charged;  // when usage was, last
+  Instant charged;            // when usage was, last
+  std::optional<JobId> turn;  // of the job that stays first in the queue until it starts
 };
 
 // ---- sightings -------------------------------------------------------------------------------
@@ -149,11 +150,14 @@ struct StoreSeen {  // the disk of the coordinator's blobs
 };
 struct CoordinatorUp {};
 struct UsageCounted {};
+struct TurnKept {
+  JobId job;
+};
 struct DrainBegun {};
 
 using Sighting =
     std::variant<WorkerSeen, GangNoticed, GangSettled, GangGone, InspectAnswered, NodeGone,
-                 StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted>;
+                 StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted, TurnKept>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.

@@ -54,6 +54,7 @@ struct Watcher {
     const GangKey key{s.job, s.attempt};
     const auto [track, fresh] = liveness.gangs.try_emplace(key);
     liveness.watched.insert(key);
+    if (liveness.turn == s.job) liveness.turn.reset();
     if (!fresh) return;
     track->second.first_noticed = now;
     if (s.run) Expect(liveness, key, track->second, now + *s.run);
@@ -74,6 +75,7 @@ struct Watcher {
     const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
     Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms));
   }
+  void operator()(const TurnKept& s) { liveness.turn = s.job; }
   void operator()(const UsageCounted&) { liveness.charged = now; }
   void operator()(const InspectAnswered& s) {
     if (!s.failed) {

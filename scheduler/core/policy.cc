@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "scheduler/core/state.h"
+
 namespace tutti::core {
 namespace {
 
@@ -166,9 +168,23 @@ void Fair(const Ledger& ledger, const Visit& visit) {
 }
 
 constexpr std::array kPolicies = {
-    Policy{"fifo", "by priority, then in the order of submission", false, &Fifo},
-    Policy{"fair", "by what queues and users used for their weight", false, &Fair},
-    Policy{"srtf", "the least work left first; a long job gives way to a short one", true, &Srtf}};
+    Policy{.name = "fifo", .what = "by priority, then in the order of submission", .each = &Fifo},
+    Policy{.name = "fair",
+           .what = "by what queues and users used for their weight",
+           .keeps_turns = true,
+           .each = &Fair},
+    Policy{.name = "srtf",
+           .what = "the least work left first; a long job gives way to a short one",
+           .preempts = true,
+           .each = &Srtf}};
+
+// Whose turn is kept, where it may start; or nullptr.
+const Job* TurnOf(const State& state, const Policy& policy) {
+  if (!policy.keeps_turns || !state.liveness.turn) return nullptr;
+  const Job* job = FindJob(state.ledger, *state.liveness.turn);
+  const bool waits = job != nullptr && std::holds_alternative<Queued>(job->phase);
+  return waits && MayStart(*job) ? job : nullptr;
+}
 
 }  // namespace
 
@@ -204,11 +220,23 @@ const Policy& PolicyOf(const Ledger& ledger, const Policy& otherwise) {
   return chosen == nullptr ? otherwise : *chosen;
 }
 
-std::vector<const Job*> FirstInOrder(const Ledger& ledger, const Policy& policy,
-                                     std::size_t limit) {
+bool KeepsTurn(const State& state, const Job& job) {
+  return PolicyOf(state.ledger, state.policy).keeps_turns &&
+         state.ledger.sharing.clock_ms - job.clock_ms >= kTurnKeptAfterMs;
+}
+
+void VisitQueue(const State& state, const Visit& visit) {
+  const Policy& policy = PolicyOf(state.ledger, state.policy);
+  const Job* turn = TurnOf(state, policy);
+  if (turn != nullptr && visit(*turn) == Verdict::kEnough) return;
+  policy.each(state.ledger,
+              [&](const Job& job) { return &job == turn ? Verdict::kPassed : visit(job); });
+}
+
+std::vector<const Job*> FirstInQueue(const State& state, std::size_t limit) {
   std::vector<const Job*> order;
   if (limit == 0) return order;
-  policy.each(ledger, [&](const Job& job) {
+  VisitQueue(state, [&](const Job& job) {
     order.push_back(&job);
     return order.size() == limit ? Verdict::kEnough : Verdict::kPassed;
   });

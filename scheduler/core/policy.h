@@ -11,6 +11,8 @@
 
 namespace tutti::core {
 
+struct State;
+
 enum class Verdict {
   kPlaced,  // it holds slots from now on, which may change who is next
   kPassed,  // the next one, please
@@ -24,6 +26,8 @@ struct Policy {
   std::string_view what;  // for people
   // Whether a job that waits may take the place of one with much more work left.
   bool preempts = false;
+  // Whether its order may pass a job again and again, so that a turn has to be kept for it.
+  bool keeps_turns = false;
   // The queued jobs that MayStart, first to be placed first. Costs what is visited, not what waits.
   void (*each)(const Ledger& ledger, const Visit& visit);
 };
@@ -36,7 +40,16 @@ const Policy& DefaultPolicy();
 // The one that was chosen, else `otherwise`.
 const Policy& PolicyOf(const Ledger& ledger, const Policy& otherwise);
 
-// The first `limit` jobs in the policy's order, as if none of them were placed.
-std::vector<const Job*> FirstInOrder(const Ledger& ledger, const Policy& policy, std::size_t limit);
+// What a job has waited, of the time in which gangs ran, before its turn is kept for it.
+inline constexpr std::uint64_t kTurnKeptAfterMs = 2 * 3'600'000;
+// Whether `job`, for which there is no room although it is first in the order, stays first from now
+// on until it starts: it has waited for so long, and the policy keeps turns.
+bool KeepsTurn(const State& state, const Job& job);
+
+// Visits the queue: the job whose turn is kept (Liveness::turn), then the others in the order of
+// the policy that is chosen.
+void VisitQueue(const State& state, const Visit& visit);
+// The first `limit` of them, as if none of them were placed.
+std::vector<const Job*> FirstInQueue(const State& state, std::size_t limit);
 
 }  // namespace tutti::core

@@ -105,8 +105,7 @@ void Widen(Span& span) {
 std::map<JobId, Span> PredictStarts(const State& state, const Ends& ends, std::size_t limit) {
   std::map<JobId, Span> starts;
   if (state.liveness.draining) return starts;
-  const Policy& policy = PolicyOf(state.ledger, state.policy);
-  const std::vector<const Job*> order = FirstInOrder(state.ledger, policy, limit);
+  const std::vector<const Job*> order = FirstInQueue(state, limit);
   for (const Bound bound : kBounds) {
     Forecast forecast(state, ends, bound);
     for (const Job* job : order) {
@@ -128,8 +127,7 @@ std::map<JobId, Span> PredictStarts(const State& state, const Ends& ends, std::s
 
 std::optional<Span> PredictStart(const State& state, const Ends& ends, const Job& submitted) {
   if (state.liveness.draining) return std::nullopt;
-  const Policy& policy = PolicyOf(state.ledger, state.policy);
-  const std::vector<const Job*> order = FirstInOrder(state.ledger, policy, kAheadMax);
+  const std::vector<const Job*> order = FirstInQueue(state, kAheadMax);
   Span span;
   for (const Bound bound : kBounds) {
     Forecast forecast(state, ends, bound);

@@ -1,7 +1,8 @@
 // Who gets the free slots: the queue in its policy's order. The first job that has to wait for
 // others to leave gets a reservation for when they are predicted to; those behind it pass only
-// where that does not put it off (EASY backfill), so that nobody starves. Where nothing is known of
-// when gangs end, nobody passes.
+// where that does not put it off (EASY backfill), so that nobody starves: one that has waited for
+// long keeps its turn, whatever the policy makes of those that come later. Where nothing is known
+// of when gangs end, nobody passes.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -47,7 +48,7 @@ class Placer {
         held_(ledger_) {}
 
   void Run() {
-    policy_.each(ledger_, [&](const Job& job) { return Look(job); });
+    VisitQueue(decision_.state, [&](const Job& job) { return Look(job); });
   }
 
  private:
@@ -92,6 +93,7 @@ class Placer {
 
   // The job waits for others to leave: perhaps some are asked to; it has the next free place.
   Verdict Wait(const Job& job, std::uint64_t allowed) {
+    if (KeepsTurn(decision_.state, job)) decision_.See(TurnKept{job.id});
     MakeRoom(job, allowed);
     Plan then = plan_;
     for (const auto& [end, gang] : decision_.state.liveness.ends) {

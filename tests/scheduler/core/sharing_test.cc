@@ -140,6 +140,59 @@ TEST_F(SharingTest, LongRunSharesFollowTheWeights) {
   EXPECT_NEAR(held["a"] / (held["a"] + held["b"]), 0.75, 0.02);
 }
 
+// A gang of somebody who is always behind others, two small ones that run, and one that comes when
+// the gang has waited for `waited` and a slot is free: whether it passes.
+class TurnTest : public SharingTest {
+ protected:
+  JobId running, gang, late;
+
+  bool PassesAfter(Duration waited) {
+    EXPECT_TRUE(world.Send(SetPolicy{"fair"}));
+    EXPECT_TRUE(world.Send(SetQueue{"first", {.weight = 1000}}));
+    world.AddNode(1, 2);
+    world.Start();
+    const JobId before = Add(1, Of("default", "ann", 2), 10, 60'000);
+    world.Tick();
+    world.Started(before);
+    Live(121s);  // ann has used something
+    Finish(before);
+    running = Add(2, Of("first", "bob"), 1000, 40'000'000);
+    const JobId leaves = Add(3, Of("first", "bob"), 1000, 40'000'000);
+    world.Tick();
+    world.Started(running);
+    world.Started(leaves);
+    gang = Add(4, Of("default", "ann", 2));
+    Live(waited);
+    Finish(leaves);
+    world.Tick();
+    late = Add(5, Of("first", "bob"), 1000, 1'000'000'000);
+    world.Tick();
+    EXPECT_FALSE(Holds(gang));
+    return Holds(late);
+  }
+};
+
+TEST_F(TurnTest, UnderFairATurnThatCameAfterALongWaitIsKept) {
+  EXPECT_FALSE(PassesAfter(milliseconds(kTurnKeptAfterMs) + 121s));
+  EXPECT_EQ(FirstInQueue({world.ledger, world.liveness, DefaultPolicy()}, 1).front()->id, gang);
+  Finish(running);
+  world.Tick();
+  EXPECT_TRUE(Holds(gang) && !Holds(late));
+  // It is over with its start.
+  EXPECT_FALSE(world.liveness.turn);
+}
+
+TEST_F(TurnTest, OneThatHasNotWaitedForLongIsPassedByTheShares) {
+  EXPECT_TRUE(PassesAfter(milliseconds(kTurnKeptAfterMs) / 2));
+}
+
+TEST_F(TurnTest, ATurnIsLostByWhatMayNotStartAnyMore) {
+  EXPECT_FALSE(PassesAfter(milliseconds(kTurnKeptAfterMs) + 121s));
+  ASSERT_TRUE(world.Send(Pause{gang}));
+  world.Tick();
+  EXPECT_TRUE(Holds(late));
+}
+
 TEST_F(SharingTest, ShortJobsPassAReservationThatTheyDoNotPutOff) {
   world.AddNode(1, 4);
   const JobId running = Add(1, Of("default", "ann", 2), 100, 100'000);

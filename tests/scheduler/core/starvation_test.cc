@@ -1,5 +1,4 @@
-// Every job that can run starts within a bounded time, whatever comes after it. (Under fair a gang
-// that takes every slot does not yet: docs/PLAN.md.)
+// Every job that can run starts within a bounded time, whatever comes after it.
 #include <random>
 
 #include "tests/scheduler/core/world.h"
@@ -135,7 +134,7 @@ TEST_P(StarvationTest, EveryJobThatCanRunStartsWithinABoundedTime) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, StarvationTest, testing::Values("fifo", "srtf"));
+INSTANTIATE_TEST_SUITE_P(Policies, StarvationTest, testing::Values("fifo", "fair", "srtf"));
 
 // A long line of one user that its queue's limit holds back does not hide those behind it.
 TEST(Starvation, ALineThatItsQueueHoldsBackHidesNobody) {
