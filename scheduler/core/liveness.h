@@ -105,8 +105,9 @@ struct Liveness {
   std::set<std::pair<Instant, GangKey>> ends;  // when they are predicted to end, as far as known
   std::map<JobId, InspectTrack> inspections;
   std::map<JobId, ProgressSeen> progress;
-  Instant charged;            // when usage was, last
-  std::optional<JobId> turn;  // of the job that stays first in the queue until it starts
+  Instant charged;                       // when usage was, last
+  std::optional<JobId> turn;             // of the job that stays first in the queue until it starts
+  std::map<JobId, Instant> turns_taken;  // when such jobs started; of the last kTurnKeptAfter
 };
 
 // ---- sightings -------------------------------------------------------------------------------
@@ -122,6 +123,10 @@ struct WorkerSeen {
   double cpu_seconds = 0;
   std::uint32_t pid = 0;  // 0 = as before
   std::uint32_t zygote_pid = 0;
+};
+// A heartbeat that says what the one before it said.
+struct WorkerHeard {
+  NodeId node;
 };
 struct GangNoticed {  // placed, or found in the ledger after a restart
   JobId job;
@@ -155,9 +160,9 @@ struct TurnKept {
 };
 struct DrainBegun {};
 
-using Sighting =
-    std::variant<WorkerSeen, GangNoticed, GangSettled, GangGone, InspectAnswered, NodeGone,
-                 StoreSeen, CoordinatorUp, DrainBegun, ProgressSeen, UsageCounted, TurnKept>;
+using Sighting = std::variant<WorkerSeen, WorkerHeard, GangNoticed, GangSettled, GangGone,
+                              InspectAnswered, NodeGone, StoreSeen, CoordinatorUp, DrainBegun,
+                              ProgressSeen, UsageCounted, TurnKept>;
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.

@@ -3,6 +3,7 @@
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/liveness.h"
 #include "scheduler/core/throughput.h"
+#include "scheduler/core/timing.h"
 
 namespace tutti::core {
 namespace {
@@ -31,13 +32,16 @@ struct Watcher {
 
   void operator()(const WorkerSeen& s) {
     NodeSeen& node = liveness.nodes[s.node];
+    for (const GangSeen& before : node.gangs) {
+      const GangKey key{before.job, before.attempt};
+      const auto track = liveness.gangs.find(key);
+      if (track == liveness.gangs.end() || Lists(s.gangs, key)) continue;
+      track->second.listed[s.node] = node.last_seen;  // WorkerHeard does not count them up
+      liveness.watched.insert(key);
+    }
     node.last_seen = now;
     node.last_seen_at = s.at;
     node.session = s.session;
-    for (const GangSeen& before : node.gangs) {
-      const GangKey key{before.job, before.attempt};
-      if (!Lists(s.gangs, key) && liveness.gangs.contains(key)) liveness.watched.insert(key);
-    }
     node.gangs = s.gangs;
     node.memory_used_bytes = s.memory_used_bytes;
     node.disk_free_bytes = s.disk_free_bytes;
@@ -50,14 +54,24 @@ struct Watcher {
       track->second.listed[s.node] = now;
     }
   }
+  void operator()(const WorkerHeard& s) {
+    const auto node = liveness.nodes.find(s.node);
+    if (node != liveness.nodes.end()) node->second.last_seen = now;
+  }
   void operator()(const GangNoticed& s) {
     const GangKey key{s.job, s.attempt};
     const auto [track, fresh] = liveness.gangs.try_emplace(key);
     liveness.watched.insert(key);
-    if (liveness.turn == s.job) liveness.turn.reset();
+    if (liveness.turn == s.job) TakeTurn(s.job);
     if (!fresh) return;
     track->second.first_noticed = now;
     if (s.run) Expect(liveness, key, track->second, now + *s.run);
+  }
+  void TakeTurn(JobId job) {
+    liveness.turn.reset();
+    std::erase_if(liveness.turns_taken,
+                  [&](const auto& taken) { return now - taken.second >= kTurnKeptAfter; });
+    liveness.turns_taken[job] = now;
   }
   void operator()(const GangSettled& s) { liveness.watched.erase({s.job, s.attempt}); }
   void operator()(const GangGone& s) {

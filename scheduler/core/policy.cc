@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "scheduler/core/state.h"
+#include "scheduler/core/timing.h"
 
 namespace tutti::core {
 namespace {
@@ -156,10 +158,14 @@ class Tree {
 void Fair(const Ledger& ledger, const Visit& visit) {
   Tree tree(ledger);
   while (Line* line = tree.First()) {
-    const Job& job = ledger.jobs.at((line->next++)->job);
-    const Verdict verdict = MayStart(job) ? visit(job) : Verdict::kPassed;
-    if (verdict == Verdict::kEnough) return;
-    if (verdict == Verdict::kPlaced) {
+    // It stays first while nothing of it is placed.
+    Verdict verdict = Verdict::kPassed;
+    while (verdict == Verdict::kPassed && line->next != line->end) {
+      const Job& job = ledger.jobs.at((line->next++)->job);
+      if (!MayStart(job)) continue;
+      verdict = visit(job);
+      if (verdict == Verdict::kEnough) return;
+      if (verdict != Verdict::kPlaced) continue;
       tree.Charge(*line,
                   kHeldMs * static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank);
     }
@@ -220,9 +226,12 @@ const Policy& PolicyOf(const Ledger& ledger, const Policy& otherwise) {
   return chosen == nullptr ? otherwise : *chosen;
 }
 
-bool KeepsTurn(const State& state, const Job& job) {
-  return PolicyOf(state.ledger, state.policy).keeps_turns &&
-         state.ledger.sharing.clock_ms - job.clock_ms >= kTurnKeptAfterMs;
+bool KeepsTurn(const State& state, const Job& job, Instant now) {
+  if (!PolicyOf(state.ledger, state.policy).keeps_turns) return false;
+  const auto& taken = state.liveness.turns_taken;
+  const auto last = taken.find(job.id);
+  if (last != taken.end() && now - last->second < kTurnKeptAfter) return false;
+  return std::chrono::milliseconds(state.ledger.sharing.clock_ms - job.clock_ms) >= kTurnKeptAfter;
 }
 
 void VisitQueue(const State& state, const Visit& visit) {

@@ -40,11 +40,9 @@ const Policy& DefaultPolicy();
 // The one that was chosen, else `otherwise`.
 const Policy& PolicyOf(const Ledger& ledger, const Policy& otherwise);
 
-// What a job has waited, of the time in which gangs ran, before its turn is kept for it.
-inline constexpr std::uint64_t kTurnKeptAfterMs = 2 * 3'600'000;
 // Whether `job`, for which there is no room although it is first in the order, stays first from now
-// on until it starts: it has waited for so long, and the policy keeps turns.
-bool KeepsTurn(const State& state, const Job& job);
+// on until it starts: it has waited for kTurnKeptAfter, and the policy keeps turns.
+bool KeepsTurn(const State& state, const Job& job, Instant now);
 
 // Visits the queue: the job whose turn is kept (Liveness::turn), then the others in the order of
 // the policy that is chosen.

@@ -93,7 +93,7 @@ class Placer {
 
   // The job waits for others to leave: perhaps some are asked to; it has the next free place.
   Verdict Wait(const Job& job, std::uint64_t allowed) {
-    if (KeepsTurn(decision_.state, job)) decision_.See(TurnKept{job.id});
+    if (KeepsTurn(decision_.state, job, decision_.now)) decision_.See(TurnKept{job.id});
     MakeRoom(job, allowed);
     Plan then = plan_;
     for (const auto& [end, gang] : decision_.state.liveness.ends) {
@@ -161,7 +161,9 @@ class Placer {
       const Job& other = ledger_.jobs.at(id);
       if (!std::holds_alternative<Running>(other.phase) || !other.request.preemptible) continue;
       const GangTrack* track = TrackOf(decision_.state.liveness, other);
-      if (track == nullptr || decision_.now - track->first_noticed < kMinRun) continue;
+      const bool by_turn = decision_.state.liveness.turns_taken.contains(id);
+      const Duration least = by_turn ? kMinRunAfterTurn : kMinRun;
+      if (track == nullptr || decision_.now - track->first_noticed < least) continue;
       const auto left = WorkLeftMs(other, decision_.state.liveness, decision_.now);
       const bool borrows = owed && held_.Borrows(other.request.queue, job.request.queue);
       const bool longer = policy_.preempts && work && left &&

@@ -23,6 +23,12 @@ inline constexpr Duration kInspectRetryFirst = std::chrono::milliseconds(500);
 
 // A gang that started is not asked to give way before it has run so long: each switch costs.
 inline constexpr Duration kMinRun = std::chrono::seconds(60);
+// What a job has waited when a turn is kept for it: since its submission, of the time in which
+// gangs ran, and since it last started by such a turn.
+inline constexpr Duration kTurnKeptAfter = std::chrono::hours(2);
+// So long runs a gang that started by such a turn before it is asked to give way: others waited for
+// its slots to become free.
+inline constexpr Duration kMinRunAfterTurn = std::chrono::minutes(15);
 // How often the slots that gangs hold are charged to their users.
 inline constexpr Duration kChargeEvery = std::chrono::seconds(60);
 

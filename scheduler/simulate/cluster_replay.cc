@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t kReplaySession = 1;
-constexpr Duration kHeardEvery = 4s;  // well within the time after which a node counts as lost
+constexpr Duration kHeardEvery = 7s;  // within the time after which a node counts as lost
 // While jobs wait, what time alone brings (a gang that may be stopped now) is looked at so often.
 constexpr Duration kLookEvery = 30s;
 constexpr int kTicksOfInstantMax = 64;  // at one instant
@@ -93,6 +93,7 @@ class ClusterRun {
       input.numerics_fingerprint = node.numerics;
       input.labels = node.labels;
       TUTTI_RETURN_IF_ERROR(TrySend(std::move(input)));
+      changed_.insert(NodeId{i + 1});
       slots_ += node.slots;
     }
     Beat();
@@ -174,6 +175,7 @@ class ClusterRun {
         running_.at(id).slots;
     running_.erase(id);
     const core::Job& job = ledger_.jobs.at(id);
+    NoteChange(*core::ActiveGang(job));
     core::ReportEnded ended = EndOf(job, outcome, step);
     if (outcome == core::GangOutcome::kReleased && step > 0) Send(CheckpointOf(job, step));
     Send(std::move(ended));
@@ -185,11 +187,20 @@ class ClusterRun {
     jct_hours_.push_back(std::chrono::duration<double, std::ratio<3600>>(now_ - submitted).count());
   }
 
+  void NoteChange(const core::Gang& gang) {
+    for (const core::GangMember& member : gang.members) changed_.insert(member.node);
+  }
+
   void Beat() {
     beaten_ = now_;
     for (const auto& [id, node] : ledger_.nodes) {
-      core::Observe(liveness_, core::Sighting{SeenAsIs(ledger_, node, kReplaySession)}, now_);
+      if (changed_.contains(id)) {
+        core::Observe(liveness_, core::Sighting{SeenAsIs(ledger_, node, kReplaySession)}, now_);
+      } else {
+        core::Observe(liveness_, core::Sighting{core::WorkerHeard{id}}, now_);
+      }
     }
+    changed_.clear();
   }
 
   // ---- effects: gangs start at once and leave when they are asked to ----
@@ -198,6 +209,7 @@ class ClusterRun {
     const core::Job& job = ledger_.jobs.at(launch.job);
     if (!std::holds_alternative<core::Starting>(job.phase) || job.attempt != launch.attempt) return;
     const core::Gang& gang = *core::ActiveGang(job);
+    NoteChange(gang);
     const double step_ms = StepMs(Of(launch.job), gang.size);
     const std::uint64_t from = job.checkpoints.empty() ? 0 : job.checkpoints.back().step;
     running_[launch.job] = {launch.attempt, now_, step_ms, from,
@@ -262,7 +274,8 @@ class ClusterRun {
   core::Liveness liveness_;
   Instant now_;
   Instant beaten_;
-  std::size_t next_ = 0;  // job to submit
+  std::set<NodeId> changed_;  // their gangs, since
+  std::size_t next_ = 0;      // job to submit
   std::map<JobId, Running> running_;
   std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
   std::uint64_t slots_ = 0;

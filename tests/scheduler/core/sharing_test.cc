@@ -3,6 +3,7 @@
 
 #include "scheduler/core/limits.h"
 #include "scheduler/core/throughput.h"
+#include "scheduler/core/timing.h"
 #include "tests/scheduler/core/world.h"
 
 namespace tutti::core {
@@ -173,7 +174,7 @@ class TurnTest : public SharingTest {
 };
 
 TEST_F(TurnTest, UnderFairATurnThatCameAfterALongWaitIsKept) {
-  EXPECT_FALSE(PassesAfter(milliseconds(kTurnKeptAfterMs) + 121s));
+  EXPECT_FALSE(PassesAfter(kTurnKeptAfter + 121s));
   EXPECT_EQ(FirstInQueue({world.ledger, world.liveness, DefaultPolicy()}, 1).front()->id, gang);
   Finish(running);
   world.Tick();
@@ -183,11 +184,11 @@ TEST_F(TurnTest, UnderFairATurnThatCameAfterALongWaitIsKept) {
 }
 
 TEST_F(TurnTest, OneThatHasNotWaitedForLongIsPassedByTheShares) {
-  EXPECT_TRUE(PassesAfter(milliseconds(kTurnKeptAfterMs) / 2));
+  EXPECT_TRUE(PassesAfter(kTurnKeptAfter / 2));
 }
 
 TEST_F(TurnTest, ATurnIsLostByWhatMayNotStartAnyMore) {
-  EXPECT_FALSE(PassesAfter(milliseconds(kTurnKeptAfterMs) + 121s));
+  EXPECT_FALSE(PassesAfter(kTurnKeptAfter + 121s));
   ASSERT_TRUE(world.Send(Pause{gang}));
   world.Tick();
   EXPECT_TRUE(Holds(late));
