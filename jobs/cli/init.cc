@@ -76,7 +76,12 @@ std::string TextColumn(const std::vector<std::string>& columns, const std::strin
   return columns[columns[0] == label ? 1 : 0];
 }
 
+bool ArePreferences(const std::vector<std::string>& columns) {
+  return !FirstOf(columns, {"chosen"}).empty() && !FirstOf(columns, {"rejected"}).empty();
+}
+
 std::string GuessTask(const std::vector<std::string>& columns) {
+  if (ArePreferences(columns)) return "text-generation";
   if (!FirstOf(columns, {"translation"}).empty()) return "translation";
   if (!FirstOf(columns, {"summary", "highlights"}).empty()) return "summarization";
   if (!LabelColumn(columns).empty()) return "text-classification";
@@ -114,6 +119,7 @@ std::string SpecText(const InitOptions& o) {
                             .model = FromSpec(o.model, o.path, true),
                             .train = FromSpec(o.train, o.path, false)};
   if (const auto task = spec::ParseTask(o.task)) answers.task = *task;
+  answers.preferences = answers.task == spec::Task::kTextGeneration && ArePreferences(columns);
   double fraction = 0;
   const char* const end = o.eval.data() + o.eval.size();
   const auto [rest, error] = std::from_chars(o.eval.data(), end, fraction);

@@ -213,8 +213,8 @@ std::string StepsText(const json& job) {
 }
 
 std::string MainMetric(const json& metrics) {
-  for (const char* name :
-       {"accuracy", "bleu", "rougeL", "rouge1", "token_accuracy", "perplexity", "loss"}) {
+  for (const char* name : {"accuracy", "rewards/accuracies", "bleu", "rougeL", "rouge1",
+                           "token_accuracy", "perplexity", "loss"}) {
     if (metrics.is_object() && metrics.contains(name) && metrics[name].is_number()) return name;
   }
   return {};
@@ -360,6 +360,7 @@ std::string RenderExamples(const json& report, bool color) {
   std::string out = "\nfirst rows (format " + TextAt(report, "/format") + "; " +
                     (color ? Painted("trained", Paint::kGreen, color) : "⟦trained⟧") +
                     ", the rest is context)\n";
+  const bool pairs = TextAt(report, "/format") == "preference";
   std::size_t number = 0;
   for (const json& pieces : examples) {
     std::string text;
@@ -370,7 +371,10 @@ std::string RenderExamples(const json& report, bool color) {
               : color  ? Painted(part, Paint::kGreen, color)
                        : "⟦" + part + "⟧";
     }
-    out += "--- " + std::to_string(++number) + "\n" + text + "\n";
+    std::string title = std::to_string(pairs ? number / 2 + 1 : number + 1);
+    if (pairs) title += number % 2 == 0 ? ", chosen" : ", rejected";
+    ++number;
+    out += "--- " + title + "\n" + text + "\n";
   }
   return out;
 }

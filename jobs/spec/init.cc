@@ -27,7 +27,7 @@ data:
   train: {train}  # JSONL, CSV or TSV, .gz too
   eval: {eval}
 {columns}  # max_length: 128          # tokens kept of a row
-
+{method}
 training:
   num_train_epochs: 3
   learning_rate: 5.0e-5
@@ -81,10 +81,14 @@ std::string InitialSpec(const InitAnswers& answers) {
     columns = fmt::format("  columns: {{text: {}, label: {}}}\n", YamlText(answers.text_column),
                           YamlText(answers.label_column));
   }
+  const std::string method =
+      answers.preferences
+          ? "\nmethod:\n  dpo: {beta: 0.1}      # add lora: {} to train an adapter\n"
+          : "";
   return fmt::format(
       kTemplate, fmt::arg("name", YamlText(answers.name)), fmt::arg("task", ToString(answers.task)),
       fmt::arg("model", YamlText(answers.model)), fmt::arg("train", YamlText(answers.train)),
-      fmt::arg("eval", eval), fmt::arg("columns", columns));
+      fmt::arg("eval", eval), fmt::arg("columns", columns), fmt::arg("method", method));
 }
 
 }  // namespace tutti::spec

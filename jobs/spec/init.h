@@ -18,6 +18,7 @@ struct InitAnswers {
   double eval_fraction = 0.05;        // that one
   std::string text_column = "text";
   std::string label_column = "label";
+  bool preferences = false;  // rows are pairs of answers
 };
 
 // YAML. The answers are quoted where YAML needs it and not checked: ParseSpec says what is wrong.

@@ -55,6 +55,8 @@ constexpr auto kRetryOnNames = NamesOf(kRetryOn);
 
 constexpr std::array<std::string_view, 3> kClassification = {"accuracy", "macro_f1", "loss"};
 constexpr std::array<std::string_view, 3> kGeneration = {"perplexity", "token_accuracy", "loss"};
+constexpr std::array<std::string_view, 5> kPreference = {
+    "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected", "loss"};
 constexpr std::array<std::string_view, 3> kTranslation = {"bleu", "chrf", "loss"};
 constexpr std::array<std::string_view, 4> kSummarization = {"rouge1", "rouge2", "rougeL", "loss"};
 
@@ -104,7 +106,8 @@ std::span<const std::string_view> DataFormatNames() { return kFormatNames; }
 std::span<const std::string_view> SchedulerTypeNames() { return kSchedulerNames; }
 std::span<const std::string_view> RetryOnNames() { return kRetryOnNames; }
 
-std::span<const std::string_view> MetricsOf(Task task) {
+std::span<const std::string_view> MetricsOf(Task task, const Method& method) {
+  if (std::holds_alternative<DpoSpec>(method)) return kPreference;
   switch (task) {
     case Task::kTextClassification:
       return kClassification;
@@ -118,7 +121,9 @@ std::span<const std::string_view> MetricsOf(Task task) {
   return {};
 }
 
-bool GreaterIsBetter(std::string_view metric) { return metric != "loss" && metric != "perplexity"; }
+bool GreaterIsBetter(std::string_view metric) {
+  return metric != "loss" && metric != "perplexity" && metric != "rewards/rejected";
+}
 
 std::span<const std::string_view> ColumnRoles(Task task) {
   switch (task) {

@@ -23,9 +23,10 @@ std::span<const std::string_view> DataFormatNames();
 std::span<const std::string_view> SchedulerTypeNames();
 std::span<const std::string_view> RetryOnNames();
 
-// The keys of a task's evaluation, `loss` last: {"accuracy", "macro_f1", "loss"}.
-std::span<const std::string_view> MetricsOf(Task task);
-// False for loss and perplexity.
+// The keys of a task's evaluation, `loss` last: {"accuracy", "macro_f1", "loss"}; those of method
+// dpo are TRL's.
+std::span<const std::string_view> MetricsOf(Task task, const Method& method);
+// False for loss, perplexity and rewards/rejected.
 bool GreaterIsBetter(std::string_view metric);
 
 // What `data.columns` may map to a column of the file: "text", "label", "prompt", …

@@ -81,7 +81,8 @@ void ResolveBatch(Draft& draft, Problems& problems, std::vector<std::string>& no
 void ResolveSweep(const JobSpec& job, SweepSpec& sweep) {
   const bool evaluates = job.data.eval || job.data.eval_fraction;
   if (!sweep.metric && evaluates) {
-    sweep.metric = job.training.metric_for_best_model.value_or(std::string(MetricsOf(job.task)[0]));
+    sweep.metric = job.training.metric_for_best_model.value_or(
+        std::string(MetricsOf(job.task, job.method)[0]));
   }
   if (sweep.metric && !sweep.mode) {
     sweep.mode = GreaterIsBetter(*sweep.metric) ? SweepMode::kMax : SweepMode::kMin;

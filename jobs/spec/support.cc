@@ -16,16 +16,11 @@ constexpr std::array kLimits = {
           [](const Draft& d) {
             return d.job.task != Task::kTextClassification && d.job.task != Task::kTextGeneration;
           }},
-    Limit{"data.format", "supported: auto; text-label, or of text-generation all but preference",
-          [](const Draft& d) {
-            const DataFormat format = d.job.data.format;
-            return format == DataFormat::kPairs || format == DataFormat::kPreference;
-          }},
+    Limit{"data.format", "supported: auto; text-label, or one of text-generation's",
+          [](const Draft& d) { return d.job.data.format == DataFormat::kPairs; }},
     Limit{"data.packing",
           "supported: of text-generation; elsewhere rows of like length share a batch anyway",
           [](const Draft& d) { return d.job.data.packing && d.job.task != Task::kTextGeneration; }},
-    Limit{"method", "supported: full, lora",
-          [](const Draft& d) { return std::holds_alternative<DpoSpec>(d.job.method); }},
     Limit{"training.lr_scheduler_type", "supported: every other schedule",
           [](const Draft& d) {
             return d.job.training.lr_scheduler_type == SchedulerType::kReduceLrOnPlateau;
@@ -50,9 +45,6 @@ std::string Subject(const Limit& limit, const Draft& draft) {
     if (const auto* choice = std::get_if<Choice>(&field->access)) {
       return fmt::format("{} {}", limit.path, choice->get(draft));
     }
-  }
-  if (limit.path == "method") {
-    return std::holds_alternative<LoraSpec>(draft.job.method) ? "method lora" : "method dpo";
   }
   return std::string(limit.path);
 }

@@ -113,6 +113,32 @@ class Rules {
     }
   }
 
+  // What TRL's DPOTrainer would ignore, or does not have.
+  void Preference() {
+    if (!d_.AreSound({"method"})) return;
+    const auto* dpo = std::get_if<DpoSpec>(&d_.job.method);
+    if (dpo == nullptr) return;
+    const auto refuse = [this](bool given, std::string_view path, std::string hint) {
+      if (!given || !d_.AreSound({path})) return;
+      Add(path, fmt::format("method dpo has no {}", path), std::move(hint));
+    };
+    refuse(d_.job.data.packing, "data.packing",
+           "leave it out: the two answers of a preference share a row anyway");
+    refuse(d_.job.data.train_on_inputs, "data.train_on_inputs",
+           "leave it out: answers are compared, not prompts");
+    refuse(d_.job.training.label_smoothing_factor > 0, "training.label_smoothing_factor",
+           "write method: {dpo: {loss_type: sigmoid_smoothed, label_smoothing: …}}");
+    refuse(d_.job.resume_from.has_value() && dpo->lora.has_value(), "resume_from",
+           "with an adapter, write what to start from as model: it is what answers are compared "
+           "with, too");
+    constexpr std::string_view kSmoothing = "method.dpo.label_smoothing";
+    const bool smooths = dpo->loss_type == "robust" || dpo->loss_type == "sigmoid_smoothed";
+    if (dpo->label_smoothing > 0 && !smooths && d_.AreSound({kSmoothing, "method.dpo.loss_type"})) {
+      Add(kSmoothing, fmt::format("loss_type {} takes no label_smoothing", dpo->loss_type),
+          "write loss_type: sigmoid_smoothed or robust");
+    }
+  }
+
   void Eval() {
     if (!d_.AreSound({"data", "data.eval"})) return;
     if (d_.job.data.eval || d_.job.data.eval_fraction) return;
@@ -280,8 +306,8 @@ class Rules {
   }
 
   void OneOfTheMetrics(std::string_view path, std::string_view metric) {
-    if (!d_.AreSound({"task"}) || !d_.Has("task")) return;
-    const auto metrics = MetricsOf(d_.job.task);
+    if (!d_.AreSound({"task", "method"}) || !d_.Has("task")) return;
+    const auto metrics = MetricsOf(d_.job.task, d_.job.method);
     if (std::ranges::find(metrics, metric) != metrics.end()) return;
     const std::string_view bare = metric.starts_with("eval_") ? metric.substr(5) : metric;
     Add(path, fmt::format("{} has no metric {}", ToString(d_.job.task), Quoted(metric)),
@@ -299,6 +325,7 @@ void Validate(const Draft& draft, Problems& problems) {
   rules.Names();
   rules.Paths();
   rules.Data();
+  rules.Preference();
   rules.Eval();
   rules.Metric();
   rules.Ranks();

@@ -34,6 +34,15 @@ def chat_spec(name, ranks=1, lora=None, **training):
 LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.1, "target_modules": "all-linear"}
 
 
+def preferences():
+    """Questions of the shipped chats, whose answer is preferred to its letters turned round."""
+    chats = [json.loads(line)["messages"]
+             for line in (EXAMPLES / "data/chat.train.jsonl").read_text().splitlines()[:300]]
+    return [json.dumps({"prompt": one[:-1], "chosen": one[-1:],
+                        "rejected": [{"role": "assistant", "content": one[-1]["content"][::-1]}]}) + "\n"
+            for one in chats]
+
+
 def python_of_peft():
     """build/venv's python (TUTTI_PEFT_PYTHON names another's)."""
     given = os.environ.get("TUTTI_PEFT_PYTHON")
@@ -60,7 +69,7 @@ def logits_of_engine(model, texts):
 class TextGeneration(ClusterTest):
     @classmethod
     def start(cls):
-        return Cluster(slots=2)
+        return Cluster(slots=4)
 
     @classmethod
     def prepare(cls):
@@ -111,6 +120,39 @@ class TextGeneration(ClusterTest):
             spec["training"].update(max_steps=6, micro_batch_size=2, global_batch_size=4)
             digests.add(self.done(spec)["result"]["digest"])
         self.assertEqual(len(digests), 1)
+
+    def test_preferences_give_the_same_bits_at_any_size_and_are_learned(self):
+        rows = preferences()
+        train, held = self.cluster.dir / "pairs.train.jsonl", self.cluster.dir / "pairs.eval.jsonl"
+        train.write_text("".join(rows[:200]))
+        held.write_text("".join(rows[200:240]))
+        for name, method in {"full": {}, "lora": {"lora": {"r": 8, "target_modules": "all-linear"}}}.items():
+            shown = {}
+            for ranks in (1, 2, 4):
+                spec = chat_spec(f"dpo-{name}-{ranks}", ranks, shards=4, micro_batch_size=2, learning_rate=1e-3,
+                                 metric_for_best_model="rewards/accuracies", load_best_model_at_end=True)
+                spec["data"] = {"train": str(train), "eval": str(held), "max_length": 128}
+                spec["method"] = {"dpo": {"beta": 0.1, **method}}
+                shown[ranks] = self.done(spec)
+            self.assertEqual(len({one["result"]["digest"] for one in shown.values()}), 1, name)
+            metrics = shown[1]["result"]["metrics"]
+            self.assertEqual(set(metrics), {"loss", "rewards/accuracies", "rewards/chosen",
+                                            "rewards/margins", "rewards/rejected"})
+            self.assertGreater(metrics["rewards/accuracies"], 0.8)
+            self.assertLess(metrics["loss"], 0.6)
+            self.assertEqual(metrics, shown[4]["result"]["metrics"])
+
+    def test_a_job_of_preferences_that_cannot_be_done_is_refused(self):
+        spec = chat_spec("refused")
+        spec["method"] = {"dpo": {}}
+        path = self.cluster.dir / "refused.json"
+        for packing, why in ((False, "needs rows of format preference"),
+                             (True, "method dpo has no data.packing")):
+            spec["data"]["packing"] = packing
+            path.write_text(json.dumps(spec))
+            refused = self.cluster.run("submit", path, "--dry-run")
+            self.assertEqual(refused.returncode, 3)
+            self.assertIn(why, refused.stderr)
 
     def test_a_warm_start_goes_on_from_the_adapter(self):
         spec = chat_spec("warm", lora=LORA, learning_rate=1e-8, max_steps=1)

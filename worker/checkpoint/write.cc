@@ -48,6 +48,11 @@ bool IsName(std::string_view name) {
          name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
+// An attribute's: TRL's metrics are called "rewards/chosen".
+bool IsMetricName(std::string_view name) {
+  return !name.empty() && name.size() <= kNameBytesMax && name.find('\0') == std::string_view::npos;
+}
+
 std::string ElementName(const Extent& extent, std::int64_t element) {
   return std::string(GroupOf(extent.kind)) + "/" + extent.name + "[" + std::to_string(element) +
          "]";
@@ -60,7 +65,9 @@ Status CheckNumbers(const Content& content) {
   }
   if (content.metrics.size() > kMetricsMax) return Fail(ErrorCode::kInvalid, "too many metrics");
   for (const auto& [name, value] : content.metrics) {
-    if (!IsName(name)) return Fail(ErrorCode::kInvalid, "'" + name + "' is no name of a metric");
+    if (!IsMetricName(name)) {
+      return Fail(ErrorCode::kInvalid, "'" + name + "' is no name of a metric");
+    }
     if (!std::isfinite(value)) {
       return Fail(ErrorCode::kInvalid, "metric " + name + " is not finite");
     }

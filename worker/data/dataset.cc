@@ -123,6 +123,21 @@ Result<RowFormat> DetectFormat(const LoadOptions& options) {
       "data.columns names the columns of these roles");
 }
 
+Result<bool> HasMessages(const LoadOptions& options) {
+  RowsRequest request{
+      .path = options.path,
+      .shown_name = options.shown_name.empty() ? options.path.string() : options.shown_name,
+      .format = options.format};
+  TUTTI_ASSIGN_OR_RETURN(request.kind, FileKindOf(options.path, options.shown_name));
+  TUTTI_ASSIGN_OR_RETURN(request.columns, ColumnsOf(options.columns, options.format));
+  if (request.kind.format != FileFormat::kJsonLines) return false;
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::ordered_json first, FirstObject(request));
+  const auto chosen = request.columns.by_role.find("chosen");
+  if (chosen == request.columns.by_role.end() || !first.is_object()) return false;
+  const auto found = first.find(chosen->second);
+  return found != first.end() && found->is_array();
+}
+
 Result<Dataset> Dataset::Load(const LoadOptions& options, const text::Tokenizer& tokenizer) {
   RowsRequest request{
       .path = options.path,

@@ -45,6 +45,9 @@ struct LoadOptions {
 // kInvalid, with the columns that the formats have, where it is none.
 Result<RowFormat> DetectFormat(const LoadOptions& options);
 
+// Whether the answers of a file of preferences are messages, and so written by a chat template.
+Result<bool> HasMessages(const LoadOptions& options);
+
 // The class id of a label that is no class (PyTorch's ignore_index).
 inline constexpr std::int64_t kIgnoreLabel = -100;
 

@@ -1,5 +1,6 @@
 #include "worker/data/language_rows.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -190,6 +191,15 @@ Result<WeightedTokens> OfText(const Tokenizer& tokenizer, const LoadOptions& opt
   return tokens;
 }
 
+// Whether a side's messages have the question itself.
+bool HasQuestion(const OrderedJson& side, const OrderedJson& question) {
+  if (!side.is_array()) return false;
+  return std::ranges::any_of(side, [&question](const OrderedJson& message) {
+    return message.is_object() && message.value("role", OrderedJson()) == "user" &&
+           message.value("content", OrderedJson()) == question;
+  });
+}
+
 // One side of a preference. As lists of messages the prompt may be part of both sides: then all
 // but the last message is the prompt.
 Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
@@ -203,7 +213,9 @@ Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
   }
   Conversation conversation;
   if (prompt.is_array()) TUTTI_RETURN_IF_ERROR(AddMessages(prompt, "prompt", conversation));
-  if (prompt.is_string()) conversation.messages.push_back(Message("user", prompt));
+  if (prompt.is_string() && !HasQuestion(side, prompt)) {
+    conversation.messages.push_back(Message("user", prompt));
+  }
   const std::size_t asked = conversation.messages.size();
   TUTTI_RETURN_IF_ERROR(AddMessages(side, std::string(role), conversation));
   if (conversation.messages.back().value("role", OrderedJson()) != "assistant") {
@@ -211,7 +223,7 @@ Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
   }
   // Answers within the prompt are context.
   conversation.weights.assign(conversation.messages.size(), 0);
-  const std::size_t first = prompt.is_null() ? conversation.messages.size() - 1 : asked;
+  const std::size_t first = asked == 0 ? conversation.messages.size() - 1 : asked;
   for (std::size_t i = first; i < conversation.messages.size(); ++i) conversation.weights[i] = 1;
   TUTTI_CHECK(options.chat != nullptr, "conversations without a chat template");
   return text::TokenizeConversation(tokenizer, *options.chat, conversation,

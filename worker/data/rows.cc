@@ -291,6 +291,19 @@ Result<std::vector<std::string>> ColumnNames(const RowsRequest& request) {
   return names;
 }
 
+Result<nlohmann::ordered_json> FirstObject(const RowsRequest& request) {
+  TUTTI_ASSIGN_OR_RETURN(ByteSource source,
+                         ByteSource::Open(request.path, request.kind.gzip, request.shown_name));
+  Characters characters(std::move(source), request.shown_name);
+  JsonLinesReader reader(characters, request);
+  Row row;
+  std::string problem;
+  Taken taken = Taken::kBadRow;
+  while (taken == Taken::kBadRow) taken = reader.Next(row, problem);
+  if (taken == Taken::kEnd) return nlohmann::ordered_json();
+  return row.object;
+}
+
 Status ReadRows(const RowsRequest& request, const std::function<Status(const Row&)>& take) {
   if (IsStructured(request.format) && request.kind.format != FileFormat::kJsonLines) {
     return Fail(ErrorCode::kUnsupported,

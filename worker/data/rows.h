@@ -96,6 +96,9 @@ struct RowsRequest {
 // the first cannot be read.
 Result<std::vector<std::string>> ColumnNames(const RowsRequest& request);
 
+// The first row of a JSONL file that can be read; null where it has none.
+Result<nlohmann::ordered_json> FirstObject(const RowsRequest& request);
+
 // Calls `take` for each good row; what it fails with is one more problem of that row. Goes on after
 // a bad row, so that all are counted; gives up where the rest cannot be read. kInvalid: `where` is
 // "file:line" of the first bad row; with several, the message lists the first 20 and their number.

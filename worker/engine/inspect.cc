@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kExamples = 3;  // rows shown
+constexpr std::int64_t kPairsShown = 2;
 
 Result<finetune::JobInputs> ReadInputs(const json& request) {
   const auto spec = request.find("spec");
@@ -79,7 +80,8 @@ Result<json> ExamplesOf(const finetune::Job& job) {
   json examples = json::array();
   if (!job.generates()) return examples;
   const data::Dataset& dataset = *job.train.dataset;
-  for (std::int64_t row = 0; row < std::min(dataset.rows(), kExamples); ++row) {
+  const std::int64_t shown = job.train.pairs ? 2 * kPairsShown : kExamples;
+  for (std::int64_t row = 0; row < std::min(dataset.rows(), shown); ++row) {
     json pieces = json::array();
     text::StreamDecoder decoder(job.tokenizer, /*skip_special=*/false);
     const auto tokens = dataset.Tokens(row);

@@ -35,9 +35,6 @@ Status CheckSupported(const spec::JobSpec& spec) {
   if (spec.data.packing && spec.task != spec::Task::kTextGeneration) {
     return unsupported("packing of rows with labels", "data.packing");
   }
-  if (std::holds_alternative<spec::DpoSpec>(spec.method)) {
-    return unsupported("method dpo", "method");
-  }
   if (spec.training.bf16) return unsupported("bf16", "training.bf16");
   if (spec.training.gradient_checkpointing) {
     return unsupported("gradient checkpointing", "training.gradient_checkpointing");
@@ -71,7 +68,7 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
           .model = std::move(model),
           .max_length = start.max_length,
           .train = std::move(samples)};
-  WarnOfCutRows(*dataset, job.max_length, job.warnings);
+  WarnOfCutRows(*dataset, job.max_length, /*pairs=*/false, job.warnings);
   // `loader` still reads the tokenizer, which has moved.
   const Loader eval_loader{
       .inputs = inputs, .tokenizer = job.tokenizer, .max_length = job.max_length};

@@ -15,6 +15,7 @@
 #include "worker/model/model.h"
 #include "worker/text/chat_format.h"
 #include "worker/text/tokenizer.h"
+#include "worker/train/preference.h"
 #include "worker/train/samples.h"
 #include "worker/train/schedule.h"
 
@@ -41,10 +42,14 @@ struct Job {
   data::RowFormat format = data::RowFormat::kTextLabel;
   std::shared_ptr<const text::ChatFormat> chat{};  // of a model that learns conversations
 
-  // Floats of weights that are read and not trained: an adapter's base.
+  // How a job that learns from preferences does so.
+  std::optional<train::PreferenceOptions> preference{};
+
+  // Floats of weights that are read and not trained: an adapter's base, and what preferences are
+  // compared with.
   std::uint64_t frozen() const {
-    return model->adapter() == nullptr ? 0
-                                       : static_cast<std::uint64_t>(model->base_layout().total());
+    const bool any = model->adapter() != nullptr || preference.has_value();
+    return any ? static_cast<std::uint64_t>(model->base_layout().total()) : 0;
   }
   bool generates() const { return spec.task == spec::Task::kTextGeneration; }
   // The classes; of no meaning to a language model.

@@ -1,5 +1,6 @@
 #include "worker/finetune/language.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -10,9 +11,30 @@
 namespace tutti::finetune {
 namespace {
 
+// Pairs of which an answer has no room are compared with nothing.
+Status CheckPairs(const train::Samples& samples, const std::string& name,
+                  std::vector<std::string>& warnings) {
+  std::int64_t cut = 0;
+  for (std::int64_t pair = 0; pair < samples.size(); ++pair) {
+    const bool whole = std::ranges::all_of(
+        samples.RowsOf(pair), [&](std::int64_t row) { return samples.PredictedIn(row) > 0; });
+    if (!whole) ++cut;
+  }
+  if (cut == samples.size()) {
+    return Fail(ErrorCode::kInvalid, "no pair has both its answers within max_length", name,
+                "raise data.max_length, or shorten the prompts");
+  }
+  if (cut > 0) {
+    warnings.push_back("of " + std::to_string(cut) + " of " + std::to_string(samples.size()) +
+                       " pairs an answer has no token within max_length");
+  }
+  return {};
+}
+
 // Rows whose prompt alone fills max_length teach nothing.
 Status CheckPredicted(const train::Samples& samples, const std::string& name,
                       std::vector<std::string>& warnings) {
+  if (samples.pairs) return CheckPairs(samples, name, warnings);
   std::int64_t empty = 0;
   for (std::int64_t row = 0; row < samples.size(); ++row) {
     if (!(samples.ItemsOf(row) > 0)) ++empty;
@@ -117,14 +139,26 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
   job.format = loader.format;
   if (data::IsStructured(loader.format)) {
     TUTTI_ASSIGN_OR_RETURN(loader.chat, ChooseChat(loader, job));
-    if (data::IsConversation(loader.format)) job.chat = loader.chat;
+    bool asks = data::IsConversation(loader.format);
+    if (loader.format == data::RowFormat::kPreference) {
+      TUTTI_ASSIGN_OR_RETURN(
+          asks, data::HasMessages(loader.OptionsOf(inputs.train_path, TrainName(spec))));
+      asks = asks || AskedByChat(job.model_dir).value_or(false);
+    }
+    if (asks) job.chat = loader.chat;
+  }
+  if (const auto* dpo = std::get_if<spec::DpoSpec>(&spec.method)) {
+    job.preference = train::PreferenceOf(*dpo);
+    if (dpo->lora && dpo->lora->lora_dropout > 0) {
+      job.warnings.emplace_back("lora_dropout has no effect: no dropout acts in dpo, as in TRL");
+    }
   }
   TUTTI_RETURN_IF_ERROR(CheckMethod(spec, loader.format));
   TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainName(spec)));
   TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
   job.train = LanguageSamples(dataset, loader.format);
   TUTTI_RETURN_IF_ERROR(CheckPredicted(job.train, TrainName(spec), job.warnings));
-  WarnOfCutRows(*dataset, job.max_length, job.warnings);
+  WarnOfCutRows(*dataset, job.max_length, job.train.pairs, job.warnings);
   TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
   if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
   return job;

@@ -45,7 +45,9 @@ Result<std::shared_ptr<const data::Dataset>> Loader::Load(const std::filesystem:
 }
 
 Status AdaptModel(const spec::JobSpec& spec, model::Model& model) {
-  const auto* const lora = std::get_if<spec::LoraSpec>(&spec.method);
+  const auto* const dpo = std::get_if<spec::DpoSpec>(&spec.method);
+  const spec::LoraSpec* lora = std::get_if<spec::LoraSpec>(&spec.method);
+  if (dpo != nullptr && dpo->lora) lora = &*dpo->lora;
   if (lora == nullptr) return {};
   Status adapted = model.Adapt({.r = lora->r,
                                 .lora_alpha = lora->lora_alpha,
@@ -56,7 +58,7 @@ Status AdaptModel(const spec::JobSpec& spec, model::Model& model) {
                                 .modules_to_save = lora->modules_to_save});
   if (!adapted) {
     Error error = adapted.error();
-    error.where = "method.lora." + error.where;
+    error.where = (dpo == nullptr ? "method.lora." : "method.dpo.lora.") + error.where;
     return Fail(std::move(error));
   }
   return {};
@@ -66,11 +68,12 @@ std::string TrainName(const spec::JobSpec& spec) {
   return spec.inputs.train ? spec.inputs.train->path : spec.data.train;
 }
 
-void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length,
+void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length, bool pairs,
                    std::vector<std::string>& warnings) {
   if (dataset.cut_rows() == 0) return;
   warnings.push_back(std::to_string(dataset.cut_rows()) + " of " + std::to_string(dataset.rows()) +
-                     " rows are longer than " + std::to_string(max_length) + " tokens and are cut");
+                     (pairs ? " answers with their prompts" : " rows") + " are longer than " +
+                     std::to_string(max_length) + " tokens and are cut");
 }
 
 Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job) {

@@ -47,7 +47,7 @@ train::Samples LanguageSamples(std::shared_ptr<const data::Dataset> dataset,
 // model's.
 Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job);
 
-void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length,
+void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length, bool pairs,
                    std::vector<std::string>& warnings);
 
 // Gives the model the adapter that the spec asks for, if it does.

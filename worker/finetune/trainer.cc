@@ -157,7 +157,8 @@ Result<train::Metrics> Trainer::EvaluateWeights() {
                             if (train::PhaseClock::Clock::now() - last_beat_ < kBeatEvery)
                               return {};
                             return Beat(Phase::kEvaluate);
-                          }});
+                          },
+                          .preference = o_.job.preference});
 }
 
 Status Trainer::EvaluateNow() {

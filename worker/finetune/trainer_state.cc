@@ -58,8 +58,9 @@ Status Trainer::Start() {
                                            .samples = o_.job.train,
                                            .training = training(),
                                            .gang = o_.gang,
-                                           .clock = clock_});
-  if (o_.job.model->adapter() != nullptr) {
+                                           .clock = clock_,
+                                           .preference = o_.job.preference});
+  if (o_.job.frozen() > 0) {
     o_.job.model->BindBase(o_.gang.memory.frozen().data());
   }
   for (const std::string& warning : o_.job.warnings) TUTTI_RETURN_IF_ERROR(Warn(warning));

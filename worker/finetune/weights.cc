@@ -1,5 +1,7 @@
 #include "worker/finetune/weights.h"
 
+#include <algorithm>
+
 #include "worker/model/adapter_files.h"
 
 namespace tutti::finetune {
@@ -19,9 +21,11 @@ std::optional<fs::path> ResumedFrom(const Job& job) {
 }
 
 Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen) {
-  if (job.model->adapter() == nullptr) return std::string();
+  if (job.frozen() == 0) return std::string();
+  const bool adapts = job.model->adapter() != nullptr;
+  const fs::path from = adapts ? job.model_dir : ResumedFrom(job).value_or(job.model_dir);
   TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
-                         model::LoadMerged(*job.model, job.model_dir, SeedOf(job), frozen));
+                         model::LoadMerged(*job.model, from, SeedOf(job), frozen));
   return FreshWarning(loaded.fresh);
 }
 
@@ -38,6 +42,10 @@ Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
                   "resume_from", "write model: " + *job.spec.resume_from + " to adapt it");
     }
     TUTTI_RETURN_IF_ERROR(model::LoadAdapter(*job.model, *resumed, trained));
+    return std::string();
+  }
+  if (!frozen.empty()) {
+    std::ranges::copy(frozen, trained.begin());
     return std::string();
   }
   TUTTI_ASSIGN_OR_RETURN(

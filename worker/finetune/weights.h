@@ -17,7 +17,8 @@ std::optional<std::filesystem::path> ResumedFrom(const Job& job);
 
 // Both return a warning, empty when there is nothing to say. Errors are LoadWeights' and
 // LoadAdapter's.
-// What an adapter is trained beside, of base_layout(); nothing without one.
+// What an adapter is trained beside, and what preferences are compared with: of base_layout().
+// Nothing where neither is asked for. Without an adapter it is what training starts from.
 Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen);
 // What is trained, of layout(). REQUIRES: `frozen` as LoadFrozen left it.
 Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,

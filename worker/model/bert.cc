@@ -93,7 +93,7 @@ void Bert::AddParameters() {
 }
 
 Dropout Bert::DropoutOf(std::int64_t layer, int place, float probability) const {
-  if (!options_.training) return {};
+  if (!options_.training || !options_.dropout) return {};
   const auto site = static_cast<std::uint64_t>(layer * 8 + place);
   return {MixBits(options_.seed ^ MixBits(site)), probability};
 }
@@ -313,9 +313,11 @@ void Bert::HeadForward(float* logits) {
 }
 
 Result<at::Tensor> Bert::Forward(const Batch& batch, const ForwardOptions& options) {
-  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
-  TUTTI_RETURN_IF_ERROR(Pack(batch));
   options_ = options;
+  base_alone_ = options.base_alone;
+  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
+  TUTTI_CHECK(!options.training || !options.base_alone, "the base alone is not trained");
+  TUTTI_RETURN_IF_ERROR(Pack(batch));
   arena_.Reset();
   states_.assign(static_cast<std::size_t>(bert_.layers), {});
   std::int64_t scratch = 0;

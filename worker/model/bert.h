@@ -116,7 +116,9 @@ class Bert final : public Model {
            }));
   }
   // Of the micro-batch's dropout; 0: none acts.
-  std::uint64_t DropoutKey() const { return options_.training ? options_.seed | 1 : 0; }
+  std::uint64_t DropoutKey() const {
+    return options_.training && options_.dropout ? options_.seed | 1 : 0;
+  }
   Dropout DropoutOf(std::int64_t layer, int place, float probability) const;
   AttentionShape ShapeOf(std::int64_t row, const LayerState& state) const;
 

@@ -77,7 +77,7 @@ void Decoder::AddParameters() {
 }
 
 Dropout Decoder::DropoutOf(std::int64_t layer, int place, float probability) const {
-  if (!options_.training) return {};
+  if (!options_.training || !options_.dropout) return {};
   const auto site = static_cast<std::uint64_t>(layer * 8 + place);
   return {MixBits(options_.seed ^ MixBits(site)), probability};
 }
@@ -104,8 +104,10 @@ Decoder::Document Decoder::DocumentAt(std::int64_t index) const {
 
 // Working memory of the packed micro-batch. Only training keeps what every layer computes.
 void Decoder::Begin(const ForwardOptions& options) {
-  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
   options_ = options;
+  base_alone_ = options.base_alone;
+  TUTTI_CHECK(IsBound(), "Bind comes before Forward");
+  TUTTI_CHECK(!options.training || !options.base_alone, "the base alone is not trained");
   arena_.Reset();
   grad_hidden_ = nullptr;
   std::int64_t scratch = 0, probabilities = 0, positions = 0;

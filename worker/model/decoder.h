@@ -145,11 +145,14 @@ class Decoder final : public Model, public LanguageModel {
                     float* grad_rows);
   void ScoreRows(std::span<const std::int64_t> rows, const ScoreOptions& options, float* logits,
                  TokenScores& scores) const;
+  std::size_t DocumentOf(std::int64_t row, std::size_t from) const;
   void TakeGradHidden();
   std::int64_t LastToken(std::int64_t document) const;
 
   // Of the micro-batch's dropout; 0: none acts.
-  std::uint64_t DropoutKey() const { return options_.training ? options_.seed | 1 : 0; }
+  std::uint64_t DropoutKey() const {
+    return options_.training && options_.dropout ? options_.seed | 1 : 0;
+  }
 
   DecoderConfig d_;
   const Kernels& kernels_;

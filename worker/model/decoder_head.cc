@@ -127,7 +127,8 @@ TokenScores Decoder::Score(const ScoreOptions& options) {
   for (std::int64_t i = 0; i < packed_.N; ++i) {
     if (packed_.targets[static_cast<std::size_t>(i)] != kIgnoreLabel) scored.push_back(i);
   }
-  if (options_.training && grad_hidden_ == nullptr) TakeGradHidden();
+  const bool gradient = options_.training && options.gradient;
+  if (gradient && grad_hidden_ == nullptr) TakeGradHidden();
   const Arena::Mark mark = arena_.Now();
   const std::int64_t V = d_.head_size(), H = d_.hidden;
   const auto chunk = static_cast<std::size_t>(std::max(kLogitFloats / V, kRowsMin));
@@ -136,31 +137,44 @@ TokenScores Decoder::Score(const ScoreOptions& options) {
   float* const grad_rows = arena_.Take(rows_max * H);
   float* const logits = arena_.Take(rows_max * V);
   TokenScores scores;
+  scores.documents.resize(static_cast<std::size_t>(packed_.documents()));
   for (std::size_t at = 0; at < scored.size(); at += chunk) {
     const auto part = std::span(scored).subspan(at, std::min(chunk, scored.size() - at));
     HeadForward(Gather(part, rows), static_cast<std::int64_t>(part.size()), logits);
     ScoreRows(part, options, logits, scores);
-    if (options_.training) HeadBackward(part, rows, logits, grad_rows);
+    if (gradient) HeadBackward(part, rows, logits, grad_rows);
   }
   arena_.Release(mark);
   return scores;
 }
 
+// The document that `row` belongs to: `from` or one after it.
+std::size_t Decoder::DocumentOf(std::int64_t row, std::size_t from) const {
+  while (row >= packed_.begin[from + 1]) ++from;
+  return from;
+}
+
 void Decoder::ScoreRows(std::span<const std::int64_t> rows, const ScoreOptions& options,
                         float* logits, TokenScores& scores) const {
+  std::size_t document = 0;
   for (const std::int64_t row : rows) {
     const auto at = static_cast<std::size_t>(row);
+    document = DocumentOf(row, document);
     const double weight = packed_.weights.empty() ? 1.0 : static_cast<double>(packed_.weights[at]);
+    const double factor = options.by_document.empty() ? 1.0 : options.by_document[document];
     const TokenScore score =
         kernels_.score_token({.V = d_.head_size(),
                               .logits = logits,
                               .target = packed_.targets[at],
                               .smoothing = static_cast<float>(options.label_smoothing),
-                              .scale = static_cast<float>(weight * options.scale),
-                              .gradient = options_.training});
-    scores.loss += weight * ((1 - options.label_smoothing) * score.nll +
-                             options.label_smoothing * score.uniform);
+                              .scale = static_cast<float>(weight * factor * options.scale),
+                              .gradient = options_.training && options.gradient});
+    const double loss = weight * ((1 - options.label_smoothing) * score.nll +
+                                  options.label_smoothing * score.uniform);
+    scores.loss += loss;
     scores.weight += weight;
+    scores.documents[document].loss += loss;
+    scores.documents[document].weight += weight;
     ++scores.items;
     if (score.right) ++scores.right;
     logits += d_.head_size();

@@ -18,6 +18,14 @@ namespace tutti::model {
 struct ScoreOptions {
   double scale = 1;            // of the gradient
   double label_smoothing = 0;  // Transformers' LabelSmoother
+  // A factor of each document's gradient besides, in their order; empty: 1.
+  std::span<const double> by_document{};
+  bool gradient = true;  // of a training pass; false: the scores alone
+};
+
+struct DocumentScore {
+  double loss = 0;    // Σ weight · nats
+  double weight = 0;  // Σ weight
 };
 
 // Of the labels that are not kIgnoreLabel and have a token before them in their document.
@@ -26,6 +34,7 @@ struct TokenScores {
   double weight = 0;       // Σ weight: the number of labels where the batch has no weights
   std::int64_t items = 0;  // labels
   std::int64_t right = 0;  // whose token has the largest logit
+  std::vector<DocumentScore> documents{};  // in their order
 };
 
 // Tokens that follow what a slot of the cache holds.
@@ -42,7 +51,8 @@ class LanguageModel {
   virtual Status ForwardTokens(const Batch& batch, const ForwardOptions& options) = 0;
   // Cross entropy of the batch's labels, some rows of logits at a time. After a training
   // ForwardTokens it adds the gradient of the output layer and keeps that of the hidden states for
-  // BackwardTokens, both times options.scale. REQUIRES: ForwardTokens; weights bound.
+  // BackwardTokens, both times options.scale; without options.gradient it may come again.
+  // REQUIRES: ForwardTokens; weights bound.
   virtual TokenScores Score(const ScoreOptions& options) = 0;
   // The rest of the gradients. REQUIRES: Score after a training ForwardTokens.
   virtual void BackwardTokens(const GradientsFinal& on_final) = 0;

@@ -88,7 +88,7 @@ void Model::LinearApplyBackward(std::int64_t weight, const LinearShape& shape, c
 
 void Model::AdapterApply(std::int64_t weight, std::int64_t rows, const float* x, float* y,
                          std::int64_t stride, std::uint64_t key, Arena& arena) const {
-  if (!adapter_) return;
+  if (!adapter_ || base_alone_) return;
   const Adapter::Lora* const lora = adapter_->Find(weight);
   if (lora == nullptr) return;
   AddLora({*lora, params_, rows, x, AdapterDropout(*adapter_, *lora, key)}, CpuKernels(), arena, y,

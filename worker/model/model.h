@@ -45,6 +45,8 @@ struct ForwardOptions {
   bool training = false;     // dropout acts, and what Backward needs is kept
   std::uint64_t seed = 0;    // of this micro-batch's dropout
   bool want_hidden = false;  // hidden() is asked for: every position of the last layer is computed
+  bool dropout = true;       // of training; false: none acts
+  bool base_alone = false;   // the weights of BindBase, without what is trained; not of training
 };
 
 // Told during a backward pass: the gradients at offset `from` and beyond are final. It falls from
@@ -75,7 +77,8 @@ class Model {
   // where they lie; gradients are added where they lie, never replaced.
   void Bind(const float* params) { params_ = params; }
   void BindGradients(float* grads) { grads_ = grads; }
-  // With an adapter: the weights that stay as they are, base_layout().total() floats.
+  // The weights that stay as they are, base_layout().total() floats: what an adapter is beside, and
+  // what a forward pass with base_alone reads.
   void BindBase(const float* base) { base_ = base; }
 
   // Logits [B, L] f32, of a language model [B, T, V] with zeros at padding. kInvalid when an id or
@@ -96,9 +99,12 @@ class Model {
   virtual std::int64_t WorkingFloats() const = 0;
 
  protected:
-  bool IsBound() const { return params_ != nullptr && (!adapter_ || base_ != nullptr); }
+  bool IsBound() const {
+    return params_ != nullptr && (base_ != nullptr || (!adapter_ && !base_alone_));
+  }
   // A place of base_layout().
   const float* Weight(std::int64_t offset) const {
+    if (base_alone_) return base_ + offset;
     if (!adapter_) return params_ + offset;
     const auto trained = adapter_->PlaceOf(offset);
     return trained ? params_ + *trained : base_ + offset;
@@ -137,6 +143,7 @@ class Model {
   const float* params_ = nullptr;
   float* grads_ = nullptr;
   const float* base_ = nullptr;
+  bool base_alone_ = false;  // of the forward pass that runs, or ran last
 };
 
 // The model that `config` describes, with the head that config.head names. kUnsupported for other

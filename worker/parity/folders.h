@@ -36,6 +36,8 @@ Status RunGeneration(model::LanguageModel& model, const Json& cases, const std::
 // PEFT's adapters.
 Status RunPeft(const std::filesystem::path& folder, const Json& cases, Report& report);
 Status RunLosses(const std::filesystem::path& folder, const Json& cases, Report& report);
+// Of RunLosses the kind "dpo".
+Status RunPreferences(const std::filesystem::path& folder, const Json& cases, Report& report);
 Status RunSchedules(const Json& cases, Report& report);
 // `expected` is the folder's expected.json.
 Status RunMetrics(const Json& expected, Report& report);

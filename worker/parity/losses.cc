@@ -90,6 +90,7 @@ Status RunLoss(const std::string& kind, const safetensors::File& file, const Jso
 
 Status RunLosses(const std::filesystem::path& folder, const Json& cases, Report& report) {
   const auto kind = cases.at("name").get<std::string>();
+  if (kind == "dpo") return RunPreferences(folder, cases, report);
   constexpr const char* kKinds[] = {"cross_entropy", "label_smoothing", "multilabel",
                                     "regression",    "causal_lm",       "weighted_causal_lm"};
   if (std::ranges::find(kKinds, kind) == std::end(kKinds)) {

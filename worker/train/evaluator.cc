@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/check.h"
 #include "worker/model/language_model.h"
 #include "worker/train/loss.h"
 #include "worker/train/metrics.h"
@@ -23,9 +24,10 @@ namespace {
 struct Part {
   std::int64_t index = 0;
   double loss = 0;
-  double items = 0;         // that the loss is divided by
-  std::int64_t tokens = 0;  // of a language model: predicted ones, and those predicted right
-  std::int64_t right = 0;
+  double items = 0;                               // that the loss is divided by
+  std::int64_t tokens = 0;                        // of a language model: predicted ones
+  std::int64_t right = 0;                         // of these, or of pairs
+  double chosen_reward = 0, rejected_reward = 0;  // of pairs
   std::int64_t rows = 0;
 };
 
@@ -60,6 +62,22 @@ Result<std::string> EvaluateTokens(model::LanguageModel& language, const model::
   return bytes;
 }
 
+Result<std::string> EvaluatePairs(model::Model& model, const model::Batch& batch,
+                                  const PreferenceOptions& preference, std::int64_t index) {
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<PairScore> pairs,
+                         ScorePairs(model, batch, /*training=*/false));
+  const PairSums sums = SumPairs(preference, pairs);
+  const Part part{.index = index,
+                  .loss = sums.loss,
+                  .items = static_cast<double>(pairs.size()),
+                  .right = sums.right,
+                  .chosen_reward = sums.chosen_reward,
+                  .rejected_reward = sums.rejected_reward};
+  std::string bytes;
+  Append(bytes, std::span<const Part>(&part, 1));
+  return bytes;
+}
+
 Result<std::string> EvaluateClasses(model::Model& model, const model::Batch& batch,
                                     std::int64_t index) {
   TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits, model.Forward(batch, {}));
@@ -76,6 +94,13 @@ Result<std::string> EvaluateClasses(model::Model& model, const model::Batch& bat
   return bytes;
 }
 
+Result<std::string> EvaluateBatch(model::Model& model, const model::Batch& batch,
+                                  const EvalOptions& options, std::int64_t index) {
+  if (options.preference) return EvaluatePairs(model, batch, *options.preference, index);
+  if (model.language() != nullptr) return EvaluateTokens(*model.language(), batch, index);
+  return EvaluateClasses(model, batch, index);
+}
+
 // This rank's micro-batches as bytes.
 Result<std::string> EvaluateOwn(model::Model& model, const Samples& samples,
                                 const EvalOptions& options) {
@@ -89,10 +114,7 @@ Result<std::string> EvaluateOwn(model::Model& model, const Samples& samples,
         static_cast<std::size_t>(std::min(options.micro_batch, samples.size() - begin)));
     std::iota(rows.begin(), rows.end(), begin);
     const model::Batch batch = MakeBatch(samples, rows);
-    TUTTI_ASSIGN_OR_RETURN(const std::string part,
-                           model.language() == nullptr
-                               ? EvaluateClasses(model, batch, index)
-                               : EvaluateTokens(*model.language(), batch, index));
+    TUTTI_ASSIGN_OR_RETURN(const std::string part, EvaluateBatch(model, batch, options, index));
     bytes += part;
   }
   return bytes;
@@ -110,9 +132,27 @@ Metrics TokenMetrics(double loss, std::span<const Part> parts) {
            tokens > 0 ? static_cast<double>(right) / static_cast<double>(tokens) : 0.0}};
 }
 
+Metrics PairMetrics(double loss, std::span<const Part> parts) {
+  double pairs = 0, chosen = 0, rejected = 0;
+  std::int64_t right = 0;
+  for (const Part& part : parts) {
+    pairs += part.items;
+    chosen += part.chosen_reward;
+    rejected += part.rejected_reward;
+    right += part.right;
+  }
+  const double each = pairs > 0 ? 1 / pairs : 0;
+  return {{"loss", loss},
+          {"rewards/chosen", chosen * each},
+          {"rewards/rejected", rejected * each},
+          {"rewards/margins", (chosen - rejected) * each},
+          {"rewards/accuracies", static_cast<double>(right) * each}};
+}
+
 }  // namespace
 
 Result<Metrics> Evaluate(model::Model& model, const Samples& samples, const EvalOptions& options) {
+  TUTTI_CHECK(samples.pairs == options.preference.has_value(), "a loss of pairs is for pairs");
   TUTTI_ASSIGN_OR_RETURN(std::string own, EvaluateOwn(model, samples, options));
   std::vector<std::string> all = {std::move(own)};
   if (options.gang != nullptr) {
@@ -140,6 +180,7 @@ Result<Metrics> Evaluate(model::Model& model, const Samples& samples, const Eval
     items += part.items;
   }
   loss = items > 0 ? loss / items : 0.0;
+  if (options.preference) return PairMetrics(loss, parts);
   if (model.language() != nullptr) return TokenMetrics(loss, parts);
   return Metrics{{"accuracy", Accuracy(counts)}, {"macro_f1", MacroF1(counts)}, {"loss", loss}};
 }

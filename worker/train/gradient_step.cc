@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/base/check.h"
 #include "worker/model/language_model.h"
 #include "worker/train/adamw.h"
 #include "worker/train/generator.h"
@@ -58,7 +59,8 @@ Status GradientStep::ComputeShard(const Shard& shard, std::span<const std::int64
         .want_hidden = false};
     const bool last = shard.last && at + size >= rows.size();
     TUTTI_ASSIGN_OR_RETURN(const double loss,
-                           p_.model.language() == nullptr
+                           p_.samples.pairs ? ComputePairs(batch, shard.scale, last)
+                           : p_.model.language() == nullptr
                                ? ComputeRows(batch, options, shard.scale, last)
                                : ComputeTokens(batch, options, shard.scale, last));
     sums.loss += loss;
@@ -96,6 +98,14 @@ Result<double> GradientStep::ComputeTokens(const model::Batch& batch,
   p_.clock.Enter(Phase::kBackward);
   language.BackwardTokens(OnFinal(last));
   return scores.loss;
+}
+
+Result<double> GradientStep::ComputePairs(const model::Batch& batch, double scale, bool last) {
+  TUTTI_CHECK(p_.preference.has_value(), "pairs and no loss for them");
+  TUTTI_ASSIGN_OR_RETURN(const double loss, LearnPairs(p_.model, batch, *p_.preference, scale));
+  p_.clock.Enter(Phase::kBackward);
+  p_.model.language()->BackwardTokens(OnFinal(last));
+  return loss;
 }
 
 // What the rank's last micro-batch has made final is summed with other machines while the rest of
@@ -153,8 +163,12 @@ Result<std::int64_t> WorkingFloats(model::Model& model, const Samples& samples,
                                    std::span<const std::int64_t> rows) {
   const model::Batch batch = MakeBatch(samples, rows);
   if (model::LanguageModel* language = model.language()) {
-    TUTTI_RETURN_IF_ERROR(language->ForwardTokens(batch, {.training = true}));
-    language->Score({});
+    if (samples.pairs) {
+      TUTTI_RETURN_IF_ERROR(LearnPairs(model, batch, {}, /*scale=*/1));
+    } else {
+      TUTTI_RETURN_IF_ERROR(language->ForwardTokens(batch, {.training = true}));
+      language->Score({});
+    }
     language->BackwardTokens({});
     return model.WorkingFloats();
   }

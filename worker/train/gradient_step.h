@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "worker/train/decay.h"
 #include "worker/train/gang.h"
 #include "worker/train/phase_clock.h"
+#include "worker/train/preference.h"
 #include "worker/train/samples.h"
 
 namespace tutti::train {
@@ -30,6 +32,8 @@ class GradientStep {
     const spec::TrainingSpec& training;
     Gang& gang;
     PhaseClock& clock;
+    // How samples that are pairs are learned from.
+    std::optional<PreferenceOptions> preference{};
   };
   explicit GradientStep(Parts parts);
 
@@ -63,6 +67,7 @@ class GradientStep {
                              double scale, bool last);
   Result<double> ComputeTokens(const model::Batch& batch, const model::ForwardOptions& options,
                                double scale, bool last);
+  Result<double> ComputePairs(const model::Batch& batch, double scale, bool last);
   // What is told of gradients that are final; nothing but for the rank's last micro-batch.
   model::GradientsFinal OnFinal(bool last);
 

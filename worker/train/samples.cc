@@ -27,7 +27,7 @@ std::vector<std::int64_t> Permutation(std::int64_t count, std::uint64_t seed) {
 }
 
 Samples PartOf(const Samples& samples, std::span<const std::int64_t> indices) {
-  Samples part{.dataset = samples.dataset};
+  Samples part{.dataset = samples.dataset, .pairs = samples.pairs};
   if (!samples.packs.empty()) part.packs.push_back(0);
   for (const std::int64_t index : indices) {
     const std::span<const std::int64_t> rows = samples.RowsOf(index);
@@ -60,6 +60,7 @@ Samples AllRows(std::shared_ptr<const data::Dataset> dataset) {
 
 Samples Pairs(std::shared_ptr<const data::Dataset> dataset) {
   Samples samples = AllRows(std::move(dataset));
+  samples.pairs = true;
   TUTTI_CHECK(samples.rows.size() % 2 == 0, samples.rows.size(), " rows");
   for (std::size_t at = 0; at <= samples.rows.size(); at += 2) {
     samples.packs.push_back(static_cast<std::int64_t>(at));
@@ -75,16 +76,19 @@ std::span<const std::int64_t> Samples::RowsOf(std::int64_t sample) const {
 }
 
 // A row's first token is predicted by nothing.
+double Samples::PredictedIn(std::int64_t row) const {
+  double items = 0;
+  for (const float weight : dataset->Weights(row).subspan(1)) items += static_cast<double>(weight);
+  return items;
+}
+
 double Samples::ItemsOf(std::int64_t sample) const {
+  if (pairs) return 1;
   if (!by_token()) {
     return labels[static_cast<std::size_t>(sample)] == model::kIgnoreLabel ? 0 : 1;
   }
   double items = 0;
-  for (const std::int64_t row : RowsOf(sample)) {
-    for (const float weight : dataset->Weights(row).subspan(1)) {
-      items += static_cast<double>(weight);
-    }
-  }
+  for (const std::int64_t row : RowsOf(sample)) items += PredictedIn(row);
   return items;
 }
 

@@ -21,13 +21,17 @@ struct Samples {
   std::vector<std::int64_t> labels{};  // as many; none of a language model
   std::vector<std::int64_t> packs{};   // [size + 1] where in `rows` each sample begins; none: each
                                        // row is a sample
+  bool pairs = false;                  // samples of two rows: the preferred answer and the other
 
   std::int64_t size() const {
     return static_cast<std::int64_t>(packs.empty() ? rows.size() : packs.size() - 1);
   }
   std::span<const std::int64_t> RowsOf(std::int64_t sample) const;
-  // What its loss is divided by: 1 of a row with a class, else the weights of what is predicted.
+  // What its loss is divided by: 1 of a row with a class and of a pair, else the weights of what is
+  // predicted.
   double ItemsOf(std::int64_t sample) const;
+  // The weights of what is predicted in one row of a language model.
+  double PredictedIn(std::int64_t row) const;
   bool by_token() const { return labels.empty() && !rows.empty(); }
 };
 

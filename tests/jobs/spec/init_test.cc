@@ -51,6 +51,13 @@ TEST(InitialSpec, EveryCommentedFieldIsAccepted) {
   EXPECT_EQ(ProblemsOf(text), "") << text;
 }
 
+TEST(InitialSpec, PreferencesAreLearnedByDpo) {
+  InitAnswers answers = Answers();
+  answers.task = Task::kTextGeneration;
+  answers.preferences = true;
+  EXPECT_EQ(JobOf(InitialSpec(answers)).method, Method(DpoSpec{}));
+}
+
 TEST(InitialSpec, OtherTasksAreWrittenToo) {
   InitAnswers answers = Answers();
   answers.task = Task::kTranslation;

@@ -40,7 +40,8 @@ TEST(Names, RetryReasonsAreFailureReasons) {
 TEST(Names, EveryTaskHasMetricsColumnsAndFormats) {
   for (const std::string_view name : TaskNames()) {
     const Task task = *ParseTask(name);
-    EXPECT_EQ(MetricsOf(task).back(), "loss") << name;
+    EXPECT_EQ(MetricsOf(task, FullMethod{}).back(), "loss") << name;
+    EXPECT_EQ(MetricsOf(task, DpoSpec{}).back(), "loss") << name;
     EXPECT_FALSE(ColumnRoles(task).empty()) << name;
     EXPECT_EQ(FormatNamesOf(task).front(), "auto") << name;
     for (const std::string_view format : FormatNamesOf(task)) {

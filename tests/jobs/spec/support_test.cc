@@ -32,11 +32,7 @@ INSTANTIATE_TEST_SUITE_P(
                                "text-classification, text-generation)"},
                     NotYetCase{"name: a\ntask: summarization\nmodel: m\ndata: {train: t}\n",
                                "spec:2:7: task summarization is not supported yet (supported: "
-                               "text-classification, text-generation)"},
-                    NotYetCase{"name: a\ntask: text-generation\nmodel: m\nmethod: {dpo: {}}\n"
-                               "data: {train: t}\n",
-                               "spec:4:9: method dpo is not supported yet (supported: full, "
-                               "lora)"}));
+                               "text-classification, text-generation)"}));
 
 TEST(Support, TextGenerationIsSupported) {
   for (const char* format : {"prompt-completion", "chat", "alpaca", "sharegpt"}) {
@@ -51,6 +47,17 @@ TEST(Support, AdaptersAndWarmStartsAreSupported) {
   EXPECT_EQ(ProblemsOf(Minimal("method: {lora: {r: 16, lora_alpha: 32, target_modules: "
                                "all-linear}}\nresume_from: ft:x\n")),
             "");
+}
+
+TEST(Support, PreferencesAreSupportedWithAndWithoutAdapters) {
+  for (const char* method : {"{dpo: {}}", "{dpo: {beta: 0.2, loss_type: ipo, lora: {r: 4}}}",
+                             "{dpo: {loss_type: robust, label_smoothing: 0.1}}"}) {
+    EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\ndata: {train: t, eval: 0.1, "
+                         "format: preference}\ntraining: {metric_for_best_model: "
+                         "rewards/accuracies}\nmethod: " +
+                         std::string(method) + "\n"),
+              "");
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -112,16 +119,9 @@ TEST(NotYet, ABadValueIsReportedAsSuch) {
 
 TEST(NotYet, FormatsAndDpoOfOtherTasks) {
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
-                       "data: {train: t, format: preference}\nmethod: {dpo: {beta: 0.1}}\n"),
-            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
-            "text-label, or of text-generation all but preference)\n"
-            "unsupported spec:5:9: method dpo is not supported yet (supported: full, lora)\n");
-  EXPECT_EQ(ProblemsOf("name: a\ntask: text-generation\nmodel: m\n"
                        "data: {train: t, format: preference}\n"),
             "invalid spec:4:26: rows of format preference need method dpo (write method: {dpo: "
-            "{}})\n"
-            "unsupported spec:4:26: data.format preference is not supported yet (supported: auto; "
-            "text-label, or of text-generation all but preference)\n");
+            "{}})\n");
   EXPECT_EQ(ProblemsOf("name: a\ntask: text-classification\nmodel: m\n"
                        "data: {train: t, format: chat}\n"),
             "invalid spec:4:26: data.format chat is none of text-classification (one of auto, "

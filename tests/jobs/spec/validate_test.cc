@@ -136,6 +136,29 @@ INSTANTIATE_TEST_SUITE_P(
             "invalid spec:5:35: text-classification has no metric 'eval_accuracy' (did you mean "
             "accuracy?)")));
 
+RuleCase Dpo(const std::string& line, const std::string& method, const std::string& problem) {
+  return {"name: a\ntask: text-generation\nmodel: m\ndata: {train: t}\nmethod: {dpo: " + method +
+              "}\n" + line + "\n",
+          problem};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Preferences, Rule,
+    testing::Values(
+        Dpo("training: {label_smoothing_factor: 0.1}", "{}",
+            "invalid spec:6:36: method dpo has no training.label_smoothing_factor (write method: "
+            "{dpo: {loss_type: sigmoid_smoothed, label_smoothing: …}})"),
+        Dpo("resume_from: ft:x", "{lora: {}}",
+            "invalid spec:6:14: method dpo has no resume_from (with an adapter, write what to "
+            "start from as model: it is what answers are compared with, too)"),
+        Dpo("", "{label_smoothing: 0.1}",
+            "invalid spec:5:33: loss_type sigmoid takes no label_smoothing (write loss_type: "
+            "sigmoid_smoothed or robust)"),
+        Dpo("training: {metric_for_best_model: perplexity}\nmetadata: {}", "{}",
+            "invalid spec:6:35: text-generation has no metric 'perplexity' (one of "
+            "rewards/accuracies, rewards/margins, rewards/chosen, rewards/rejected, loss)"),
+        Dpo("", "{beta: 0}", "invalid spec:5:22: method.dpo.beta must be above 0, not '0'")));
+
 INSTANTIATE_TEST_SUITE_P(
     Data, Rule,
     testing::Values(

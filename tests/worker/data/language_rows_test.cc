@@ -110,6 +110,25 @@ TEST_F(LanguageRowsTest, PreferencesAreTwoRowsBehindThePrompt) {
   EXPECT_EQ(Trained(*chat, 1), "b<|endoftext|>");
 }
 
+TEST_F(LanguageRowsTest, APromptThatTheSidesHaveIsNotAskedTwice) {
+  const auto both = Load(
+      R"({"prompt": "q", "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]})"
+      "\n");
+  ASSERT_TRUE(both.has_value()) << both.error().ToString();
+  EXPECT_EQ(Trained(*both, 1), "b<|endoftext|>");
+  EXPECT_EQ(Whole(*both, 0), "<|user|>\nq<|endoftext|>\n<|assistant|>\na<|endoftext|>\n");
+  EXPECT_TRUE(*HasMessages(options_));
+  const auto apart = Load(
+      R"({"prompt": "q", "chosen": [{"role": "assistant", "content": "a"}], "rejected": [{"role": "assistant", "content": "b"}]})"
+      "\n");
+  ASSERT_TRUE(apart.has_value()) << apart.error().ToString();
+  EXPECT_EQ(Whole(*apart, 0), Whole(*both, 0));
+  ASSERT_TRUE(Load(R"({"chosen": "a b", "rejected": "a c"})"
+                   "\n")
+                  .has_value());
+  EXPECT_FALSE(*HasMessages(options_));
+}
+
 TEST_F(LanguageRowsTest, BadRowsAreNamed) {
   const std::string good =
       R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})"

@@ -181,6 +181,80 @@ TEST_F(Generation, AnAdapterIsExportedWithItsBaseAndMergesToWhatItSays) {
   EXPECT_EQ(loaded, whole);
 }
 
+// Of two answers the one that repeats the prompt's word is preferred.
+void WritePreferences(const fs::path& path, int rows, unsigned seed) {
+  std::ofstream out(path);
+  std::minstd_rand generator(seed);
+  for (int row = 0; row < rows; ++row) {
+    const std::string word = "w" + std::to_string(generator() % 20);
+    const std::string other = "w" + std::to_string(20 + generator() % 20);
+    out << nlohmann::json{{"prompt", word + " w" + std::to_string(generator() % 500)},
+                          {"chosen", " " + word + " " + word},
+                          {"rejected", " " + other}}
+        << "\n";
+  }
+}
+
+TEST_F(Generation, PreferencesAreLearnedWithTheSameBitsAtAnySizeAndAfterADeath) {
+  WritePreferences(trainers_.job().train_path(), kTrainRows, 1);
+  WritePreferences(trainers_.job().eval_path(), kEvalRows, 2);
+  trainers_.spec.training.num_train_epochs = 6;
+  for (const bool adapts : {false, true}) {
+    spec::DpoSpec dpo{.beta = 0.2};
+    if (adapts) dpo.lora = spec::LoraSpec{.r = 4, .lora_alpha = 16, .all_linear = true};
+    trainers_.spec.method = dpo;
+    const std::string name = adapts ? "adapter-" : "full-";
+    const Ended one = trainers_.Train({.size = 1, .name = name + "1"});
+    ASSERT_THAT(one.statuses, Each(kFinished)) << one.error;
+    ASSERT_THAT(one.metrics, SizeIs(5));
+    EXPECT_LT(one.metrics.at("loss"), 0.5);
+    EXPECT_GT(one.metrics.at("rewards/accuracies"), 0.9);
+    EXPECT_NEAR(one.metrics.at("rewards/margins"),
+                one.metrics.at("rewards/chosen") - one.metrics.at("rewards/rejected"), 1e-12);
+    // Nothing is known in the first step: both answers are as likely as to the reference.
+    EXPECT_NEAR(one.All<enginelink::Progress>().front().loss, std::log(2.0), 1e-6);
+    for (const std::uint32_t size : {2u, 4u}) {
+      const Ended other = trainers_.Train({.size = size, .name = name + std::to_string(size)});
+      ASSERT_THAT(other.statuses, Each(kFinished)) << other.error;
+      EXPECT_EQ(other.weights, one.weights) << name << size;
+      EXPECT_EQ(other.metrics, one.metrics) << name << size;
+    }
+    trainers_.Train({.size = 2, .script = {.kill_in_step = 7}, .name = name + "killed"});
+    const Ended resumed =
+        trainers_.Train({.size = 2, .attempt = 2, .resume = true, .name = name + "killed"});
+    ASSERT_THAT(resumed.statuses, Each(kFinished)) << resumed.error;
+    EXPECT_EQ(resumed.weights, one.weights) << name;
+  }
+}
+
+TEST_F(Generation, WhatPreferencesNeedIsSaid) {
+  trainers_.spec.method = spec::DpoSpec{};
+  const auto rows = Prepare();
+  ASSERT_FALSE(rows.has_value());
+  EXPECT_THAT(rows.error().message, HasSubstr("needs rows of format preference"));
+  WritePreferences(trainers_.job().train_path(), kTrainRows, 1);
+  WritePreferences(trainers_.job().eval_path(), kEvalRows, 2);
+  trainers_.spec.data.max_length = 5;  // [CLS] two words [SEP], and one token of two
+  const auto cut = Prepare();
+  ASSERT_TRUE(cut.has_value()) << cut.error().ToString();
+  EXPECT_THAT(cut->warnings, testing::Contains(HasSubstr("answers with their prompts are longer")));
+  EXPECT_EQ(cut->train.size(), kTrainRows);
+  trainers_.spec.data.max_length = 4;
+  const auto none = Prepare();
+  ASSERT_FALSE(none.has_value());
+  EXPECT_THAT(none.error().message, HasSubstr("no pair has both its answers"));
+  trainers_.spec.data.max_length = std::nullopt;
+  trainers_.spec.method = spec::FullMethod{};
+  const auto method = Prepare();
+  ASSERT_FALSE(method.has_value());
+  EXPECT_THAT(method.error().message, HasSubstr("need method dpo"));
+  WriteModel(trainers_.job().model_dir());
+  trainers_.spec.method = spec::DpoSpec{};
+  const auto encoder = Prepare();
+  ASSERT_FALSE(encoder.has_value());
+  EXPECT_THAT(encoder.error().message, HasSubstr("does not write text"));
+}
+
 TEST_F(Generation, ATargetThatIsNotThereIsAnErrorOfTheSpec) {
   trainers_.spec.method = spec::LoraSpec{.target_modules = {"q_proj"}};
   const auto refused = Prepare();

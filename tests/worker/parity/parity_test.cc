@@ -81,8 +81,9 @@ const std::set<std::string> kPeft = {"bert-lora",   "bert-modules-to-save", "gpt
                                      "gpt2-lora",   "llama-all-linear",     "llama-classification",
                                      "llama-dora",  "llama-lora",           "llama-patterns",
                                      "llama-regex", "llama-rslora",         "qwen2-tied"};
-const std::set<std::string> kLosses = {"cross_entropy", "label_smoothing", "multilabel",
-                                       "regression",    "causal_lm",       "weighted_causal_lm"};
+const std::set<std::string> kLosses = {
+    "cross_entropy", "label_smoothing",    "multilabel", "regression",
+    "causal_lm",     "weighted_causal_lm", "dpo"};
 
 class Scratch {
  public:

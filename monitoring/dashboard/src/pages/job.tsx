@@ -213,7 +213,7 @@ function Story({job}: {job: Job}) {
 
 function mainMetric(job: Job): [string, number] | null {
   const known = metricsOf(job);
-  for (const name of ["accuracy", "bleu", "rougeL", "perplexity", "macro_f1", "loss"]) {
+  for (const name of ["accuracy", "rewards/accuracies", "bleu", "rougeL", "perplexity", "macro_f1", "loss"]) {
     const value = known[name];
     if (typeof value === "number") return [name, value];
   }
