@@ -30,6 +30,7 @@ Buckets Launch() { return {0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 3, 5, 10, 30, 6
 Buckets Wait() {
   return {0.1, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600};
 }
+Buckets Ratio() { return {0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 10}; }
 Buckets Step() { return {1e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}; }
 
 }  // namespace
@@ -51,6 +52,11 @@ Families::Families()
           Counter(registry, "tutti_scheduler_decisions_total", "Scheduling decisions by outcome")),
       scheduler_preemptions(Counter(registry, "tutti_scheduler_preemptions_total",
                                     "Gangs asked to give way, by reason")),
+      scheduler_prediction_ratio(Histogram(registry, "tutti_scheduler_prediction_ratio",
+                                           "Time taken over time predicted, of starts and ends",
+                                           Ratio())),
+      scheduler_predictions(Counter(registry, "tutti_scheduler_predictions_total",
+                                    "Predicted starts and ends by outcome: inside, early, late")),
       queue_jobs(Gauge(registry, "tutti_queue_jobs", "Jobs by queue and state")),
       queue_oldest_wait(Gauge(registry, "tutti_queue_oldest_wait_seconds",
                               "How long the longest waiting job has waited")),

@@ -44,6 +44,8 @@ struct Families {
   Histograms scheduler_step_duration;
   Counters& scheduler_decisions;
   Counters& scheduler_preemptions;
+  Histograms scheduler_prediction_ratio;
+  Counters& scheduler_predictions;
 
   Gauges& queue_jobs;
   Gauges& queue_oldest_wait;

@@ -91,6 +91,13 @@ void ControlMetrics::Decision(std::string_view outcome) {
 void ControlMetrics::Preemption(std::string_view reason) {
   f_.scheduler_preemptions.Add({{"reason", Label(reason)}}).Increment();
 }
+void ControlMetrics::Predicted(std::string_view what, double ratio, std::string_view outcome) {
+  f_.scheduler_prediction_ratio.Add({{"what", Label(what)}}).Observe(ratio);
+  f_.scheduler_predictions.Add({{"what", Label(what)}, {"outcome", Label(outcome)}}).Increment();
+}
+void ControlMetrics::ExpectPredicted(std::string_view what, std::string_view outcome) {
+  f_.scheduler_predictions.Add({{"what", Label(what)}, {"outcome", Label(outcome)}});
+}
 
 void QueueMetrics::Jobs(std::string_view queue, std::string_view state, std::int64_t count) {
   f_.queue_jobs.Add({{"queue", Label(queue)}, {"state", Label(state)}})

@@ -33,6 +33,10 @@ class ControlMetrics {
   void SchedulerStep(Duration duration);
   void Decision(std::string_view outcome);  // placed, admitted, rejected, none, …
   void Preemption(std::string_view reason);
+  // What came of a prediction. what: "start" of a job, "end" of an attempt. ratio: the time it took
+  // over the time predicted. outcome: "inside" the interval that was told, "early" or "late".
+  void Predicted(std::string_view what, double ratio, std::string_view outcome);
+  void ExpectPredicted(std::string_view what, std::string_view outcome);  // a series of 0
 
  private:
   Families& f_;

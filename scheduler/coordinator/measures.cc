@@ -136,6 +136,7 @@ void Measures::Finished(const core::Job& job, std::string_view status, std::stri
 void Measures::OnStored(const Stored& stored) {
   const Counter counter{*this, stored.view.state->ledger, metrics_, MonotonicNow()};
   for (const core::Fact& fact : stored.facts) std::visit(counter, fact);
+  calibration_.OnStored(stored.facts, *stored.view.state, counter.now);
 }
 
 // Slots a queue's gangs may hold together: its limit, and no more than there are.

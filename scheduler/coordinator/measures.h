@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "monitoring/metrics/metrics.h"
+#include "scheduler/coordinator/calibration.h"
 #include "scheduler/coordinator/loop.h"
 
 namespace tutti::coordinator {
@@ -18,7 +19,7 @@ class Measures {
   // `metrics` outlives it. `allowed_dir`: the keys of workers that may connect; a lost one whose
   // key is not there was removed and has no series any more.
   Measures(metrics::Metrics& metrics, std::filesystem::path allowed_dir)
-      : metrics_(metrics), allowed_dir_(std::move(allowed_dir)) {}
+      : metrics_(metrics), calibration_(metrics.control), allowed_dir_(std::move(allowed_dir)) {}
 
   void OnStored(const Stored& stored);
   // Gauges of queues, nodes and gangs as things are. Before they are read.
@@ -37,6 +38,7 @@ class Measures {
   void ExpectOutcomes(const core::Ledger& ledger);
 
   metrics::Metrics& metrics_;
+  Calibration calibration_;
   const std::filesystem::path allowed_dir_;
   std::map<JobId, Instant> placed_;  // until the first step
   std::map<JobId, Failure> failed_;  // until the next attempt's first step

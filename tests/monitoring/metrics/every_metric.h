@@ -17,6 +17,8 @@ inline void Fill(Metrics& m) {
   m.control.SchedulerStep(3us);
   m.control.Decision("placed");
   m.control.Preemption("drain");
+  m.control.Predicted("end", 1.2, "inside");
+  m.control.ExpectPredicted("start", "late");
   m.queue.Jobs("default", "running", 2);
   m.queue.OldestWait("default", 4s);
   m.queue.QuotaSlots("default", 8);

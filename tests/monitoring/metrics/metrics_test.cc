@@ -47,6 +47,8 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_scheduler_step_duration_seconds", "histogram"},
       {"tutti_scheduler_decisions_total", "counter"},
       {"tutti_scheduler_preemptions_total", "counter"},
+      {"tutti_scheduler_prediction_ratio", "histogram"},
+      {"tutti_scheduler_predictions_total", "counter"},
       {"tutti_queue_jobs", "gauge"},
       {"tutti_queue_oldest_wait_seconds", "gauge"},
       {"tutti_queue_quota_slots", "gauge"},
