@@ -375,8 +375,11 @@ void AddRest(std::vector<Field>& rows) {
                   Use::kOptional,
                   {},
                   "start from an earlier job's model or adapter: ft:…"});
-  rows.push_back(
-      {"tensorboard", TUTTI_REF(bool, job.tensorboard), Use::kOptional, {}, "write event files"});
+  rows.push_back({"tensorboard",
+                  TUTTI_REF(bool, job.tensorboard),
+                  Use::kOptional,
+                  {},
+                  "write event files as it trains: docs/monitoring.md"});
   rows.push_back({"webhooks",
                   Custom{Shape::kWebhooks},
                   Use::kOptional,

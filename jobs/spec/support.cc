@@ -34,7 +34,6 @@ constexpr std::array kLimits = {
     Limit{"deploy.on_success", "supported: false",
           [](const Draft& d) { return d.job.deploy_on_success; }},
     Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},
-    Limit{"tensorboard", "supported: false", [](const Draft& d) { return d.job.tensorboard; }},
     Limit{"webhooks", "leave it out; tutti events shows state changes",
           [](const Draft& d) { return !d.job.webhooks.empty(); }},
 };

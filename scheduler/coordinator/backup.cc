@@ -274,6 +274,7 @@ Result<BackupReport> Backups::Fill(const fs::path& folder) {
   TUTTI_RETURN_IF_ERROR(copier.Tree(data_dir_ / "coordinator/blobs", own / "blobs", How::kLink));
   TUTTI_RETURN_IF_ERROR(CopyOwn(copier, data_dir_ / "coordinator", own));
   TUTTI_RETURN_IF_ERROR(copier.Tree(data_dir_ / "models", folder / "models", How::kLink));
+  TUTTI_RETURN_IF_ERROR(copier.Tree(data_dir_ / "tensorboard", folder / "tensorboard", How::kCopy));
   TUTTI_RETURN_IF_ERROR(CopyCheckpoints(copier, data_dir_ / "jobs", folder / "jobs"));
   TUTTI_RETURN_IF_ERROR(copier.File(data_dir_ / "token", folder / "token", How::kCopy));
   const nlohmann::json about = {{"version", Version()},     {"made_at", WallNow().ToRfc3339()},

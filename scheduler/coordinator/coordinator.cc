@@ -14,6 +14,7 @@
 #include "common/version/version.h"
 #include "monitoring/history/history.h"
 #include "monitoring/metrics/metrics.h"
+#include "monitoring/tensorboard/event_files.h"
 #include "scheduler/coordinator/addresses.h"
 #include "scheduler/coordinator/api.h"
 #include "scheduler/coordinator/byte_budget.h"
@@ -128,7 +129,8 @@ struct Coordinator::Parts {
         loop(std::move(opened.store), LoopOptions{.metrics = &metrics.control}),
         events({.older = OlderEventsFrom(loop), .metrics = &metrics.http}),
         history(history::History::Open({.path = options.data_dir / "coordinator" / "history.db"})),
-        progress(events, metrics, history.get()),
+        event_files({.directory = options.data_dir / "tensorboard"}),
+        progress(events, metrics, history.get(), &event_files),
         gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
     auth.Believe(sessions);
@@ -155,6 +157,7 @@ struct Coordinator::Parts {
   Loop loop;
   http::EventHub events;
   std::unique_ptr<history::History> history;
+  tensorboard::EventFiles event_files;
   ClusterCurves curves{*history};
   ProgressBoard progress;
   GangWatch gangs;

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "monitoring/history/history.h"
 #include "monitoring/metrics/metrics.h"
+#include "monitoring/tensorboard/event_files.h"
 #include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/job_json.h"
 
@@ -85,10 +86,11 @@ std::optional<Message> MessageIn(const json& known, const char* name) {
 }  // namespace
 
 // The curve, and the newest word as a whole.
-void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample curve) {
-  if (history_ == nullptr) return;
-  curve.subject = job.ToString();
+void ProgressBoard::Keep(const core::Job& job, const JobProgress& known, history::Sample curve) {
+  curve.subject = job.id.ToString();
   curve.at = WallNow();
+  if (files_ != nullptr) KeepEvents(job, curve);
+  if (history_ == nullptr) return;
   // The lines are JSON objects already.
   const std::string newest = "{\"attempt\":" + std::to_string(Number(known.attempt)) +
                              ",\"progress_at_ms\":" + std::to_string(known.progress_at.unix_ms) +
@@ -96,6 +98,25 @@ void ProgressBoard::Keep(JobId job, const JobProgress& known, history::Sample cu
                              ",\"eval\":" + LineOf(known.eval) + "}";
   history_->Remember(curve.subject, newest);
   history_->Add(std::move(curve));
+}
+
+void ProgressBoard::KeepEvents(const core::Job& job, const history::Sample& curve) {
+  const auto [run, first] = runs_.try_emplace(job.id);
+  if (first) {
+    const json spec = json::parse(job.spec_json, nullptr, false);
+    if (spec.is_object() && spec.value("tensorboard", false)) {
+      run->second = job.request.name + "." + job.id.ToString();
+      files_->Begin({.name = run->second,
+                     .started = job.submitted_at,
+                     .markdown = "```\n" + spec.dump(2) + "\n```\n"});
+    }
+  }
+  if (run->second.empty()) return;
+  tensorboard::Scalars scalars{.at = curve.at, .step = curve.step.value_or(0)};
+  for (const auto& [name, value] : curve.values) {
+    scalars.values.emplace_back(tensorboard::TagOf(name), value);
+  }
+  files_->Add(run->second, std::move(scalars));
 }
 
 void ProgressBoard::HearMemory(const core::Job& job, std::uint64_t bytes, Instant now) {
@@ -117,7 +138,9 @@ void ProgressBoard::HearMemory(const core::Job& job, std::uint64_t bytes, Instan
 void ProgressBoard::Forget(JobId job) {
   jobs_.erase(job);
   memory_.erase(job);
+  runs_.erase(job);
   if (history_ != nullptr) history_->Forget(job.ToString());
+  if (files_ != nullptr) files_->Remove("." + job.ToString());
 }
 
 void ProgressBoard::Restore(const core::Ledger& ledger) {
@@ -171,7 +194,7 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
                                      .step = progress->step,
                                      .step_ms = 1000 * progress->step_seconds,
                                      .total_steps = progress->total_steps});
-    Keep(job.id, known, CurveOf(*progress, steps));
+    Keep(job, known, CurveOf(*progress, steps));
     event.type = "progress";
     data.update(ProgressJson(*progress));
     data["rows_per_second"] = progress->rows_per_second;
@@ -179,7 +202,7 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     data["phase_seconds"] = progress->phase_seconds;
   } else if (const auto* eval = std::get_if<enginelink::Eval>(&message)) {
     known.eval = *eval;
-    Keep(job.id, known, CurveOf(*eval));
+    Keep(job, known, CurveOf(*eval));
     const auto loss = eval->metrics.find("loss");
     if (loss != eval->metrics.end()) metrics_.training.EvalLoss(job.id, loss->second);
     ReportToSweep(round, job, *eval);

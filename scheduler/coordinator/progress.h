@@ -23,6 +23,9 @@ struct Sample;
 namespace tutti::metrics {
 class Metrics;
 }
+namespace tutti::tensorboard {
+class EventFiles;
+}
 
 namespace tutti::coordinator {
 
@@ -36,10 +39,10 @@ struct JobProgress {
 class ProgressBoard {
  public:
   // All outlive it. `history` (none: nothing is kept) has the curves, and the newest word of each
-  // job for the coordinator's next life.
+  // job for the coordinator's next life; `files` (none: no files) those of jobs that ask for them.
   ProgressBoard(http::EventHub& events, metrics::Metrics& metrics,
-                history::History* history = nullptr)
-      : events_(events), metrics_(metrics), history_(history) {}
+                history::History* history = nullptr, tensorboard::EventFiles* files = nullptr)
+      : events_(events), metrics_(metrics), history_(history), files_(files) {}
 
   // What an earlier life of the coordinator knew of the ledger's jobs.
   void Restore(const core::Ledger& ledger);
@@ -53,13 +56,16 @@ class ProgressBoard {
   void Forget(JobId job);
 
  private:
-  void Keep(JobId job, const JobProgress& known, history::Sample curve);
+  void Keep(const core::Job& job, const JobProgress& known, history::Sample curve);
+  void KeepEvents(const core::Job& job, const history::Sample& curve);
   void Measure(const core::Job& job, const JobProgress& before, const enginelink::Progress& now);
 
   http::EventHub& events_;
   metrics::Metrics& metrics_;
   history::History* const history_;
+  tensorboard::EventFiles* const files_;
   std::map<JobId, JobProgress> jobs_;
+  std::map<JobId, std::string> runs_;  // of event files; "" = the job wants none
   struct Memory {
     std::uint64_t bytes = 0;  // the most since the last point
     Instant next_point;

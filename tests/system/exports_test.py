@@ -1,9 +1,10 @@
-"""TensorBoard's and MLflow's own libraries read what `tutti export` writes for them: every step once, with
-the values that the curves have."""
+"""TensorBoard's and MLflow's own libraries read what Tutti writes for them: of a job whose ranks and
+coordinator were killed on the way, every step once, with the values that the curves have."""
 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import unittest
@@ -51,45 +52,78 @@ def read(script, *arguments):
     return json.loads(ran.stdout)
 
 
+def restart_coordinator(cluster):
+    os.kill(cluster.endpoint["coordinator_pid"], signal.SIGKILL)
+    wait_for("the coordinator to return", lambda: cluster.run("ps").returncode == 0, 30)
+    cluster.endpoint = json.loads((cluster.dir / "endpoint.json").read_text())
+
+
 class Exports(unittest.TestCase):
-    def finished_job(self, cluster):
-        spec = sections_spec("curves", max_steps=12, save_steps=4, eval_steps=4, micro_batch_size=4,
+    def run_with_deaths(self, cluster):
+        """A finished job of 120 steps: a rank killed beyond a checkpoint, the coordinator killed twice."""
+        spec = sections_spec("deaths", max_steps=120, save_steps=20, eval_steps=20, micro_batch_size=4,
                              global_batch_size=16)
         spec["resources"] = {"ranks": 1}
+        spec["tensorboard"] = True
         spec["metadata"] = {"ticket": "42"}
         job = cluster.submit(spec)["id"]
-        self.assertEqual(cluster.wait(job, 240), 0, cluster.show(job))
+        wait_for("a checkpoint", lambda: cluster.show(job)["checkpoints"], 60)
+        cluster.wait_step(job, cluster.show(job)["checkpoints"][-1]["step"] + 4)
+        for pid in wait_for("ranks", lambda: cluster.rank_pids(job)):
+            os.kill(pid, signal.SIGKILL)
+        restart_coordinator(cluster)
+        wait_for("the second attempt", lambda: cluster.show(job)["attempt"] == 2, 30)
+        restart_coordinator(cluster)
+        self.assertEqual(cluster.wait(job), 0, cluster.show(job))
         return job
 
     def assert_curve(self, told, points, name):
         """Steps and values of a tool's curve are those of ours."""
         self.assertEqual([step for step, _, _ in told], [point["step"] for point in points], name)
-        for (step, value, _), point in zip(told, points):
-            self.assertAlmostEqual(value, point["value"], delta=1e-6 * max(1, abs(point["value"])), msg=f"{name} {step}")
+        self.assert_values(told, points, name)
+
+    def assert_values(self, told, points, name):
+        """Where both have a step they have one value; how many that are."""
+        ours = {point["step"]: point["value"] for point in points}
+        both = [(step, value) for step, value, _ in told if step in ours]
+        for step, value in both:
+            self.assertAlmostEqual(value, ours[step], delta=1e-6 * max(1, abs(ours[step])), msg=f"{name} {step}")
+        return len(both)
 
     def test_real_libraries_read_what_is_written(self):
         with Cluster(slots=1) as cluster:
-            job = self.finished_job(cluster)
+            job = self.run_with_deaths(cluster)
             wait_for("the last points", lambda: {
                 s["name"]: s["points"][-1]["step"] for s in cluster.http("GET", f"/api/v1/jobs/{job}/metrics")["data"]
-            }.get("eval.accuracy") == 12, 60)
+            }.get("eval.accuracy") == 120, 20)
             curves = {s["name"]: s["points"] for s in
                       cluster.http("GET", f"/api/v1/jobs/{job}/metrics?points=10000")["data"]}
-            self.tensorboard(cluster, job, curves)
+            folder = cluster.dir / f"tensorboard/deaths.{job}"
+            self.events(cluster, folder, curves, live=True)
+            made = cluster.run("export", "tensorboard", job, cluster.dir / "tb", check=True).stdout.strip()
+            self.events(cluster, pathlib.Path(made), curves, live=False)
             self.mlflow(cluster, job, curves)
 
-    def tensorboard(self, cluster, job, curves):
-        made = cluster.run("export", "tensorboard", job, cluster.dir / "tb", check=True).stdout.strip()
-        self.assertEqual(made, str(cluster.dir / f"tb/curves.{job}"))
-        self.assertEqual(len(list(pathlib.Path(made).iterdir())), 1)
-        told = read(READ_EVENTS, made)
+    def events(self, cluster, folder, curves, live):
+        self.assertEqual(len(list(folder.iterdir())), 1)
+        wait_for("the last event", lambda: read(READ_EVENTS, folder)["scalars"]["eval/accuracy"][-1][0] == 120, 30)
+        told = read(READ_EVENTS, folder)
         self.assertIn('"ticket": "42"', told["spec"])
+        for tag, points in told["scalars"].items():
+            steps = [step for step, _, _ in points]
+            self.assertEqual(steps, sorted(set(steps)), f"{folder.name}: {tag} has steps twice")
         for tag, name in (("train/loss", "loss"), ("train/learning_rate", "learning_rate"),
                           ("train/grad_norm", "grad_norm"), ("eval/accuracy", "eval.accuracy")):
-            self.assert_curve(told["scalars"][tag], curves[name], tag)
-            self.assertEqual(told["scalars"][tag][-1][0], 12)
-        self.assertEqual(len(told["scalars"]["train/loss"]), 12)
+            if live:
+                # Each loses what it had not written when the coordinator died, up to a second of its own.
+                self.assertGreater(self.assert_values(told["scalars"][tag], curves[name], tag), 0)
+            else:
+                self.assert_curve(told["scalars"][tag], curves[name], tag)
+            self.assertEqual(told["scalars"][tag][-1][0], 120)
         self.assertIn("perf/tokens_per_second", told["scalars"])
+        self.assertGreater(len(told["scalars"]["train/loss"]), 40)
+        if live:
+            self.assertEqual([p.name for p in (cluster.dir / "tensorboard").iterdir()], [folder.name])
 
     def mlflow(self, cluster, job, curves):
         # MLflow's own default experiment may be there, or not.
@@ -100,7 +134,7 @@ class Exports(unittest.TestCase):
         self.assertEqual(sorted(run["experiment"] for run in runs), ["other one", "tutti"])
         run = next(run for run in runs if run["experiment"] == "tutti")
         shown = cluster.show(job)
-        self.assertEqual((run["name"], run["status"]), ("curves", "FINISHED"))
+        self.assertEqual((run["name"], run["status"]), ("deaths", "FINISHED"))
         self.assertGreater(run["end"], run["start"])
         self.assertEqual(float(run["params"]["training.learning_rate"]), 1e-3)
         self.assertEqual(run["params"]["task"], "text-classification")
@@ -112,7 +146,7 @@ class Exports(unittest.TestCase):
         self.assertAlmostEqual(run["metrics"]["result_accuracy"][0][1], shown["result"]["metrics"]["accuracy"])
         self.assertEqual(sorted(run["artifacts"]), ["README.md", "spec.json"])
         self.assertEqual(run["artifacts"]["README.md"], (cluster.dir / f"models/{job}/README.md").read_text())
-        self.assertEqual(json.loads(run["artifacts"]["spec.json"])["name"], "curves")
+        self.assertEqual(json.loads(run["artifacts"]["spec.json"])["name"], "deaths")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ ARROWS = {
     "monitoring/metrics": ["common/base"],
     "monitoring/dashboard": ["common/base"],
     "monitoring/history": ["common/base"],
-    "monitoring/tensorboard": ["common/base"],
+    "monitoring/tensorboard": ["common/base", "common/file"],
     "jobs/cli": ["common", "jobs", "monitoring/tensorboard"],
     "jobs": ["common", "jobs"],
     "scheduler": ["common", "jobs/spec", "jobs/attempt", "scheduler", "monitoring"],
