@@ -53,7 +53,9 @@ Result<Socket> Connect(const Url& url, const Request& request, Instant deadline)
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int code = ::getaddrinfo(url.host.c_str(), url.port.c_str(), &hints, &found);
+  const std::string& host = request.address.empty() ? url.host : request.address;
+  if (!request.address.empty()) hints.ai_flags = AI_NUMERICHOST;
+  const int code = ::getaddrinfo(host.c_str(), url.port.c_str(), &hints, &found);
   if (code != 0) {
     return Fail(ErrorCode::kUnavailable, std::string("cannot resolve: ") + ::gai_strerror(code),
                 url.ToString());

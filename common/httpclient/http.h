@@ -35,6 +35,8 @@ std::string EncodeSegment(std::string_view text);
 struct Request {
   std::string method = "GET";
   std::string target{};  // "/api/v1/jobs?all=1"
+  std::string
+      address{};  // numeric: connect there, to what the caller resolved; "" = the url's host
   std::vector<std::pair<std::string, std::string>> headers{};
   std::string body{};
   std::filesystem::path body_file{};  // sent in place of `body` when not empty

@@ -35,6 +35,7 @@ Result<supervisor::UpOptions> OptionsOf(Context& context, const UpCommand& optio
   }
   up.tls = options.tls;
   up.advertise = options.advertise;
+  up.webhooks_to = options.webhooks_to;
   std::error_code error;
   if (!options.tls_cert.empty()) up.tls_cert = fs::absolute(options.tls_cert, error);
   if (!options.tls_key.empty()) up.tls_key = fs::absolute(options.tls_key, error);

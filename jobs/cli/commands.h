@@ -135,6 +135,7 @@ struct UpCommand {
   std::string tls_cert{};
   std::string tls_key{};
   std::string advertise{};
+  std::string webhooks_to{};
   bool detach = false;
 };
 int UpCluster(Context& context, const UpCommand& options);
@@ -183,6 +184,19 @@ int TokenCreate(Context& context, const TokenOptions& options);
 int TokenList(Context& context);
 // Goes on after an error; the first one's exit code.
 int TokenRevoke(Context& context, const std::vector<std::string>& tokens);
+
+struct WebhookOptions {
+  std::string url{};
+  std::string name{};
+  std::vector<std::string> on{};  // states; none: those in which a job ends
+};
+int WebhookCreate(Context& context, const WebhookOptions& options);
+int WebhookList(Context& context);
+// Go on after an error; the first one's exit code.
+int WebhookDelete(Context& context, const std::vector<std::string>& webhooks);
+// Exit code 1 when it did not take the message.
+int WebhookTest(Context& context, const std::string& webhook);
+int WebhookSecret(Context& context);
 
 // `tutti simulate whatif` on this cluster's own jobs. `args`: its words.
 int WhatIf(Context& context, std::vector<std::string> args);

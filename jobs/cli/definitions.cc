@@ -347,6 +347,10 @@ void DefineCluster(Definitions& d) {
   up->add_option("--advertise", started->advertise,
                  "Name or address by which other machines reach this one (default: found out)")
       ->type_name("HOST");
+  up->add_option("--webhooks-to", started->webhooks_to,
+                 "Networks where webhooks of jobs may go: public, private, loopback, link-local, "
+                 "with commas")
+      ->type_name("LIST");
   up->add_option("--tls-cert", started->tls_cert,
                  "Certificate and chain, PEM (default: one signed by itself)")
       ->type_name("FILE");
@@ -367,6 +371,7 @@ void DefineCluster(Definitions& d) {
        Doctor);
 
   DefineTokens(d);
+  DefineWebhooks(d);
 
   auto* ui = d.Add(&d.app, "ui", "Open the dashboard in a browser", kCluster);
   auto shown = std::make_shared<UiOptions>();

@@ -36,6 +36,7 @@ void DefineCheckpoints(Definitions& d);
 void DefineModels(Definitions& d);
 void DefineQueues(Definitions& d);
 void DefineCluster(Definitions& d);
+void DefineWebhooks(Definitions& d);
 void DefineUpkeep(Definitions& d);
 void DefineUnsupported(Definitions& d);
 

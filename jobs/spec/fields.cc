@@ -380,11 +380,12 @@ void AddRest(std::vector<Field>& rows) {
                   Use::kOptional,
                   {},
                   "write event files as it trains: docs/monitoring.md"});
-  rows.push_back({"webhooks",
-                  Custom{Shape::kWebhooks},
-                  Use::kOptional,
-                  {},
-                  "addresses told of state changes: [{url: …, on: [failed, succeeded]}]"});
+  rows.push_back(
+      {"webhooks",
+       Custom{Shape::kWebhooks},
+       Use::kOptional,
+       {},
+       "addresses told of state changes: [{url: …, on: [failed, succeeded]}]; docs/webhooks.md"});
   rows.push_back({"metadata",
                   TUTTI_REF(TextMap, job.metadata),
                   Use::kOptional,

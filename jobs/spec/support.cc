@@ -34,8 +34,6 @@ constexpr std::array kLimits = {
     Limit{"deploy.on_success", "supported: false",
           [](const Draft& d) { return d.job.deploy_on_success; }},
     Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},
-    Limit{"webhooks", "leave it out; tutti events shows state changes",
-          [](const Draft& d) { return !d.job.webhooks.empty(); }},
 };
 
 // The value as a person wrote it, where it is a word.

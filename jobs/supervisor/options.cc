@@ -101,6 +101,7 @@ std::vector<std::string> CoordinatorCommand(const UpOptions& options, const Host
   add("--tls-cert", options.tls_cert.string());
   add("--tls-key", options.tls_key.string());
   add("--advertise", options.advertise);
+  add("--webhooks-to", options.webhooks_to);
   return words;
 }
 

@@ -36,6 +36,7 @@ struct UpOptions {
   std::filesystem::path tls_cert{};  // absolute
   std::filesystem::path tls_key{};   // absolute
   std::string advertise{};
+  std::string webhooks_to{};
 };
 
 // The cores this process may run on.

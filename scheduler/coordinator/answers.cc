@@ -72,6 +72,21 @@ Result<std::int64_t> NumberIn(const json& body, const char* name, std::int64_t m
   return value;
 }
 
+Result<std::string> WordIn(const json& body, const char* name, const std::string& missing) {
+  constexpr std::size_t kWordMax = 63;
+  const auto found = body.find(name);
+  if (found == body.end()) return missing;
+  const std::string* text = found->get_ptr<const std::string*>();
+  const auto printable = [](unsigned char c) { return c >= 0x20 && c < 0x7f; };
+  if (text == nullptr || text->empty() || text->size() > kWordMax || text->front() == ' ' ||
+      text->back() == ' ' || !std::all_of(text->begin(), text->end(), printable)) {
+    return Fail(ErrorCode::kInvalid,
+                "it must be 1 to " + std::to_string(kWordMax) + " printable characters",
+                std::string("#/") + name);
+  }
+  return *text;
+}
+
 Result<bool> FlagIn(const json& body, const char* name) {
   const auto found = body.find(name);
   if (found == body.end()) return false;

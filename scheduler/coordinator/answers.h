@@ -50,6 +50,10 @@ Status CheckKeys(const nlohmann::json& body, std::initializer_list<std::string_v
 // A whole number of the body in [min, max]; `missing` when it is not there. kInvalid.
 Result<std::int64_t> NumberIn(const nlohmann::json& body, const char* name, std::int64_t min,
                               std::int64_t max, std::optional<std::int64_t> missing);
+// 1 to 63 printable ASCII characters without blanks at the ends; `missing` when it is not there.
+// kInvalid.
+Result<std::string> WordIn(const nlohmann::json& body, const char* name,
+                           const std::string& missing);
 // Whether the body says so; false when it says nothing. kInvalid for anything but true and false.
 Result<bool> FlagIn(const nlohmann::json& body, const char* name);
 // The request's body, `{}` when none came.

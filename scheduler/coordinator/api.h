@@ -17,6 +17,7 @@
 #include "scheduler/coordinator/rank_logs.h"
 #include "scheduler/coordinator/tokens.h"
 #include "scheduler/coordinator/waiters.h"
+#include "scheduler/coordinator/webhooks.h"
 #include "scheduler/coordinator/workers.h"
 #include "scheduler/http/events.h"
 #include "scheduler/http/router.h"
@@ -38,7 +39,8 @@ struct Api {
   Measures& measures;  // of the loop's thread
   Models& models;
   RankLogs& logs;
-  Tokens& tokens;  // of the loop's thread
+  Tokens& tokens;      // of the loop's thread
+  Webhooks& webhooks;  // of the loop's thread
   http::Sessions& sessions;
   http::EventHub& events;
   const registry::BlobStore& blobs;
@@ -73,6 +75,7 @@ void RegisterWorkerRoutes(http::Router& router, Api& api);
 void RegisterJoinRoutes(http::Router& router, Api& api);
 void RegisterToolRoutes(http::Router& router, Api& api);
 void RegisterTokenRoutes(http::Router& router, Api& api);
+void RegisterWebhookRoutes(http::Router& router, Api& api);
 void RegisterUpkeepRoutes(http::Router& router, Api& api);
 void RegisterSpecRoutes(http::Router& router, Api& api);
 void RegisterUiRoutes(http::Router& router, Api& api);

@@ -135,6 +135,9 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
     return;
   }
   if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) return refuse(inputs.error());
+  if (const Status hooks = CheckWebhooks(*job, api.webhooks.for_jobs()); !hooks) {
+    return refuse(hooks.error());
+  }
   core::Submit input = SubmitOf(*job, request.caller.user);
   input.held = *hold;
   input.idempotency_key = key;

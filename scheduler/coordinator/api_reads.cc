@@ -85,8 +85,8 @@ Result<LogRequest> LogRequestOf(const http::Request& request) {
   TUTTI_ASSIGN_OR_RETURN(out.attempt, request.QueryNumber("attempt", 0));
   TUTTI_ASSIGN_OR_RETURN(out.offset, request.QueryNumber("offset", 0));
   TUTTI_ASSIGN_OR_RETURN(out.limit, request.QueryNumber("limit", kLogDefault));
-  constexpr std::uint64_t kNumberMax = 0xffffffffU;
-  if (out.rank > kNumberMax || out.attempt > kNumberMax || out.offset >> 62 != 0) {
+  constexpr std::uint64_t kRankMax = 0xffffffffU;
+  if (out.rank > kRankMax || out.attempt > kRankMax || out.offset >> 62 != 0) {
     return Fail(ErrorCode::kInvalid, "rank, attempt or offset is out of range");
   }
   out.limit = std::clamp<std::uint64_t>(out.limit, 1, kLogMax);

@@ -201,6 +201,7 @@ void RegisterRoutes(http::Router& router, Api& api) {
   RegisterCurveRoutes(router, api);
   RegisterToolRoutes(router, api);
   RegisterTokenRoutes(router, api);
+  RegisterWebhookRoutes(router, api);
   RegisterUpkeepRoutes(router, api);
   RegisterSpecRoutes(router, api);
   RegisterUiRoutes(router, api);

@@ -241,12 +241,15 @@ Result<core::Trial> ReadHead(const json& body) {
   return head;
 }
 
-// CheckInputs of one trial after another, done once for those in a row that read the same.
+// CheckInputs of one trial after another (and CheckWebhooks), done once for those in a row that
+// read the same.
 class InputsCheck {
  public:
-  explicit InputsCheck(const registry::BlobStore& blobs) : blobs_(blobs) {}
+  InputsCheck(const registry::BlobStore& blobs, const webhooks::Networks& networks)
+      : blobs_(blobs), networks_(networks) {}
 
   Status Check(const spec::JobSpec& job) {
+    TUTTI_RETURN_IF_ERROR(CheckWebhooks(job, networks_));
     Read read{job.model, job.data.train, job.data.eval, job.inputs};
     if (checked_ == read) return {};
     TUTTI_RETURN_IF_ERROR(CheckInputs(job, blobs_));
@@ -264,6 +267,7 @@ class InputsCheck {
   };
 
   const registry::BlobStore& blobs_;
+  const webhooks::Networks& networks_;
   std::optional<Read> checked_;
 };
 
@@ -307,7 +311,7 @@ void SubmitSweep(Api& api, const http::Request& request, const http::Responder& 
   }
   const std::string digest = Sha256Of(body.dump()).ToString();
   SweepSubmission submission;
-  InputsCheck inputs(api.blobs);
+  InputsCheck inputs(api.blobs, api.webhooks.for_jobs());
   for (const json& trial : body["trials"]) {
     ++head->number;
     auto read = ReadTrial(inputs, trial, *head, request.caller.user);

@@ -1,6 +1,5 @@
 // Tokens of people: made, listed, revoked. For admins.
 #include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kWordMax = 63;
 constexpr std::int64_t kLifetimeMaxMs = std::int64_t{3650} * 24 * 3600 * 1000;
 
 constexpr const char* kTokenSchema = R"({
@@ -50,21 +48,6 @@ json TokenJson(const store::StoredToken& row) {
           {"expires_at", text(row.expires)},
           {"last_used_at", text(row.last_used)},
           {"expired", row.expires && *row.expires <= WallNow()}};
-}
-
-// Printable ASCII without blanks at the ends.
-Result<std::string> WordIn(const json& body, const char* name, const std::string& missing) {
-  const auto found = body.find(name);
-  if (found == body.end()) return missing;
-  const std::string* text = found->get_ptr<const std::string*>();
-  const auto printable = [](unsigned char c) { return c >= 0x20 && c < 0x7f; };
-  if (text == nullptr || text->empty() || text->size() > kWordMax || text->front() == ' ' ||
-      text->back() == ' ' || !std::all_of(text->begin(), text->end(), printable)) {
-    return Fail(ErrorCode::kInvalid,
-                "it must be 1 to " + std::to_string(kWordMax) + " printable characters",
-                std::string("#/") + name);
-  }
-  return *text;
 }
 
 Result<TokenRequest> RequestOf(const json& body, const http::Caller& caller) {

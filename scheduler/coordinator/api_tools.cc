@@ -72,8 +72,10 @@ void InspectSpec(Api& api, const http::Request& request, const http::Responder& 
     responder.Send(http::ErrorResponse(job.error()));
     return;
   }
-  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) {
-    responder.Send(inputs.error());
+  Status good = CheckInputs(*job, api.blobs);
+  if (good) good = CheckWebhooks(*job, api.webhooks.for_jobs());
+  if (!good) {
+    responder.Send(good.error());
     return;
   }
   DoOrRefuse(

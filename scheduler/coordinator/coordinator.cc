@@ -43,6 +43,7 @@ constexpr std::size_t kWireBytesMax = std::size_t{64} << 20;  // of messages tha
 struct Opened {
   curve::KeyPair keys;
   std::string token;
+  std::string webhooks_key;
   Reach reach;
   std::optional<tls::Identity> identity;
   std::unique_ptr<store::Store> store;
@@ -80,6 +81,7 @@ Result<Opened> OpenDirectory(const Options& options) {
   TUTTI_RETURN_IF_ERROR(MakeDirectories(own / "allowed"));
   TUTTI_ASSIGN_OR_RETURN(opened.keys, curve::LoadOrMakeKeyPair(own));
   TUTTI_ASSIGN_OR_RETURN(opened.token, http::LoadOrMakeToken(data_dir / "token"));
+  TUTTI_ASSIGN_OR_RETURN(opened.webhooks_key, http::LoadOrMakeToken(own / "webhooks.key"));
   opened.reach = ReachOf(options.http.host, options.advertise);
   if (options.tls) {
     TUTTI_ASSIGN_OR_RETURN(opened.identity, OpenIdentity(options, opened.reach));
@@ -108,6 +110,14 @@ std::string ForThisMachine(std::string endpoint) {
   return endpoint;
 }
 
+// What administrators make may go anywhere but where clouds serve credentials.
+webhooks::SenderOptions SendersOf(const Options& options) {
+  webhooks::SenderOptions senders;
+  senders.for_jobs = options.webhooks_to;
+  senders.for_cluster = senders.for_cluster | options.webhooks_to;
+  return senders;
+}
+
 }  // namespace
 
 // In the order of construction.
@@ -131,6 +141,7 @@ struct Coordinator::Parts {
         history(history::History::Open({.path = options.data_dir / "coordinator" / "history.db"})),
         event_files({.directory = options.data_dir / "tensorboard"}),
         progress(events, metrics, history.get(), &event_files),
+        webhooks(loop, events, opened.webhooks_key, SendersOf(options)),
         gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
     auth.Believe(sessions);
@@ -160,6 +171,7 @@ struct Coordinator::Parts {
   tensorboard::EventFiles event_files;
   ClusterCurves curves{*history};
   ProgressBoard progress;
+  Webhooks webhooks;
   GangWatch gangs;
   RankLogs logs;
   Waiters waiters;
@@ -206,6 +218,7 @@ void Coordinator::Parts::OnStored(const Stored& stored) {
     ++seq;
   }
   gangs.OnStored(stored);
+  webhooks.OnStored(stored);
   measures.OnStored(stored);
   waiters.OnStored(stored);
 }
@@ -220,6 +233,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     KeepTokenUses(round.now());
     curves.Tick(round.state(), round.now());
     disk.Tick(round);
+    webhooks.Tick(round.now());
   };
   hooks.perform = [this](const core::Effect& effect, const View& view) {
     effects->Perform(effect, view);
@@ -230,6 +244,7 @@ Status Coordinator::Parts::StartLoop(std::function<void(const Error&)> failed) {
     events.SetLastSeq(view.store->last_seq());
     loaded = models->Load(view);
     if (loaded) loaded = tokens.Load(*view.store);
+    if (loaded) loaded = webhooks.Load(view);
     progress.Restore(view.state->ledger);
   }));
   return loaded;
@@ -265,6 +280,7 @@ Status Coordinator::Parts::StartServer() {
                   .models = *models,
                   .logs = logs,
                   .tokens = tokens,
+                  .webhooks = webhooks,
                   .sessions = sessions,
                   .events = events,
                   .blobs = blobs,
@@ -285,6 +301,7 @@ Status Coordinator::Parts::StartServer() {
   server_options.metrics = &metrics.http;
   server_options.identity = identity;
   TUTTI_ASSIGN_OR_RETURN(server, http::Server::Start(server_options, router, auth));
+  webhooks.Open(UrlForOthers() + "/ui/");
   return {};
 }
 
@@ -380,6 +397,7 @@ void Coordinator::Stop() {
   // Both answer those who asked, and read on the loop.
   parts_->backups->Stop();
   parts_->collector->Stop();
+  parts_->webhooks.Stop();
   parts_->loop.Do([this](Round&) { parts_->waiters.Release(); });
   if (parts_->server) parts_->server->Stop(kStopDeadline);
   parts_->loop.Stop();

@@ -42,12 +42,32 @@ Status FillTls(Options& options) {
   return CheckAdvertised(options.advertise);
 }
 
+Status FillWebhooks(Options& options, const std::string& text) {
+  using webhooks::Network;
+  if (text.empty()) {
+    options.webhooks_to = {Network::kPublic, Network::kPrivate};
+    if (IsLoopbackHost(options.http.host)) {
+      options.webhooks_to = options.webhooks_to | webhooks::Networks{Network::kLoopback};
+    }
+    return {};
+  }
+  auto networks = webhooks::Networks::Parse(text);
+  if (!networks) {
+    Error error = std::move(networks).error();
+    error.where = "--webhooks-to";
+    return Fail(std::move(error));
+  }
+  options.webhooks_to = *networks;
+  return {};
+}
+
 }  // namespace
 
 Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string> arguments) {
   Options options;
   std::string http = "127.0.0.1:7717";
   std::string zmq = "127.0.0.1:7718";
+  std::string webhooks_to;
   const config::Program program{
       .name = "tutti-coordinator",
       .summary = "Owns the queue of a Tutti cluster: its store, its API, its decisions.",
@@ -69,6 +89,10 @@ Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string
           {.name = "advertise",
            .target = &options.advertise,
            .help = "name or address by which other machines reach this one"},
+          {.name = "webhooks-to",
+           .target = &webhooks_to,
+           .help = "networks where webhooks of jobs may go, of public,private,loopback,link-local; "
+                   "default: public,private, and loopback where only this machine submits"},
           {.name = "blob-grace",
            .target = &options.blob_grace,
            .help = "how long inputs stay that no job and no model needs any more"}}};
@@ -80,6 +104,7 @@ Result<std::variant<Options, ShowText>> ParseOptions(std::span<const std::string
   options.data_dir = std::filesystem::absolute(options.data_dir, error).lexically_normal();
   if (error) return Fail(ErrnoError("cannot find", "--data-dir", error.value()));
   TUTTI_RETURN_IF_ERROR(FillTls(options));
+  TUTTI_RETURN_IF_ERROR(FillWebhooks(options, webhooks_to));
   return options;
 }
 

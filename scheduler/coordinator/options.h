@@ -9,6 +9,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/config/flags.h"
+#include "scheduler/webhooks/networks.h"
 
 namespace tutti::coordinator {
 
@@ -20,6 +21,8 @@ struct Options {
   std::filesystem::path tls_cert = {};  // absolute; empty: a certificate signed by itself
   std::filesystem::path tls_key = {};   // absolute
   std::string advertise = {};           // how other machines reach this one; "" = found out
+  // Where webhooks of jobs may go; those of the cluster may go to all but link-local anyway.
+  webhooks::Networks webhooks_to = {};
   Duration blob_grace = std::chrono::hours(24 * 7);  // how long blobs stay that nothing needs
 };
 

@@ -33,6 +33,14 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
   CREATE TABLE tokens(id TEXT PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, scope TEXT NOT NULL,
                       name TEXT NOT NULL, user TEXT NOT NULL, created_ms INTEGER NOT NULL,
                       expires_ms INTEGER NOT NULL, last_used_ms INTEGER NOT NULL);
+)sql",
+                                                                 R"sql(
+  CREATE TABLE webhooks(id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL,
+                        states TEXT NOT NULL, user TEXT NOT NULL, created_ms INTEGER NOT NULL,
+                        after_seq INTEGER NOT NULL);
+  CREATE TABLE webhook_deliveries(id TEXT PRIMARY KEY, webhook TEXT NOT NULL, url TEXT NOT NULL,
+                                  user TEXT NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL);
+  CREATE TABLE webhook_seq(id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL);
 )sql"};
 
 std::uint64_t Crc(std::string_view bytes) {

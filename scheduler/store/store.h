@@ -26,7 +26,7 @@ namespace tutti::store {
 
 class DatabaseCopy;
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 struct StoreOptions {
   std::uint64_t snapshot_every_facts = 20'000;  // MaybeSnapshot does nothing before
@@ -47,6 +47,27 @@ struct StoredToken {
   WallTime created = {};
   std::optional<WallTime> expires = {};
   std::optional<WallTime> last_used = {};
+};
+
+// A webhook of the cluster.
+struct StoredWebhook {
+  std::string id;  // "h-01234567"
+  std::string name;
+  std::string url;
+  std::string on;  // states, with commas
+  std::string user;
+  WallTime created = {};
+  std::uint64_t after_seq = 0;  // it is told of later facts only
+};
+
+// A message that no receiver has taken yet.
+struct StoredDelivery {
+  std::string id;       // of the message
+  std::string webhook;  // of the cluster, by id; "" = a job's
+  std::string url;      // of a job's
+  std::string user;     // whose job
+  std::string body;
+  std::uint64_t tries = 0;
 };
 
 class Store {
@@ -90,6 +111,18 @@ class Store {
   Status RemoveToken(std::string_view id);
   Status TokensUsed(std::span<const std::pair<std::string, WallTime>> uses);
   Result<std::vector<StoredToken>> Tokens();
+
+  // Each on disk when it returns. A webhook goes with what waits for it.
+  Status PutWebhook(const StoredWebhook& webhook);
+  Status RemoveWebhook(std::string_view id);
+  Result<std::vector<StoredWebhook>> Webhooks();  // oldest first
+  // Messages that wait, and the last fact that was looked at for them; nullopt before the first
+  // SaveDeliveries.
+  Result<std::vector<StoredDelivery>> Deliveries();
+  Result<std::optional<std::uint64_t>> DeliveriesSeq();
+  // One transaction: `waiting` are added or changed, those with the ids of `over` go.
+  Status SaveDeliveries(std::uint64_t seq, std::span<const StoredDelivery> waiting,
+                        std::span<const std::string> over);
 
   // A copy of the database as a file of its own, made piece by piece while it is in use: what is
   // stored between the pieces is in it too. BeginCopy gives up one that was begun before. `to` must

@@ -14,6 +14,7 @@ import unittest
 
 from browser import PHONE, ROOT, SCREENS, Browser, expect
 from cluster import EXAMPLES, Cluster, ClusterTest, sections_spec, wait_for
+from receiver import Receiver
 
 # What a hostile model card might try. Each has to be shown as text, or be gone.
 HOSTILE_CARD = """---
@@ -453,6 +454,27 @@ class Story(ClusterTest):
             self.assertEqual(answer.status, 403, f"{origin}: {answer.text()}")
 
     # ---- looks ---------------------------------------------------------------------------------
+
+    def test_52_a_webhook_is_made_tried_and_deleted(self):
+        with Receiver() as receiver:
+            self.ana.go("/settings")
+            self.page.get_by_role("button", name="New webhook").click()
+            self.page.get_by_label("Address").fill(receiver.url + "/hook")
+            self.page.get_by_label("Name").fill("team channel")
+            self.page.get_by_role("dialog").get_by_text("cancelled", exact=True).click()
+            self.page.get_by_role("button", name="Make it").click()
+            self.assertTrue(self.page.locator(".secret").inner_text().startswith("whsec_"))
+            self.page.get_by_role("button", name="I have it").click()
+            row = self.page.locator("tr", has_text="team channel")
+            expect(row).to_contain_text("succeeded, failed")
+            row.get_by_role("button", name="Test").click()
+            expect(self.page.get_by_text("It answered 200")).to_be_visible(timeout=20_000)
+            self.assertEqual([json.loads(seen.body)["type"] for seen in receiver.seen], ["ping"])
+            self.assertEqual(self.ana.axe(), [])
+            self.ana.screenshot("webhooks")
+            row.get_by_role("button", name="Delete").click()
+            self.page.get_by_role("button", name="Delete it").click()
+            expect(row).to_have_count(0)
 
     def test_60_keys(self):
         self.ana.go("/")

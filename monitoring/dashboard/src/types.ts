@@ -192,6 +192,26 @@ export interface Token {
   expired: boolean;
 }
 
+export interface WebhookTry {
+  at: string;
+  took_ms: number;
+  status: number | null;
+  error: string | null;
+}
+
+export interface Webhook {
+  id: string;
+  name: string;
+  url: string;
+  on: State[];
+  user: string;
+  created_at: string;
+  secret: string;
+  waiting: number;
+  given_up: number;
+  last: WebhookTry | null;
+}
+
 export interface Session {
   user: string;
   scope: "viewer" | "submitter" | "admin";

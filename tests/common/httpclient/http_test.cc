@@ -127,6 +127,16 @@ std::pair<UniqueFd, Url> Listen(const std::string& scheme) {
   return {std::move(fd), UrlOf(scheme + "://127.0.0.1:" + std::to_string(ntohs(address.sin_port)))};
 }
 
+TEST(Send, ConnectsToTheAddressThatTheCallerResolved) {
+  FakeServer server([](const Seen& seen) { return FakeServer::Json(seen.headers.at("host")); });
+  Url url = UrlOf(server.url());
+  url.host = "no-such-host.invalid";
+  const auto answer = Send(url, {.address = "127.0.0.1"});
+  ASSERT_TRUE(answer) << answer.error().ToString();
+  EXPECT_EQ(answer->body, "no-such-host.invalid:" + url.port);
+  EXPECT_FALSE(Send(UrlOf(server.url()), {.address = "localhost"}));  // a name is none
+}
+
 TEST(Send, SilenceEndsAtTheDeadline) {
   const auto [listener, url] = Listen("http");  // nobody accepts
   const auto response = Send(url, {.target = "/x", .timeout = std::chrono::milliseconds(50)});

@@ -79,10 +79,6 @@ INSTANTIATE_TEST_SUITE_P(
                    "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
         NotYetLine("publish: {app: team/finder}",
                    "spec:5:16: publish.app is not supported yet (leave it out)"),
-        NotYetLine(
-            "webhooks: [{url: \"http://x/\", on: [failed, succeeded]}]",
-            "spec:5:11: webhooks is not supported yet (leave it out; tutti events shows state "
-            "changes)"),
         NotYetCase{
             "name: a\ntask: text-classification\nmodel: m\ndata: {train: t, packing: true}\n",
             "spec:4:27: data.packing is not supported yet (supported: of text-generation; "

@@ -39,10 +39,11 @@ TEST(CoordinatorCommand, PassesOnWhatTlsNeeds) {
   options.tls_cert = "/c.pem";
   options.tls_key = "/k.pem";
   options.advertise = "tutti.example";
+  options.webhooks_to = "public";
   EXPECT_THAT(CoordinatorCommand(options, http, zmq),
               ElementsAre("/bin/tutti-coordinator", "--data-dir", "/data", "--http", "0.0.0.0:1",
                           "--zmq", "0.0.0.0:2", "--tls", "--tls-cert", "/c.pem", "--tls-key",
-                          "/k.pem", "--advertise", "tutti.example"));
+                          "/k.pem", "--advertise", "tutti.example", "--webhooks-to", "public"));
 }
 
 TEST(WorkerNames, OneIsTheHostSeveralAreNumbered) {

@@ -93,7 +93,8 @@ TEST_F(StoreTest, TokensAreKeptByDigestUntilTheyAreRemoved) {
 TEST_F(StoreTest, AnOlderSchemaIsMigratedAndLosesNothing) {
   const auto story = ExampleStory();
   ASSERT_TRUE(Open()->Append(std::span(story)));
-  Sql("DROP TABLE tokens; PRAGMA user_version=1");
+  Sql("DROP TABLE tokens; DROP TABLE webhooks; DROP TABLE webhook_deliveries; "
+      "DROP TABLE webhook_seq; PRAGMA user_version=1");
   auto store = Open();
   ASSERT_TRUE(store);
   EXPECT_TRUE(store->Tokens());

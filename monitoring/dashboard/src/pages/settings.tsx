@@ -1,4 +1,4 @@
-// Who is signed in, how the page looks, tokens for others.
+// Who is signed in, how the page looks, tokens and webhooks for others.
 import {useState} from "preact/hooks";
 import type {Token} from "../types";
 import {api, get} from "../api";
@@ -9,6 +9,7 @@ import {
   useTitle,
 } from "../parts";
 import {applyTheme, chosenTheme, type Theme} from "../theme";
+import {Webhooks} from "./webhooks";
 
 const DAY_MS = 86_400_000;
 
@@ -143,8 +144,8 @@ export function Settings() {
       <Heading title="Settings" />
       <div class="columns">
         <div>
-          {session?.scope === "admin" ? <Tokens /> : (
-            <Panel title="Tokens"><Empty title="Admins make and revoke tokens" /></Panel>
+          {session?.scope === "admin" ? <><Tokens /><Webhooks /></> : (
+            <Panel title="Tokens and webhooks"><Empty title="Admins make them" /></Panel>
           )}
         </div>
         <div>
