@@ -185,6 +185,12 @@ int TokenList(Context& context);
 // Goes on after an error; the first one's exit code.
 int TokenRevoke(Context& context, const std::vector<std::string>& tokens);
 
+struct TopOptions {
+  bool once = false;  // as text, and no more; so it is where stdout is no terminal
+  std::string every = "1s";
+};
+int Top(Context& context, const TopOptions& options);
+
 struct WebhookOptions {
   std::string url{};
   std::string name{};

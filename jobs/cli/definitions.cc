@@ -370,6 +370,14 @@ void DefineCluster(Definitions& d) {
   d.On(d.Add(&d.app, "doctor", "Check this machine; exit 1 if something is wrong", kCluster),
        Doctor);
 
+  auto* top = d.Add(&d.app, "top", "Watch machines, jobs and the queue; q leaves", kCluster);
+  auto watched = std::make_shared<TopOptions>();
+  top->add_flag("--once", watched->once, "Print it once; so it is where stdout is no terminal");
+  top->add_option("--every", watched->every, "How often it looks again")
+      ->capture_default_str()
+      ->type_name("TIME");
+  d.On(top, [watched](Context& c) { return Top(c, *watched); });
+
   DefineTokens(d);
   DefineWebhooks(d);
 

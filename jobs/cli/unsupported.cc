@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::array kCommands = {
     Unsupported{"pool", "scale a pool of workers", "`tutti up --workers N` starts that many"},
-    Unsupported{"top", "a live view of the cluster", "`tutti ps` and `tutti worker list`"},
     Unsupported{"model pull", "download a model from a hub",
                 "download it with the hub's own client and name its folder: model: ./NAME"},
     Unsupported{"model deploy", "serve a model", "`tutti model try` answers single texts"},
