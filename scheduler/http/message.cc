@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -71,10 +72,9 @@ SpooledFile::~SpooledFile() {
 }
 
 const std::string& Request::Param(std::string_view name) const {
-  for (const auto& [known, value] : params) {
-    if (known == name) return value;
-  }
-  TUTTI_CHECK(false, "the route ", route, " has no parameter ", name);
+  const auto found = std::ranges::find(params, name, &Fields::value_type::first);
+  TUTTI_CHECK(found != params.end(), "the route ", route, " has no parameter ", name);
+  return found->second;
 }
 
 Result<std::uint64_t> Request::QueryNumber(std::string_view name, std::uint64_t missing) const {
