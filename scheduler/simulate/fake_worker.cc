@@ -158,6 +158,15 @@ void FakeWorker::Do(const LaunchMessage& launch) {
 }
 
 void FakeWorker::Do(const StopMessage& stop) {
+  Attempt& newest = newest_[stop.gang.job];
+  if (newest < stop.gang.attempt) {  // it does not run here, and shall not start any more
+    newest = stop.gang.attempt;
+    core::ReportEnded report;
+    report.job = stop.gang.job;
+    report.attempt = stop.gang.attempt;
+    report.outcome = core::GangOutcome::kKilled;
+    return Report(std::move(report));
+  }
   const bool kill = stop.mode == core::StopMode::kKill;
   Drive(stop.gang,
         attempt::StopRequested{.mode = kill ? attempt::Stop::kKill : attempt::Stop::kCheckpoint,
