@@ -115,6 +115,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void PullNext();
   void OnPiece(std::string piece, bool last);
   void EndStream();
+  void EndStreamOnceWritten();
   void WriteChunk(std::string_view data, bool last);
   void ArmHeartbeat();
   void WatchForEof();
@@ -165,6 +166,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     boost::asio::steady_timer timer;
     bool writing = false;
     bool pulling = false;
+    bool ending = false;                               // once the write is done
     std::optional<std::pair<std::string, bool>> next;  // came while a heartbeat was written
   };
   std::unique_ptr<Streaming> streaming_;

@@ -209,6 +209,7 @@ void Connection::StartStream(Response response) {
                     [self = shared_from_this()](ErrorCodeAsio error, std::size_t) {
                       self->Written(error, [&connection = *self] {
                         connection.streaming_->writing = false;
+                        if (connection.streaming_->ending) return connection.EndStream();
                         connection.WatchForEof();
                         connection.PullNext();
                       });
@@ -241,10 +242,21 @@ void Connection::OnPiece(std::string piece, bool last) {
 
 void Connection::EndStream() {
   keep_alive_ = false;
-  if (streaming_->writing) return Close();  // a slow client: it would hold up the end
+  if (streaming_->writing) return EndStreamOnceWritten();
   streaming_->pulling = false;
   streaming_->timer.cancel();
   WriteChunk({}, true);
+}
+
+// A slow client does not hold up the end.
+void Connection::EndStreamOnceWritten() {
+  if (std::exchange(streaming_->ending, true)) return;
+  streaming_->timer.expires_after(kLingerAtStop);
+  streaming_->timer.async_wait([weak = weak_from_this()](ErrorCodeAsio error) {
+    const auto self = weak.lock();
+    if (error || !self || self->doing_ != Doing::kStreaming) return;
+    if (self->streaming_->writing) self->Close();
+  });
 }
 
 void Connection::WriteChunk(std::string_view data, bool last) {
@@ -266,6 +278,7 @@ void Connection::WriteChunk(std::string_view data, bool last) {
                           connection.streaming_.reset();
                           return connection.Finish();
                         }
+                        if (streaming.ending) return connection.EndStream();
                         if (!streaming.pulling) return connection.PullNext();
                         if (auto next = std::exchange(streaming.next, std::nullopt)) {
                           return connection.OnPiece(std::move(next->first), next->second);
