@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/words.h"
 #include "monitoring/history/history.h"
 #include "scheduler/coordinator/answers.h"
 #include "scheduler/coordinator/cluster_curves.h"
@@ -17,10 +18,8 @@ constexpr std::size_t kNamesMax = 200;
 
 std::vector<std::string> WordsIn(std::string_view text) {
   std::vector<std::string> words;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    if (comma != 0) words.emplace_back(text.substr(0, comma));
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  for (const std::string_view word : CommaWords(text)) {
+    if (!word.empty()) words.emplace_back(word);
   }
   return words;
 }

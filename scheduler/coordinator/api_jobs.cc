@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/base/words.h"
 #include "common/digest/sha256.h"
 #include "jobs/spec/states.h"
 #include "scheduler/coordinator/answers.h"
@@ -23,15 +24,12 @@ constexpr int kIdTries = 4;
 // "queued,running" → states.
 Result<std::vector<spec::JobState>> StatesIn(std::string_view text) {
   std::vector<spec::JobState> states;
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view word = text.substr(0, comma);
+  for (const std::string_view word : CommaWords(text)) {
     const auto state = spec::ParseJobState(word);
     if (!state) {
       return Fail(ErrorCode::kInvalid, "there is no state '" + std::string(word) + "'", "state");
     }
     states.push_back(*state);
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
   }
   return states;
 }

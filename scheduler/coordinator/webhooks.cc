@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/words.h"
 #include "scheduler/coordinator/on_loop.h"
 #include "scheduler/coordinator/random_bits.h"
 #include "scheduler/webhooks/message.h"
@@ -65,10 +66,8 @@ Status MayWrite(const View& view) {
 
 std::set<spec::JobState> StatesOf(const store::StoredWebhook& row) {
   std::set<spec::JobState> states;
-  for (std::string_view text = row.on; !text.empty();) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    if (const auto state = spec::ParseJobState(text.substr(0, comma))) states.insert(*state);
-    text.remove_prefix(std::min(comma + 1, text.size()));
+  for (const std::string_view word : CommaWords(row.on)) {
+    if (const auto state = spec::ParseJobState(word)) states.insert(*state);
   }
   return states;
 }

@@ -13,6 +13,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/base/words.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/http/connection.h"
 #include "scheduler/http/range.h"
@@ -53,10 +54,7 @@ std::string HeaderValue(std::string value) {
 
 // If-None-Match: "*", or a list of tags that are compared weakly.
 bool NamesTag(std::string_view header, std::string_view etag) {
-  while (!header.empty()) {
-    const std::size_t comma = header.find(',');
-    std::string_view tag = header.substr(0, comma);
-    header = comma == std::string_view::npos ? std::string_view{} : header.substr(comma + 1);
+  for (std::string_view tag : CommaWords(header)) {
     while (!tag.empty() && tag.front() == ' ') tag.remove_prefix(1);
     while (!tag.empty() && tag.back() == ' ') tag.remove_suffix(1);
     if (tag.starts_with("W/")) tag.remove_prefix(2);

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <optional>
 
+#include "common/base/words.h"
+
 namespace tutti::webhooks {
 namespace {
 
@@ -120,15 +122,13 @@ Networks::Networks(std::initializer_list<Network> allowed) {
 
 Result<Networks> Networks::Parse(std::string_view text) {
   Networks networks;
-  while (!text.empty()) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    const auto network = NetworkIn(text.substr(0, comma));
+  for (const std::string_view word : CommaWords(text)) {
+    const auto network = NetworkIn(word);
     if (!network) {
-      return Fail(ErrorCode::kInvalid, "'" + std::string(text.substr(0, comma)) + "' is no network",
-                  {}, "some of public,private,loopback,link-local");
+      return Fail(ErrorCode::kInvalid, "'" + std::string(word) + "' is no network", {},
+                  "some of public,private,loopback,link-local");
     }
     networks.bits_ |= BitOf(*network);
-    text.remove_prefix(std::min(comma + 1, text.size()));
   }
   return networks;
 }

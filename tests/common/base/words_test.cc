@@ -1,0 +1,23 @@
+#include "common/base/words.h"
+
+#include <gmock/gmock.h>
+
+namespace tutti {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(CommaWords, AreWhatStandsBetweenTheCommas) {
+  EXPECT_THAT(CommaWords("queued"), ElementsAre("queued"));
+  EXPECT_THAT(CommaWords("queued,running"), ElementsAre("queued", "running"));
+  EXPECT_THAT(CommaWords(",a,, b"), ElementsAre("", "a", "", " b"));
+}
+
+TEST(CommaWords, ACommaAtTheEndBeginsNone) {
+  EXPECT_THAT(CommaWords(""), IsEmpty());
+  EXPECT_THAT(CommaWords("a,"), ElementsAre("a"));
+}
+
+}  // namespace
+}  // namespace tutti
