@@ -65,8 +65,14 @@ void Calibration::OnStored(std::span<const core::Fact> facts, const core::State&
   if (!admitted.empty() && starts_.size() < kStartsMax) PredictStartsOf(admitted, state, now);
 }
 
+// Costs a forecast of all gangs only where one of them is near enough to the queue's head.
 void Calibration::PredictStartsOf(const std::vector<JobId>& admitted, const core::State& state,
                                   Instant now) {
+  const auto near = core::FirstInQueue(state, kPredictedAhead);
+  const bool any = std::any_of(near.begin(), near.end(), [&](const core::Job* job) {
+    return std::find(admitted.begin(), admitted.end(), job->id) != admitted.end();
+  });
+  if (!any) return;
   const auto starts = core::PredictStarts(
       state, core::PredictEnds(state.ledger, state.liveness, now), kPredictedAhead);
   for (const JobId job : admitted) {

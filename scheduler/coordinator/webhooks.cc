@@ -167,6 +167,8 @@ void Webhooks::Consider(std::uint64_t seq, std::span<const core::Fact> facts, co
     if (!news) continue;
     const core::Job* job = core::FindJob(view.state->ledger, news->job);
     if (job == nullptr) continue;
+    const std::vector<spec::Webhook>& own = HooksOf(*job);
+    if (hooks_.empty() && own.empty()) continue;
     webhooks::News about = About(*news, *job, pages_);
     about.seq = seq;
     for (const auto& [id, hook] : hooks_) {
@@ -175,7 +177,7 @@ void Webhooks::Consider(std::uint64_t seq, std::span<const core::Fact> facts, co
       Enqueue({.id = about.id, .webhook = id, .url = {}, .user = {}, .body = MessageOf(about)});
     }
     std::size_t number = 0;
-    for (const spec::Webhook& hook : HooksOf(*job)) {
+    for (const spec::Webhook& hook : own) {
       about.id = MessageId(news->job, seq, std::to_string(++number));
       const bool wanted = std::any_of(hook.on.begin(), hook.on.end(), [&](const auto& state) {
         return state == spec::ToString(news->state);
