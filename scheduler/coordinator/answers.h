@@ -4,7 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -33,6 +33,14 @@ void AnswerRead(Api& api, const http::Responder& responder, ReadFn read, RenderF
     auto copy = std::make_shared<std::decay_t<decltype(*result)>>(std::move(*result));
     boost::asio::post(api.render, [responder, render, copy] { responder.Send(render(*copy)); });
   });
+}
+
+// 200 with `{"data": […]}`, each row as `show` has it.
+template <typename Rows, typename Show>
+http::Response DataAnswer(const Rows& rows, Show show) {
+  nlohmann::json data = nlohmann::json::array();
+  for (const auto& row : rows) data.push_back(show(row));
+  return http::Json(200, {{"data", std::move(data)}});
 }
 
 // `then` on the loop's thread with the job that `text` names; answers itself when there is none.

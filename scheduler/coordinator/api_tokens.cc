@@ -102,9 +102,7 @@ void RegisterTokenRoutes(http::Router& router, Api& api) {
                 AnswerRead(
                     api, responder, [&api](const View& view) { return api.tokens.List(view); },
                     [](const std::vector<store::StoredToken>& rows) {
-                      json data = json::array();
-                      for (const store::StoredToken& row : rows) data.push_back(TokenJson(row));
-                      return http::Json(200, {{"data", std::move(data)}});
+                      return DataAnswer(rows, TokenJson);
                     });
               }});
   router.Add({.method = http::Method::kPost,

@@ -130,23 +130,20 @@ void Test(Api& api, const http::Request& request, const http::Responder& respond
 }
 
 void AddReading(http::Router& router, Api& api) {
-  router.Add({.path = "/api/v1/webhooks",
-              .summary = "Webhooks of the cluster, oldest first",
-              .response_schema = R"({"type": "object", "required": ["data"], "properties": {
+  router.Add(
+      {.path = "/api/v1/webhooks",
+       .summary = "Webhooks of the cluster, oldest first",
+       .response_schema = R"({"type": "object", "required": ["data"], "properties": {
                 "data": {"type": "array", "items": {"$ref": "#/components/schemas/Webhook"}}}})",
-              .access = http::Access::kAdmin,
-              .handler = [&api](const http::Request&, const http::Responder& responder) {
-                AnswerRead(
-                    api, responder,
-                    [&api](const View&) -> Result<std::vector<WebhookView>> {
-                      return api.webhooks.List();
-                    },
-                    [](const std::vector<WebhookView>& all) {
-                      json data = json::array();
-                      for (const WebhookView& webhook : all) data.push_back(WebhookJson(webhook));
-                      return http::Json(200, {{"data", std::move(data)}});
-                    });
-              }});
+       .access = http::Access::kAdmin,
+       .handler = [&api](const http::Request&, const http::Responder& responder) {
+         AnswerRead(
+             api, responder,
+             [&api](const View&) -> Result<std::vector<WebhookView>> {
+               return api.webhooks.List();
+             },
+             [](const std::vector<WebhookView>& all) { return DataAnswer(all, WebhookJson); });
+       }});
   router.Add({.path = "/api/v1/webhooks/secret",
               .summary = "What the messages of your own jobs' webhooks are signed with",
               .response_schema = R"({"type": "object", "required": ["user", "secret"],

@@ -130,19 +130,16 @@ constexpr const char* kWorkerSchema = R"({"$ref": "#/components/schemas/Worker"}
 }  // namespace
 
 void RegisterWorkerRoutes(http::Router& router, Api& api) {
-  router.Add({.path = "/api/v1/workers",
-              .summary = "Workers, also those that were lost or left",
-              .response_schema = kWorkersSchema,
-              .access = http::Access::kViewer,
-              .handler = [&api](const http::Request&, const http::Responder& responder) {
-                AnswerRead(
-                    api, responder, [&api](const View& view) { return ReadWorkers(api, view); },
-                    [](const std::vector<WorkerRow>& rows) {
-                      json data = json::array();
-                      for (const WorkerRow& row : rows) data.push_back(WorkerJson(row));
-                      return http::Json(200, {{"data", std::move(data)}});
-                    });
-              }});
+  router.Add(
+      {.path = "/api/v1/workers",
+       .summary = "Workers, also those that were lost or left",
+       .response_schema = kWorkersSchema,
+       .access = http::Access::kViewer,
+       .handler = [&api](const http::Request&, const http::Responder& responder) {
+         AnswerRead(
+             api, responder, [&api](const View& view) { return ReadWorkers(api, view); },
+             [](const std::vector<WorkerRow>& rows) { return DataAnswer(rows, WorkerJson); });
+       }});
   router.Add({.path = "/api/v1/workers/{worker}",
               .summary = "One worker, by name or id",
               .response_schema = kWorkerSchema,
