@@ -164,6 +164,9 @@ using Sighting = std::variant<WorkerSeen, WorkerHeard, GangNoticed, GangSettled,
                               InspectAnswered, NodeGone, StoreSeen, CoordinatorUp, DrainBegun,
                               ProgressSeen, UsageCounted, TurnKept>;
 
+// Whether a heartbeat's gangs have that attempt.
+bool Lists(const std::vector<GangSeen>& gangs, const GangKey& key);
+
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now);
 // An effect is about to be performed: its next repetition backs off from here.
 void Observe(Liveness& liveness, const Effect& effect, Instant now);

@@ -8,12 +8,6 @@
 namespace tutti::core {
 namespace {
 
-bool Lists(const std::vector<GangSeen>& gangs, const GangKey& key) {
-  return std::any_of(gangs.begin(), gangs.end(), [&](const GangSeen& gang) {
-    return gang.job == key.job && gang.attempt == key.attempt;
-  });
-}
-
 void Expect(Liveness& liveness, const GangKey& key, GangTrack& track, std::optional<Instant> end) {
   if (track.end) liveness.ends.erase({*track.end, key});
   track.end = end;
@@ -140,6 +134,12 @@ struct Watcher {
 };
 
 }  // namespace
+
+bool Lists(const std::vector<GangSeen>& gangs, const GangKey& key) {
+  return std::any_of(gangs.begin(), gangs.end(), [&](const GangSeen& gang) {
+    return gang.job == key.job && gang.attempt == key.attempt;
+  });
+}
 
 void Observe(Liveness& liveness, const Sighting& sighting, Instant now) {
   std::visit(Watcher{liveness, now}, sighting);

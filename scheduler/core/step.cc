@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::core {
 
@@ -57,6 +58,12 @@ Status Decide(Decision& decision, const CoordinatorStart&) {
 Result<const Job*> NeedJob(const Ledger& ledger, JobId id) {
   if (const Job* job = FindJob(ledger, id)) return job;
   return Fail(ErrorCode::kNotFound, "there is no job " + id.ToString());
+}
+
+GangNoticed Notice(const Job& job, Attempt attempt, std::uint32_t ranks) {
+  GangNoticed notice{job.id, attempt};
+  if (const auto predicted = PredictRun(job, ranks)) notice.run = predicted->value;
+  return notice;
 }
 
 const GangTrack* TrackOf(const Liveness& liveness, const Job& job) {

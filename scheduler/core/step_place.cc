@@ -83,9 +83,7 @@ class Placer {
     const Attempt attempt = Next(job.attempt);
     decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
-    std::optional<Duration> run;
-    if (const auto predicted = PredictRun(job, placement.size)) run = predicted->value;
-    decision_.See(GangNoticed{job.id, attempt, run});
+    decision_.See(Notice(job, attempt, placement.size));
     for (const GangMember& member : placement.members) {
       decision_.Do(LaunchGang{member.node, job.id, attempt});
     }

@@ -5,7 +5,6 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
-#include "scheduler/core/throughput.h"
 #include "scheduler/core/timing.h"
 
 namespace tutti::core {
@@ -51,11 +50,8 @@ void LoseNodes(Decision& decision, EndedJobs& ended) {
 
 bool ListedNow(const Decision& decision, const Job& job, NodeId node) {
   const auto seen = decision.state.liveness.nodes.find(node);
-  if (seen == decision.state.liveness.nodes.end()) return false;
-  for (const GangSeen& gang : seen->second.gangs) {
-    if (gang.job == job.id && gang.attempt == job.attempt) return true;
-  }
-  return false;
+  return seen != decision.state.liveness.nodes.end() &&
+         Lists(seen->second.gangs, {job.id, job.attempt});
 }
 
 // A heartbeat later than `since` arrived from the node.
@@ -109,9 +105,7 @@ void NoticeGangs(Decision& decision) {
   for (const JobId id : ledger.active) {
     const Job& job = ledger.jobs.at(id);
     if (TrackOf(decision.state.liveness, job) != nullptr) continue;
-    std::optional<Duration> run;
-    if (const auto predicted = PredictRun(job, ActiveGang(job)->size)) run = predicted->value;
-    decision.See(GangNoticed{id, job.attempt, run});
+    decision.See(Notice(job, job.attempt, ActiveGang(job)->size));
   }
 }
 
