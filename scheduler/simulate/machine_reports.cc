@@ -1,10 +1,12 @@
 #include "scheduler/simulate/machine_reports.h"
 
 namespace tutti::simulate {
+namespace {
 
-core::ReportCheckpoint CheckpointOf(const core::Job& job, std::uint64_t step) {
+template <typename Report>
+Report OfRankZero(const core::Job& job, std::uint64_t step) {
   const core::Gang& gang = *core::ActiveGang(job);
-  core::ReportCheckpoint report;
+  Report report;
   report.node = gang.members.front().node;
   report.job = job.id;
   report.attempt = gang.attempt;
@@ -12,14 +14,15 @@ core::ReportCheckpoint CheckpointOf(const core::Job& job, std::uint64_t step) {
   return report;
 }
 
+}  // namespace
+
+core::ReportCheckpoint CheckpointOf(const core::Job& job, std::uint64_t step) {
+  return OfRankZero<core::ReportCheckpoint>(job, step);
+}
+
 core::ReportEnded EndOf(const core::Job& job, core::GangOutcome outcome, std::uint64_t step) {
-  const core::Gang& gang = *core::ActiveGang(job);
-  core::ReportEnded report;
-  report.node = gang.members.front().node;
-  report.job = job.id;
-  report.attempt = gang.attempt;
+  auto report = OfRankZero<core::ReportEnded>(job, step);
   report.outcome = outcome;
-  report.step = step;
   return report;
 }
 
