@@ -11,12 +11,12 @@
 namespace tutti::cli {
 
 Paint PaintOfState(std::string_view state);
-// "in 5 min (2026-…)" of a job in the queue; "" when it waits for nothing, "not known" when nothing
-// says when those before it end.
 // With the interval: "in 5 min (3 to 9 min; 2026-…)".
 std::string EndText(const nlohmann::json& job, WallTime now);
 // What would let it start now, one a line.
 std::string HelpsText(const nlohmann::json& job);
+// "in 5 min (2026-…)" of a job in the queue; "" when it waits for nothing, "not known" when nothing
+// says when those before it end.
 std::string StartText(const nlohmann::json& job, WallTime now);
 // "1-4", "2", or "2 of 1-4" while it runs.
 std::string RanksText(const nlohmann::json& job);

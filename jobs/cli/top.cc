@@ -16,7 +16,6 @@ using nlohmann::json;
 constexpr int kTextWidth = 100;
 constexpr int kJobsPage = 200;
 constexpr std::size_t kWaitingMax = 1000;  // that are shown; all of them are counted
-constexpr const char* kHoldingStates = "starting,running,preempting,recovering,resizing,cancelling";
 constexpr const char* kWaitingStates = "validating,queued,paused";
 constexpr Duration kPatience = std::chrono::seconds(2);
 

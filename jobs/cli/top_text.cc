@@ -1,13 +1,13 @@
 #include "jobs/cli/top_text.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 
 #include "common/base/units.h"
+#include "common/base/words.h"
 #include "jobs/cli/job_text.h"
 #include "jobs/cli/json_fields.h"
 #include "jobs/cli/table.h"
@@ -20,8 +20,6 @@ using nlohmann::json;
 
 constexpr int kBarWidth = 10;
 constexpr int kMachinesMax = 8;  // on a screen; the rest is counted
-constexpr std::array kHolding = {"running",  "starting",   "preempting",
-                                 "resizing", "cancelling", "recovering"};
 
 std::string Bar(double part, int width, bool unicode) {
   const int full = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));
@@ -33,8 +31,8 @@ std::string Bar(double part, int width, bool unicode) {
 }
 
 bool HoldsSlots(const json& job) {
-  const std::string state = TextAt(job, "/state");
-  return std::find(kHolding.begin(), kHolding.end(), state) != kHolding.end();
+  static const std::vector<std::string_view> holding = CommaWords(kHoldingStates);
+  return std::find(holding.begin(), holding.end(), TextAt(job, "/state")) != holding.end();
 }
 
 std::vector<std::string> LinesOf(const std::string& text) {

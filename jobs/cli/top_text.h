@@ -18,6 +18,10 @@ struct TopLook {
   bool unicode = true;
 };
 
+// States in which a job holds slots, as GET /api/v1/jobs?state= takes them.
+inline constexpr const char* kHoldingStates =
+    "starting,running,preempting,recovering,resizing,cancelling";
+
 // What the API answered, and what follows from two looks at it.
 struct TopView {
   const nlohmann::json& cluster;  // GET /api/v1/cluster
