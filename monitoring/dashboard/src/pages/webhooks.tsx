@@ -1,19 +1,18 @@
 // Webhooks of the cluster: who is told when jobs come into a state. For admins.
 import {useState} from "preact/hooks";
-import type {State, Webhook, WebhookTry} from "../types";
+import {FINISHED, type State, type Webhook, type WebhookTry} from "../types";
 import {api, get, part} from "../api";
 import {ago} from "../format";
 import {
   Button, Confirm, Copy, Dialog, Empty, Failure, Field, Panel, tell, useRead,
 } from "../parts";
 
-const ENDS: State[] = ["succeeded", "failed", "cancelled"];
 const OTHERS: State[] = ["running", "queued", "paused", "recovering", "preempting", "resizing"];
 
 function Create({close, made}: {close: () => void; made: (webhook: Webhook) => void}) {
   const [url, setUrl] = useState("");
   const [name, setName] = useState("");
-  const [on, setOn] = useState<ReadonlySet<State>>(new Set(ENDS));
+  const [on, setOn] = useState(FINISHED);
   const [error, setError] = useState<unknown>();
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -43,7 +42,7 @@ function Create({close, made}: {close: () => void; made: (webhook: Webhook) => v
         </Field>
         <fieldset class="choice">
           <legend>Tell it when a job is</legend>
-          {[...ENDS, ...OTHERS].map((state) => (
+          {[...FINISHED, ...OTHERS].map((state) => (
             <label key={state}>
               <input type="checkbox" checked={on.has(state)} onChange={() => turn(state)} />
               <span>{state}</span>
