@@ -113,6 +113,10 @@ bool Loop::Do(Work work) {
 }
 
 void Loop::Read(coordinator::Read read) {
+  if (std::this_thread::get_id() == thread_id_) {
+    own_reads_.push_back(std::move(read));
+    return;
+  }
   Error refusal = Stopped();
   {
     const std::lock_guard lock(mutex_);
@@ -132,6 +136,7 @@ void Loop::WaitForRoom(Duration deadline) {
 }
 
 void Loop::Run() {
+  thread_id_ = std::this_thread::get_id();
   while (auto batch = Wait()) {
     ProbeWhenDue();
     if (!batch->works.empty() || MonotonicNow() >= next_tick_) RunRound(batch->works);
@@ -141,6 +146,7 @@ void Loop::Run() {
     }
     RunReads(batch->reads);
   }
+  thread_id_ = std::thread::id();
   // Stopped: works are dropped with what they hold, reads hear why.
   std::deque<Work> works;
   std::deque<coordinator::Read> reads;
@@ -262,12 +268,18 @@ void Loop::ProbeWhenDue() {
 }
 
 void Loop::RunReads(std::vector<coordinator::Read>& reads) {
-  for (const coordinator::Read& read : reads) {
-    if (lost_) {
-      read(Fail(Stopped()));
-    } else {
-      read(ViewNow());
+  std::move(own_reads_.begin(), own_reads_.end(), std::back_inserter(reads));
+  own_reads_.clear();
+  while (!reads.empty()) {
+    for (const coordinator::Read& read : reads) {
+      if (lost_) {
+        read(Fail(Stopped()));
+      } else {
+        read(ViewNow());
+      }
     }
+    reads.clear();
+    reads.swap(own_reads_);  // a read may ask on
   }
 }
 

@@ -114,7 +114,8 @@ class Loop {
 
   // False when too much waits already, or the loop has stopped: `work` never runs.
   bool Do(Work work);
-  // Called exactly once, perhaps with an error.
+  // Called exactly once, perhaps with an error. What asks on the loop's thread, as After does to
+  // answer with what was stored, is read before the next round.
   void Read(coordinator::Read read);
   // Waits (at most `deadline`) until few enough works wait. For producers that can be slowed down.
   void WaitForRoom(Duration deadline);
@@ -148,12 +149,14 @@ class Loop {
   core::Liveness liveness_;
   const core::State state_;
   std::atomic<bool> read_only_ = false;
-  bool lost_ = false;  // the ledger could not be recovered
+  bool lost_ = false;                         // the ledger could not be recovered
+  std::vector<coordinator::Read> own_reads_;  // asked for on this thread
   Instant next_tick_;
   Instant next_probe_;
 
   std::uint64_t generation_ = 0;
-  std::mutex mutex_;  // guards what follows
+  std::atomic<std::thread::id> thread_id_{};  // of the loop's thread while it runs
+  std::mutex mutex_;                          // guards what follows
   std::condition_variable wake_;
   std::condition_variable room_;
   std::deque<Work> works_;
