@@ -6,6 +6,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -108,6 +109,7 @@ struct Liveness {
   Instant charged;                       // when usage was, last
   std::optional<JobId> turn;             // of the job that stays first in the queue until it starts
   std::map<JobId, Instant> turns_taken;  // when such jobs started; of the last kTurnKeptAfter
+  std::deque<std::pair<Instant, JobId>> turn_order;  // the same, oldest first
 };
 
 // ---- sightings -------------------------------------------------------------------------------

@@ -63,9 +63,16 @@ struct Watcher {
   }
   void TakeTurn(JobId job) {
     liveness.turn.reset();
-    std::erase_if(liveness.turns_taken,
-                  [&](const auto& taken) { return now - taken.second >= kTurnKeptAfter; });
+    auto& order = liveness.turn_order;
+    for (; !order.empty() && now - order.front().first >= kTurnKeptAfter; order.pop_front()) {
+      // One that was taken again since has a later place, too.
+      const auto taken = liveness.turns_taken.find(order.front().second);
+      const bool is_last =
+          taken != liveness.turns_taken.end() && taken->second == order.front().first;
+      if (is_last) liveness.turns_taken.erase(taken);
+    }
     liveness.turns_taken[job] = now;
+    order.emplace_back(now, job);
   }
   void operator()(const GangSettled& s) { liveness.watched.erase({s.job, s.attempt}); }
   void operator()(const GangGone& s) {
