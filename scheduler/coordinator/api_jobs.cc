@@ -139,8 +139,8 @@ void SubmitJob(Api& api, const http::Request& request, const http::Responder& re
   core::Submit input = SubmitOf(*job, request.caller.user);
   input.held = *hold;
   input.idempotency_key = key;
-  // Of the parsed body: how it was spaced and ordered is no difference.
-  input.body_digest = Sha256Of(body.dump()).ToString();
+  // Of what was understood: how it was spaced and ordered is no difference.
+  input.body_digest = Sha256Of(input.spec_json + (input.held ? " held" : "")).ToString();
   Submit(api, responder, {std::move(input), job->schedule.depends_on}, kIdTries);
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <utility>
+#include <variant>
 
 #include "common/digest/sha256.h"
 #include "jobs/spec/names.h"
@@ -39,6 +40,12 @@ std::string ModelKey(const spec::JobSpec& job) {
   for (const spec::InputFile& file : job.inputs.model)
     bytes += file.path + "\n" + file.digest + "\n";
   return Sha256Of(bytes).ToHex().substr(0, kDigits);
+}
+
+std::string MethodName(const spec::Method& method) {
+  if (std::holds_alternative<spec::LoraSpec>(method)) return "lora";
+  if (std::holds_alternative<spec::DpoSpec>(method)) return "dpo";
+  return "full";
 }
 
 std::uint32_t Count(std::int64_t value) { return static_cast<std::uint32_t>(value); }
@@ -80,6 +87,7 @@ core::JobRequest RequestOf(const spec::JobSpec& job, std::string user) {
   request.labels = job.schedule.labels;
   request.topology = job.schedule.topology.value_or("");
   request.model_key = ModelKey(job);
+  request.method = MethodName(job.method);
   return request;
 }
 

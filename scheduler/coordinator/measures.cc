@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -12,8 +11,6 @@
 
 namespace tutti::coordinator {
 namespace {
-
-using nlohmann::json;
 
 using spec::FailureReason;
 constexpr std::array kFailures = {
@@ -24,15 +21,6 @@ static_assert(kFailures.size() == static_cast<std::size_t>(FailureReason::kInter
 
 Duration Between(WallTime from, WallTime to) {
   return std::chrono::milliseconds(std::max<std::int64_t>(0, to.unix_ms - from.unix_ms));
-}
-
-// "full", "lora" or "dpo" of a resolved spec.
-std::string MethodOf(const std::string& spec_json) {
-  const json spec = json::parse(spec_json, nullptr, false);
-  if (!spec.is_object() || !spec.contains("method")) return "full";
-  const json& method = spec["method"];
-  if (method.is_object() && !method.empty()) return method.begin().key();
-  return method.is_string() ? method.get<std::string>() : "full";
 }
 
 }  // namespace
@@ -47,7 +35,7 @@ struct Measures::Counter {
   const core::Job* At(JobId id) const { return core::FindJob(ledger, id); }
 
   void operator()(const core::JobSubmitted& f) const {
-    metrics.jobs.Submitted(f.request.task, MethodOf(f.spec_json));
+    metrics.jobs.Submitted(f.request.task, f.request.method);
   }
   void operator()(const core::JobAdmitted&) const {}
   void operator()(const core::JobRejected& f) const {

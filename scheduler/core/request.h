@@ -48,8 +48,9 @@ struct JobRequest {
   bool reproducible = true;
   std::vector<JobId> depends_on = {};              // have to succeed first
   std::map<std::string, std::string> labels = {};  // that its workers have
-  std::string topology = {};   // the worker label that is the same for the whole gang; "" = any
-  std::string model_key = {};  // names the base model's bytes: workers that have it start sooner
+  std::string topology = {};    // the worker label that is the same for the whole gang; "" = any
+  std::string model_key = {};   // names the base model's bytes: workers that have it start sooner
+  std::string method = "full";  // or "lora", "dpo": for those who count jobs
   Trial trial = {};
 
   bool operator==(const JobRequest&) const = default;

@@ -16,6 +16,7 @@ namespace tutti::registry {
 namespace {
 
 constexpr ::mode_t kBlobMode = 0444;
+constexpr Duration kOnDiskEvery = std::chrono::seconds(10);
 constexpr std::size_t kCopyBlock = std::size_t{1} << 20;
 
 // Unlinks a file under way, unless it was moved to its place.
@@ -174,8 +175,12 @@ Result<bool> BlobStore::Link(const fs::path& source, const Digest& expected) con
 Result<Bytes> BlobStore::Touch(const Digest& digest) const {
   const std::lock_guard lock(touches_->mutex);
   TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
-  touches_->last[digest] = MonotonicNow();
+  const Instant now = MonotonicNow();
+  touches_->last[digest] = now;
   // The file's time is for later processes; where it cannot be set, it only stays older.
+  const auto [on_disk, first] = touches_->on_disk.try_emplace(digest, now);
+  if (!first && now - on_disk->second < kOnDiskEvery) return size;
+  on_disk->second = now;
   ::utimensat(AT_FDCWD, PathOf(digest).c_str(), nullptr, 0);
   return size;
 }
@@ -216,6 +221,7 @@ Result<std::optional<Bytes>> BlobStore::RemoveUntouched(const Digest& digest,
     return Fail(ErrnoError("cannot remove the blob", digest.ToString(), errno));
   }
   touches_->last.erase(digest);
+  touches_->on_disk.erase(digest);
   return size;
 }
 

@@ -62,6 +62,7 @@ class BlobStore {
   struct Touches {
     std::mutex mutex;
     std::map<Digest, Instant> last;
+    std::map<Digest, Instant> on_disk;  // when the file's time was set
   };
 
   BlobStore(fs::path blobs, fs::path uploads)

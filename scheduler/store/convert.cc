@@ -51,6 +51,7 @@ void ToProto(const core::JobRequest& from, journal::JobRequest* to) {
   LabelsToProto(from.labels, to->mutable_labels());
   to->set_topology(from.topology);
   to->set_model_key(from.model_key);
+  to->set_method(from.method);
   if (!from.trial.sweep.empty()) TrialToProto(from.trial, to->mutable_trial());
 }
 
@@ -80,6 +81,7 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
   to.labels = LabelsFromProto(from.labels());
   to.topology = from.topology();
   to.model_key = from.model_key();
+  if (!from.method().empty()) to.method = from.method();
   if (from.has_trial()) to.trial = TrialFromProto(from.trial());
   return to;
 }
