@@ -50,7 +50,7 @@ Result<json> ReadToolResult(const wire::ToolResult& result) {
               Member(error, "hint"));
 }
 
-void Tools::Start(ToolCall call, std::optional<NodeId> on, Instant now, ToolDone done) {
+std::uint64_t Tools::Start(ToolCall call, std::optional<NodeId> on, Instant now, ToolDone done) {
   const std::uint64_t id = ++last_id_;
   Pending pending{
       .call = std::move(call),
@@ -63,6 +63,35 @@ void Tools::Start(ToolCall call, std::optional<NodeId> on, Instant now, ToolDone
   pending.deadline = now + pending.call.deadline;
   Pending& kept = pending_.emplace(id, std::move(pending)).first->second;
   Send(id, kept, now);
+  return id;
+}
+
+void Tools::Cancel(std::uint64_t id) {
+  const auto found = pending_.find(id);
+  if (found == pending_.end()) return;
+  if (found->second.node) {
+    wire::ToWorker message;
+    message.mutable_cancel_tool()->set_request_id(id);
+    hands_.send(*found->second.node, std::move(message));
+  }
+  pending_.erase(found);
+}
+
+// After a gap nothing more is passed on: what follows would be read as if nothing were missing.
+void Tools::Hear(NodeId from, const wire::ToolOutput& output) {
+  const auto found = pending_.find(output.request_id());
+  if (found == pending_.end() || found->second.node != from) return;
+  Pending& pending = found->second;
+  if (!pending.call.on_piece || !pending.whole) return;
+  const json piece = json::parse(output.json(), nullptr, false);
+  pending.whole = output.sequence() == pending.heard + 1 && piece.is_object();
+  if (!pending.whole) return;
+  ++pending.heard;
+  pending.call.on_piece(piece);
+}
+
+bool Tools::MayAskAnother(const Pending& pending) const {
+  return pending.heard == 0 && pending.failed.size() < kTriesMax;
 }
 
 // The worker with the fewest calls, among those that have not failed this one.
@@ -91,6 +120,7 @@ void Tools::Send(std::uint64_t id, Pending& pending, Instant now) {
   run->set_tool(pending.call.tool);
   run->set_request_json(pending.call.request.dump());
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(pending.deadline - now);
+  run->set_stream(pending.call.on_piece != nullptr);
   run->set_deadline_ms(static_cast<std::uint32_t>(std::max<std::int64_t>(1, left.count())));
   for (const core::ModelFile& file : pending.call.files) {
     auto* out = run->add_files();
@@ -110,7 +140,7 @@ void Tools::Answer(Round& round, NodeId from, const wire::ToolResult& result) {
     pending.failed.push_back(from);
     pending.node.reset();
     pending.last_error = answer.error();
-    if (pending.failed.size() < kTriesMax) Send(result.request_id(), pending, round.now());
+    if (MayAskAnother(pending)) Send(result.request_id(), pending, round.now());
     if (pending.node) return;
   }
   Finish(round, result.request_id(), answer);
@@ -141,14 +171,14 @@ void Tools::Tick(Round& round) {
       continue;
     }
     if (pending.node) continue;
-    Send(id, pending, round.now());
+    if (pending.heard == 0) Send(id, pending, round.now());
     if (pending.node) continue;
     // A busy worker becomes free; one that failed or is not there does not help.
-    const bool hope = pending.failed.size() < kTriesMax &&
-                      std::any_of(connected.begin(), connected.end(), [&](NodeId node) {
-                        return (!pending.only || *pending.only == node) &&
-                               std::count(pending.failed.begin(), pending.failed.end(), node) == 0;
-                      });
+    const bool hope =
+        MayAskAnother(pending) && std::any_of(connected.begin(), connected.end(), [&](NodeId node) {
+          return (!pending.only || *pending.only == node) &&
+                 std::count(pending.failed.begin(), pending.failed.end(), node) == 0;
+        });
     if (!hope) over.emplace_back(id, pending.last_error);
   }
   for (auto& [id, error] : over) Finish(round, id, Fail(std::move(error)));

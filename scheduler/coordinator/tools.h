@@ -22,6 +22,9 @@ struct ToolCall {
   nlohmann::json request;              // paths below the tool's folder, or absolute ones
   std::vector<core::ModelFile> files;  // to place there first, of blobs
   Duration deadline = std::chrono::minutes(10);
+  // Hears what the tool says before its answer, on the loop's thread. Pieces may be missing; the
+  // answer has all of it. Once one was heard the call is asked of no other worker.
+  std::function<void(const nlohmann::json& piece)> on_piece = nullptr;
 };
 // The tool's answer, or its error as it said it; kUnavailable, kTimeout when none came.
 using ToolDone = std::function<void(Round&, const Result<nlohmann::json>&)>;
@@ -35,8 +38,12 @@ class Tools {
   // `first_id`: above those of earlier lives, whose answers may still come.
   Tools(Hands hands, std::uint64_t first_id) : hands_(std::move(hands)), last_id_(first_id) {}
 
-  // `on`: that worker alone; else any. `done` runs exactly once, in a later round.
-  void Start(ToolCall call, std::optional<NodeId> on, Instant now, ToolDone done);
+  // `on`: that worker alone; else any. `done` runs exactly once, in a later round, unless the call
+  // is cancelled. Returns the call's number.
+  std::uint64_t Start(ToolCall call, std::optional<NodeId> on, Instant now, ToolDone done);
+  // Nobody waits for it any more.
+  void Cancel(std::uint64_t id);
+  void Hear(NodeId from, const wire::ToolOutput& output);
   void Answer(Round& round, NodeId from, const wire::ToolResult& result);
   // Its session ended: what ran there is asked of another worker, or has failed.
   void WorkerGone(NodeId node);
@@ -52,8 +59,11 @@ class Tools {
     Instant deadline;
     Error last_error;
     ToolDone done;
+    std::uint64_t heard = 0;  // pieces
+    bool whole = true;        // none is missing
   };
 
+  bool MayAskAnother(const Pending& pending) const;
   std::optional<NodeId> Choose(const Pending& pending) const;
   void Send(std::uint64_t id, Pending& pending, Instant now);
   void Finish(Round& round, std::uint64_t id, const Result<nlohmann::json>& result);

@@ -135,6 +135,8 @@ void Workers::Handle(Round& round, const Peer& peer, const wire::ToCoordinator& 
       return Hear(round, *session, message.log_chunk());
     case wire::ToCoordinator::kToolResult:
       return tools_.Answer(round, session->node, message.tool_result());
+    case wire::ToCoordinator::kToolOutput:
+      return tools_.Hear(session->node, message.tool_output());
     case wire::ToCoordinator::kFence:
       return fences_.Hear(
           round.state().ledger, session->node, message.fence(),

@@ -251,19 +251,23 @@ void Agent::MakeParts() {
           },
       .lease_until = [this] { return membership_->lease_until(); },
       .beat_now = [this] { membership_->BeatSoon(); }});
-  tools_.emplace(ToolServices{.loop = *loop_,
-                              .children = *children_,
-                              .background = *background_,
-                              .cache = *cache_,
-                              .remote = remote_,
-                              .settings = settings_,
-                              .send =
-                                  [this](const wire::ToolResult& result) {
-                                    return Send([&](wire::ToCoordinator& message) {
-                                      *message.mutable_tool_result() = result;
-                                    });
-                                  },
-                              .threads = machine_.cores});
+  tools_.emplace(ToolServices{
+      .loop = *loop_,
+      .children = *children_,
+      .background = *background_,
+      .cache = *cache_,
+      .remote = remote_,
+      .settings = settings_,
+      .send =
+          [this](const wire::ToolResult& result) {
+            return Send(
+                [&](wire::ToCoordinator& message) { *message.mutable_tool_result() = result; });
+          },
+      .tell =
+          [this](const wire::ToolOutput& output) {
+            Send([&](wire::ToCoordinator& message) { *message.mutable_tool_output() = output; });
+          },
+      .threads = machine_.cores});
 }
 
 Agent::~Agent() {
@@ -425,6 +429,8 @@ void Agent::OnMessage(const wire::ToWorker& message) {
     case wire::ToWorker::kRunTool:
       if (!stop_by_) tools_->Run(message.generation(), message.run_tool());
       return;
+    case wire::ToWorker::kCancelTool:
+      return tools_->Cancel(message.generation(), message.cancel_tool().request_id());
     case wire::ToWorker::kRegistered:
     case wire::ToWorker::kRefused:
     case wire::ToWorker::kReregister:

@@ -69,6 +69,7 @@ bool Membership::Hear(const wire::ToWorker& message, Instant now) {
     case wire::ToWorker::kReportAck:
     case wire::ToWorker::kLogAck:
     case wire::ToWorker::kRunTool:
+    case wire::ToWorker::kCancelTool:
       return true;
   }
   return false;

@@ -75,6 +75,19 @@ ToolAnswer AnswerOfError(const Error& error) {
   return {.ok = false, .json = object.dump(-1, ' ', false, json::error_handler_t::replace)};
 }
 
+std::vector<std::string> TakePieces(std::string& out) {
+  constexpr std::string_view kBegin = R"({"piece":)";
+  std::vector<std::string> pieces;
+  std::size_t begin = 0;
+  for (std::size_t end = 0; (end = out.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string_view line = std::string_view(out).substr(begin, end - begin);
+    if (!line.starts_with(kBegin)) break;
+    pieces.emplace_back(line);
+  }
+  out.erase(0, begin);
+  return pieces;
+}
+
 ToolAnswer AnswerOfOutput(std::string_view tool, const std::string& out, const std::string& errors,
                           int wait_status) {
   const json answer = json::parse(out, nullptr, false);

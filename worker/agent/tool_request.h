@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/result.h"
 
@@ -30,6 +31,8 @@ struct ToolAnswer {
   std::string json;  // ok: the answer; else {"code","message","where","hint"}
 };
 ToolAnswer AnswerOfError(const Error& error);
+// Takes the whole lines at the beginning of a tool's output that are {"piece":…}.
+std::vector<std::string> TakePieces(std::string& out);
 // Of what a tool wrote to stdout and stderr, and how it ended.
 ToolAnswer AnswerOfOutput(std::string_view tool, const std::string& out, const std::string& errors,
                           int wait_status);

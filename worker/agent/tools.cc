@@ -145,6 +145,7 @@ Status Tools::SpawnChild(ToolRun& run) {
       run.out_pipe, OutputPipe::Create(services_.loop, out, [this, &run](std::string_view data) {
         if (run.verdict) return;
         run.out += data;
+        if (run.request.stream()) TellPieces(run);
         if (run.out.size() <= kOutMax) return;
         Cancel(run, AnswerOfError({.code = ErrorCode::kTooLarge,
                                    .message = "the tool's answer is too long"}));
@@ -180,6 +181,17 @@ Status Tools::SpawnChild(ToolRun& run) {
            },
        .on_exited = [this, &run](const Children::Exit& exit) { OnExited(run, exit); }});
   return {};
+}
+
+void Tools::TellPieces(ToolRun& run) {
+  for (std::string& piece : TakePieces(run.out)) {
+    if (run.generation != generation_) continue;
+    wire::ToolOutput output;
+    output.set_request_id(run.request.request_id());
+    output.set_sequence(++run.told);
+    output.set_json(std::move(piece));
+    services_.tell(output);
+  }
 }
 
 void Tools::OnExited(ToolRun& run, const Children::Exit& exit) {
@@ -238,6 +250,15 @@ void Tools::Leave(ToolRun& run) {
         runs_.remove_if([&](const auto& other) { return other.get() == &run; });
         StartNext();
       });
+}
+
+void Tools::Cancel(std::uint64_t generation, std::uint64_t request_id) {
+  if (generation != generation_) return;
+  for (const auto& run : runs_) {
+    if (run->generation != generation || run->request.request_id() != request_id) continue;
+    return Cancel(*run,
+                  AnswerOfError({.code = ErrorCode::kUnavailable, .message = "it was cancelled"}));
+  }
 }
 
 void Tools::Tick(Instant now) {

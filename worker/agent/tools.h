@@ -34,7 +34,8 @@ struct ToolServices {
   const RemoteBlobs& remote;
   const Settings& settings;
   std::function<bool(const wire::ToolResult&)> send;
-  std::uint32_t threads = 1;  // of try and eval
+  std::function<void(const wire::ToolOutput&)> tell;  // may be lost
+  std::uint32_t threads = 1;                          // of try and eval
 };
 
 class Tools {
@@ -45,6 +46,8 @@ class Tools {
   // `generation` of the coordinator that asks: what an earlier one asked for is cancelled. Asked
   // again, a request that runs is left alone and one that was answered is answered again.
   void Run(std::uint64_t generation, const wire::RunTool& request);
+  // What nobody waits for any more.
+  void Cancel(std::uint64_t generation, std::uint64_t request_id);
   void Tick(Instant now);  // deadlines
   void CancelAll();
 
@@ -63,6 +66,7 @@ class Tools {
     std::unique_ptr<OutputPipe> out_pipe;
     std::unique_ptr<OutputPipe> error_pipe;
     std::string out;
+    std::uint64_t told = 0;             // ToolOutputs
     std::string errors;                 // the last of stderr
     std::optional<ToolAnswer> verdict;  // why it is being killed
   };
@@ -73,6 +77,8 @@ class Tools {
   void Fetch(ToolRun& run);
   void Spawn(ToolRun& run);
   Status SpawnChild(ToolRun& run);
+  // Of a tool that streams: what it says before its answer.
+  void TellPieces(ToolRun& run);
   void OnExited(ToolRun& run, const Children::Exit& exit);
   // Gives up on it, whatever it does now.
   void Cancel(ToolRun& run, ToolAnswer answer);

@@ -23,11 +23,17 @@ class ToolsTest : public testing::Test {
   std::set<NodeId> connected = {NodeId(1), NodeId(2)};
   std::vector<std::pair<NodeId, wire::RunTool>> sent;
   std::vector<Result<json>> answers;
+  std::vector<std::uint64_t> cancelled;
+  std::vector<std::string> pieces;
   Tools tools{
       {.connected = [this] { return std::vector<NodeId>(connected.begin(), connected.end()); },
        .send =
            [this](NodeId node, const wire::ToWorker& message) {
-             sent.emplace_back(node, message.run_tool());
+             if (message.has_cancel_tool()) {
+               cancelled.push_back(message.cancel_tool().request_id());
+             } else {
+               sent.emplace_back(node, message.run_tool());
+             }
              return true;
            }},
       100};
@@ -57,6 +63,19 @@ class ToolsTest : public testing::Test {
     tools.Start(call, on, MonotonicNow(),
                 [this](Round&, const Result<json>& answer) { answers.push_back(answer); });
   }
+  std::uint64_t StartStream() {
+    ToolCall call{.tool = "try", .request = {{"texts", {"a"}}}, .files = {}};
+    call.on_piece = [this](const json& piece) { pieces.push_back(piece.at("piece")); };
+    return tools.Start(std::move(call), std::nullopt, MonotonicNow(),
+                       [this](Round&, const Result<json>& answer) { answers.push_back(answer); });
+  }
+  void Say(std::size_t which, std::uint64_t sequence, const std::string& text) {
+    wire::ToolOutput output;
+    output.set_request_id(sent.at(which).second.request_id());
+    output.set_sequence(sequence);
+    output.set_json(json{{"piece", text}}.dump());
+    tools.Hear(sent.at(which).first, output);
+  }
   void Tick() {
     InRound([this](Round& round) { tools.Tick(round); });
   }
@@ -68,6 +87,45 @@ class ToolsTest : public testing::Test {
     InRound([&](Round& round) { tools.Answer(round, sent.at(which).first, result); });
   }
 };
+
+TEST_F(ToolsTest, PiecesAreHeardInOrderUpToTheFirstThatIsMissing) {
+  StartStream();
+  ASSERT_TRUE(sent.at(0).second.stream());
+  Say(0, 1, "a");
+  Say(0, 2, "b");
+  Say(0, 4, "d");
+  Say(0, 5, "e");
+  EXPECT_EQ(pieces, (std::vector<std::string>{"a", "b"}));
+  Answer(0, true, {{"results", {"abcde"}}});
+  EXPECT_EQ(answers.size(), 1U);
+  Say(0, 6, "f");
+  EXPECT_EQ(pieces.size(), 2U);
+}
+
+TEST_F(ToolsTest, WhatWasHeardInPartIsAskedOfNobodyElse) {
+  StartStream();
+  Say(0, 1, "a");
+  tools.WorkerGone(sent[0].first);
+  Tick();
+  EXPECT_EQ(sent.size(), 1U);
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(answers[0].error().code, ErrorCode::kUnavailable);
+  StartStream();
+  Answer(1, false, {{"code", "internal"}, {"message", "no zygote"}});
+  EXPECT_EQ(sent.size(), 3U);
+}
+
+TEST_F(ToolsTest, ACancelledCallIsEndedAndNeverAnswered) {
+  const std::uint64_t id = StartStream();
+  tools.Cancel(id);
+  tools.Cancel(id);
+  EXPECT_EQ(cancelled, std::vector<std::uint64_t>{id});
+  Say(0, 1, "a");
+  Answer(0, true, {{"results", {"a"}}});
+  Tick();
+  EXPECT_TRUE(answers.empty());
+  EXPECT_TRUE(pieces.empty());
+}
 
 TEST_F(ToolsTest, AnAnswerComesOnce) {
   Start();

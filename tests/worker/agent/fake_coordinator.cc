@@ -139,6 +139,8 @@ void FakeCoordinator::Handle(const wire::ToCoordinator& message) {
     HandleLog(message.log_chunk());
   } else if (message.has_tool_result()) {
     tool_results.push_back(message.tool_result());
+  } else if (message.has_tool_output()) {
+    tool_outputs.push_back(message.tool_output());
   }
 }
 

@@ -42,6 +42,7 @@ class FakeCoordinator {
   std::vector<std::string> progress;          // payloads
   std::map<std::uint32_t, std::string> logs;  // by rank, of all attempts in a row
   std::vector<wire::ToolResult> tool_results;
+  std::vector<wire::ToolOutput> tool_outputs;
   int goodbyes = 0;
 
   // Of the newest heartbeat; empty when it lists no such gang.

@@ -140,7 +140,12 @@ int Tool(const std::vector<std::string>& arguments) {
   std::ifstream file(arguments.at(2));
   const auto request = nlohmann::json::parse(file, nullptr, false);
   const std::string script = request.value("script", "succeed");
-  if (script == "hang") pause();
+  if (script == "speak") {
+    for (const char* word : {"one", "two"}) {
+      std::cout << nlohmann::json{{"piece", {{"answer", 0}, {"text", word}}}} << std::endl;
+    }
+  }
+  if (script == "hang" || request.value("then_hang", false)) pause();
   if (script == "die") raise(SIGKILL);
   if (script == "refuse") {
     std::cout << R"({"error": {"code": "invalid", "message": "bad row", "where": "a.jsonl:3"}})";

@@ -147,12 +147,14 @@ class Worker : public testing::Test {
     EXPECT_TRUE(Until([&] { return FilesIn(Dir() + "/run") == 0; }));
   }
 
-  void RunTool(std::uint64_t id, const std::string& request, std::uint32_t deadline_ms = 60'000) {
+  void RunTool(std::uint64_t id, const std::string& request, std::uint32_t deadline_ms = 60'000,
+               bool stream = false) {
     wire::ToWorker message;
     message.mutable_run_tool()->set_request_id(id);
     message.mutable_run_tool()->set_tool("inspect");
     message.mutable_run_tool()->set_request_json(request);
     message.mutable_run_tool()->set_deadline_ms(deadline_ms);
+    message.mutable_run_tool()->set_stream(stream);
     wire::File& file = *message.mutable_run_tool()->add_files();
     file.set_path("rows.jsonl");
     file.set_digest(blobs_.Add("rows"));
@@ -402,6 +404,24 @@ TEST_F(Worker, ToolsAnswerFromTheirFolder) {
   const std::size_t count = coordinator_->tool_results.size();
   RunTool(2, R"({"script": "refuse"})");  // its answer was lost
   EXPECT_TRUE(Until([&] { return coordinator_->tool_results.size() > count; }));
+  ExpectNothingLeft({});
+}
+
+TEST_F(Worker, AToolThatStreamsIsHeardBeforeItsAnswerAndEndsWhenNobodyWaits) {
+  RunTool(1, R"({"script": "speak"})", 60'000, /*stream=*/true);
+  ASSERT_TRUE(Until([&] { return coordinator_->tool_results.size() == 1; }));
+  ASSERT_EQ(coordinator_->tool_outputs.size(), 2U);
+  EXPECT_EQ(coordinator_->tool_outputs[1].sequence(), 2U);
+  EXPECT_EQ(coordinator_->tool_outputs[1].json(), R"({"piece":{"answer":0,"text":"two"}})");
+  EXPECT_TRUE(coordinator_->tool_results[0].ok()) << coordinator_->tool_results[0].json();
+  RunTool(2, R"({"script": "speak", "then_hang": true})", 60'000, /*stream=*/true);
+  ASSERT_TRUE(Until([&] { return coordinator_->tool_outputs.size() == 4; }));
+  EXPECT_EQ(coordinator_->tool_results.size(), 1U);
+  wire::ToWorker message;
+  message.mutable_cancel_tool()->set_request_id(2);
+  coordinator_->Send(message);
+  ASSERT_TRUE(Until([&] { return coordinator_->tool_results.size() == 2; }));
+  EXPECT_FALSE(coordinator_->tool_results[1].ok());
   ExpectNothingLeft({});
 }
 
