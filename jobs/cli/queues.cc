@@ -20,7 +20,7 @@ std::string Limit(const json& queue, const char* field) {
   return found == queue.end() || found->is_null() ? "-" : found->dump();
 }
 
-void Show(Console& console, const json& queues) {
+void PrintQueues(Console& console, const json& queues) {
   if (console.json()) return console.OutJson(queues);
   std::vector<Row> rows;
   for (const json& queue : ListAt(queues, "/data")) {
@@ -81,7 +81,7 @@ Status ReadAssignment(const std::string& text, json& body) {
 int QueueList(Context& context) {
   const auto queues = context.client.Get("/api/v1/queues");
   if (!queues) return context.console.Complain(queues.error());
-  Show(context.console, *queues);
+  PrintQueues(context.console, *queues);
   return kOk;
 }
 
@@ -111,7 +111,7 @@ int QueueSet(Context& context, const QueueSetCommand& options) {
     if (!set) return console.Complain(set.error());
     shown = *set;
   }
-  Show(console, shown);
+  PrintQueues(console, shown);
   return kOk;
 }
 
