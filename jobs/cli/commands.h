@@ -219,6 +219,7 @@ struct TryOptions {
   std::string model{};
   std::vector<std::string> texts{};  // none: lines of stdin
   int top_k = 3;
+  bool stream = false;  // answers as they are written; taken for granted on a terminal
   nlohmann::json generation = nlohmann::json::object();  // of a language model; empty: as it is
 };
 int ModelTry(Context& context, const TryOptions& options);

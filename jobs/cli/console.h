@@ -48,6 +48,7 @@ class Console {
   bool err_color() const { return err_color_; }
   bool unicode() const { return unicode_; }
   bool in_terminal() const { return streams_.in_terminal; }
+  bool out_terminal() const { return streams_.out_terminal; }
   bool err_terminal() const { return streams_.err_terminal; }
   // Columns of what stdout goes to; 0 = no bound, it is no terminal.
   int out_width() const { return streams_.out_terminal ? streams_.width() : 0; }

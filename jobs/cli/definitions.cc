@@ -233,6 +233,8 @@ void DefineModels(Definitions& d) {
   attempt->add_option("--top-k", tried->top_k, "How many labels a text, of a classifier")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  attempt->add_flag("--stream", tried->stream,
+                    "Show an answer while it is written; so it is on a terminal anyway");
   AddGeneration(*attempt, tried);
   d.On(attempt, [tried](Context& c) { return ModelTry(c, *tried); });
 

@@ -1,7 +1,6 @@
 // Finished models: looking, trying, measuring.
 #include <algorithm>
 #include <istream>
-#include <sstream>
 
 #include "common/base/units.h"
 #include "jobs/cli/commands.h"
@@ -11,6 +10,7 @@
 #include "jobs/cli/json_fields.h"
 #include "jobs/cli/table.h"
 #include "jobs/cli/text.h"
+#include "jobs/cli/try_stream.h"
 
 namespace tutti::cli {
 namespace {
@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kTextsAtOnce = 64;
+constexpr std::size_t kStreamedMax = 8;
 constexpr Duration kToolTimeout = std::chrono::minutes(11);
 
 std::int64_t SizeOf(const json& model) {
@@ -26,54 +27,28 @@ std::int64_t SizeOf(const json& model) {
   return size;
 }
 
-// "perl  ████████░░░ 0.82" a label.
-std::string LabelBars(const json& labels, bool color) {
-  constexpr int kBar = 24;
-  int width = 0;
-  for (const json& label : labels) {
-    width = std::max(width, DisplayWidth(OneLine(TextAt(label, "/label"))));
-  }
-  std::string out;
-  bool first = true;
-  for (const json& label : labels) {
-    const double score = std::clamp(NumberAt(label, "/score").value_or(0), 0.0, 1.0);
-    const int filled = static_cast<int>(score * kBar + 0.5);
-    std::string bar;
-    std::string rest;
-    for (int i = 0; i < kBar; ++i) (i < filled ? bar : rest) += i < filled ? "█" : "░";
-    out += "  " +
-           Painted(Pad(OneLine(TextAt(label, "/label")), width),
-                   first ? Paint::kBold : Paint::kNone, color) +
-           "  " + Painted(bar, first ? Paint::kGreen : Paint::kCyan, color) +
-           Painted(rest, Paint::kDim, color) + "  " + Number(score, 3) + "\n";
-    first = false;
-  }
-  return out;
-}
-
-// What a text's answers look like: labels with bars, or the texts that continue it.
-std::string AnswerText(const json& answers, bool color) {
-  if (answers.empty() || !answers[0].contains("text")) return LabelBars(answers, color);
-  std::string out;
-  for (const json& answer : answers) {
-    std::istringstream lines(TextAt(answer, "/text"));
-    for (std::string line; std::getline(lines, line);) out += OneLine(line) + "\n";
-    out += "\n";
-  }
-  return out;
-}
-
 client::Answer<json> TryTexts(Context& context, const TryOptions& options,
                               const std::vector<std::string>& texts) {
-  json body = {{"texts", texts}, {"top_k", options.top_k}};
-  if (!options.generation.empty()) body["generation"] = options.generation;
-  return context.client.Post(client::ModelTarget(options.model, "/try"), std::move(body),
+  return context.client.Post(client::ModelTarget(options.model, "/try"), TryBody(options, texts),
                              {.timeout = kToolTimeout});
+}
+
+// Whether a person reads along: then each text is asked for alone, and shown as it is written.
+bool Streams(const Console& console, const TryOptions& options,
+             const std::vector<std::string>& texts) {
+  if (console.json() || console.quiet()) return false;
+  return options.stream || (console.out_terminal() && texts.size() <= kStreamedMax);
 }
 
 // Asks for the texts and prints (or, for --json, collects) the answers.
 int TryAndPrint(Context& context, const TryOptions& options, const std::vector<std::string>& texts,
                 json& results) {
+  if (Streams(context.console, options, texts)) {
+    for (const std::string& text : texts) {
+      if (const int exit = TryStreaming(context, options, text); exit != kOk) return exit;
+    }
+    return kOk;
+  }
   for (std::size_t at = 0; at < texts.size(); at += kTextsAtOnce) {
     const std::size_t end = std::min(texts.size(), at + kTextsAtOnce);
     const std::vector<std::string> some(texts.begin() + static_cast<std::ptrdiff_t>(at),
@@ -168,6 +143,12 @@ int ModelShow(Context& context, const std::string& name) {
 
 int ModelTry(Context& context, const TryOptions& options) {
   Console& console = context.console;
+  if (options.stream && (console.json() || console.quiet())) {
+    console.Complain(Error{ErrorCode::kInvalid,
+                           "--stream is for reading along: not with --json or -q", "model try",
+                           "ask POST /api/v1/models/MODEL/try with \"stream\": true for events"});
+    return kUsage;
+  }
   json results = json::array();
   int exit = kOk;
   if (!options.texts.empty()) {

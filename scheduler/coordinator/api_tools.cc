@@ -6,6 +6,7 @@
 #include "scheduler/coordinator/inspection.h"
 #include "scheduler/coordinator/job_json.h"
 #include "scheduler/coordinator/json_null.h"
+#include "scheduler/coordinator/pushed_events.h"
 #include "scheduler/coordinator/submission.h"
 #include "scheduler/core/disk.h"
 #include "scheduler/core/place.h"
@@ -26,6 +27,10 @@ Error ForAnswer(Error error) {
   return error;
 }
 
+std::string Line(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 void RunTool(Api& api, const http::Responder& responder, ToolCall call) {
   DoOrRefuse(api, responder, [&api, responder, call = std::move(call)](Round& round) {
     api.workers.tools().Start(
@@ -33,6 +38,27 @@ void RunTool(Api& api, const http::Responder& responder, ToolCall call) {
           responder.Send(answer ? http::Json(200, *answer)
                                 : http::ErrorResponse(ForAnswer(answer.error())));
         });
+  });
+}
+
+// The same as server-sent events: "piece" as the tool speaks, then "done" with its answer, or
+// "error". A client that goes away ends the tool.
+void StreamTool(Api& api, const http::Responder& responder, ToolCall call) {
+  const auto events = std::make_shared<PushedEvents>();
+  call.on_piece = [events](const json& said) {
+    const auto piece = said.find("piece");
+    if (piece != said.end() && piece->is_object()) events->Push("piece", Line(*piece), false);
+  };
+  DoOrRefuse(api, responder, [&api, responder, events, call = std::move(call)](Round& round) {
+    Tools& tools = api.workers.tools();
+    const std::uint64_t id =
+        tools.Start(call, std::nullopt, round.now(), [events](Round&, const Result<json>& answer) {
+          if (answer) return events->Push("done", Line(*answer), true);
+          const http::Response error = http::ErrorResponse(ForAnswer(answer.error()));
+          events->Push("error", std::get<std::string>(error.body), true);
+        });
+    responder.Send(events->Respond(
+        [&api, id] { api.loop.Do([&api, id](Round&) { api.workers.tools().Cancel(id); }); }));
   });
 }
 
@@ -128,9 +154,10 @@ Status CheckTexts(const json& body) {
               "#/texts");
 }
 
+// With "stream": true in its request where pieces are asked for.
 Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
   const json& body = BodyOf(request);
-  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k", "generation"}));
+  TUTTI_RETURN_IF_ERROR(CheckKeys(body, {"texts", "top_k", "generation", "stream"}));
   TUTTI_RETURN_IF_ERROR(CheckTexts(body));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t top_k, NumberIn(body, "top_k", 1, kTopKMax, 0));
   TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record,
@@ -141,6 +168,7 @@ Result<ToolCall> TryCall(const Api& api, const http::Request& request) {
   if (const auto generation = body.find("generation"); generation != body.end()) {
     call.request["generation"] = *generation;
   }
+  TUTTI_ASSIGN_OR_RETURN(call.request["stream"], FlagIn(body, "stream"));
   call.deadline = kTryDeadline;
   return call;
 }
@@ -209,6 +237,7 @@ constexpr const char* kInspectAnswer = R"({"type": "object", "required": ["estim
 constexpr const char* kTryRequest = R"({"type": "object", "required": ["texts"], "properties": {
   "texts": {"type": "array", "minItems": 1, "items": {"type": "string"}},
   "top_k": {"type": "integer", "minimum": 1, "description": "labels of a text, of a classifier"},
+  "stream": {"type": "boolean", "description": "answer with server-sent events: piece {answer, text} as texts grow, then done with the answer, or error"},
   "generation": {"type": "object", "description": "of a language model: max_new_tokens, num_beams, temperature, top_k, top_p, seed, repetition_penalty and Transformers' other names"}},
   "additionalProperties": false})";
 constexpr const char* kTryAnswer = R"({"type": "object", "required": ["results"], "properties": {
@@ -252,7 +281,8 @@ void RegisterToolRoutes(http::Router& router, Api& api) {
                   responder.Send(call.error());
                   return;
                 }
-                RunTool(api, responder, std::move(*call));
+                const bool stream = call->request["stream"] == true;
+                (stream ? StreamTool : RunTool)(api, responder, std::move(*call));
               }});
   router.Add({.method = http::Method::kPost,
               .path = "/api/v1/models/{model}/eval",

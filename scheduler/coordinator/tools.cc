@@ -83,11 +83,13 @@ void Tools::Hear(NodeId from, const wire::ToolOutput& output) {
   if (found == pending_.end() || found->second.node != from) return;
   Pending& pending = found->second;
   if (!pending.call.on_piece || !pending.whole) return;
-  const json piece = json::parse(output.json(), nullptr, false);
-  pending.whole = output.sequence() == pending.heard + 1 && piece.is_object();
+  pending.whole = output.sequence() == pending.heard + 1;
   if (!pending.whole) return;
   ++pending.heard;
-  pending.call.on_piece(piece);
+  for (const std::string& text : output.json()) {
+    const json piece = json::parse(text, nullptr, false);
+    if (piece.is_object()) pending.call.on_piece(piece);
+  }
 }
 
 bool Tools::MayAskAnother(const Pending& pending) const {

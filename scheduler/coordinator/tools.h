@@ -59,7 +59,7 @@ class Tools {
     Instant deadline;
     Error last_error;
     ToolDone done;
-    std::uint64_t heard = 0;  // pieces
+    std::uint64_t heard = 0;  // ToolOutputs
     bool whole = true;        // none is missing
   };
 

@@ -1,13 +1,15 @@
 """Chats and adapters end to end: what a dry run shows, training that helps, the same bits at any size,
 adapters that PEFT loads, merged models that Transformers loads, warm starts."""
 
+import contextlib
 import json
 import os
 import subprocess
 import unittest
+import urllib.request
 from pathlib import Path
 
-from cluster import BIN, EXAMPLES, Cluster, ClusterTest
+from cluster import BIN, EXAMPLES, Cluster, ClusterTest, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "What is tuxpaint?"
@@ -183,6 +185,39 @@ class TextGeneration(ClusterTest):
         stopped = self.cluster.json("model", "try", "adapted", "--system", SYSTEM, "--stop", stop,
                                     QUESTION)
         self.assertEqual(stopped["results"][0][0]["text"], text[: text.index(stop)])
+
+    def test_an_answer_is_streamed_and_its_work_ends_with_the_client(self):
+        words = ("model", "try", "adapted", "--system", SYSTEM, "--max-new-tokens", "40", QUESTION)
+        whole = self.cluster.run(*words, check=True).stdout
+        self.assertTrue(whole.startswith(QUESTION + "\n"))
+        shown = self.cluster.run(*words[:2], "--stream", *words[2:], check=True).stdout
+        self.assertEqual(shown.rstrip("\n"), whole.rstrip("\n"))
+        long = {"texts": [QUESTION] * 200, "stream": True,
+                "generation": {"max_new_tokens": 400, "seed": 1, "temperature": 2.0}}
+        with self.stream("/api/v1/models/adapted/try", long) as answer:
+            events = iter(answer.readline, b"")
+            self.assertEqual(next(line for line in events if line != b":\n"), b"event: piece\n")
+            piece = json.loads(next(events).removeprefix(b"data: "))
+            self.assertEqual(set(piece), {"answer", "text"})
+            self.assertTrue(self.tool_folders())
+        wait_for("the tool's end", lambda: not self.tool_folders(), 20)
+        ended = [line for log in self.cluster.dir.rglob("*.log") for line in log.read_text().splitlines()
+                 if "tool_ended tool=try" in line]
+        self.assertIn("ok=false", ended[-1])
+
+    def tool_folders(self):
+        return list(self.cluster.dir.rglob("run/tool-*"))
+
+    @contextlib.contextmanager
+    def stream(self, path, body):
+        endpoint = json.loads((self.cluster.dir / "endpoint.json").read_text())
+        token = Path(endpoint["token_file"]).read_text().strip()
+        request = urllib.request.Request(
+            endpoint["url"] + path, data=json.dumps(body).encode(), method="POST",
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            self.assertEqual(answer.headers["content-type"], "text/event-stream")
+            yield answer
 
 
 if __name__ == "__main__":

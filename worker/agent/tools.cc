@@ -184,14 +184,13 @@ Status Tools::SpawnChild(ToolRun& run) {
 }
 
 void Tools::TellPieces(ToolRun& run) {
-  for (std::string& piece : TakePieces(run.out)) {
-    if (run.generation != generation_) continue;
-    wire::ToolOutput output;
-    output.set_request_id(run.request.request_id());
-    output.set_sequence(++run.told);
-    output.set_json(std::move(piece));
-    services_.tell(output);
-  }
+  std::vector<std::string> pieces = TakePieces(run.out);
+  if (pieces.empty() || run.generation != generation_) return;
+  wire::ToolOutput output;
+  output.set_request_id(run.request.request_id());
+  output.set_sequence(++run.told);
+  for (std::string& piece : pieces) output.add_json(std::move(piece));
+  services_.tell(output);
 }
 
 void Tools::OnExited(ToolRun& run, const Children::Exit& exit) {

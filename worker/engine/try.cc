@@ -31,11 +31,19 @@ Result<json> Classify(const std::string& directory, const std::vector<std::strin
   return json{{"results", std::move(results)}};
 }
 
+// A line of its own for what an answer has grown by, on stdout at once.
+Status TellPiece(std::size_t answer, const std::string& text) {
+  const json piece = {{"piece", {{"answer", answer}, {"text", text}}}};
+  std::cout << piece.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
+  if (std::cout) return {};
+  return Fail(ErrorCode::kUnavailable, "nobody reads the answer any more", "stdout");
+}
+
 Result<json> Continue(const std::string& directory, const std::vector<std::string>& texts,
-                      const json& generation) {
+                      const json& generation, const OnText& on_text) {
   TUTTI_ASSIGN_OR_RETURN(const WriteOptions options, ReadGeneration(generation));
   TUTTI_ASSIGN_OR_RETURN(Writer writer, Writer::Load(directory));
-  TUTTI_ASSIGN_OR_RETURN(const auto written, writer.Write(texts, options));
+  TUTTI_ASSIGN_OR_RETURN(const auto written, writer.Write(texts, options, on_text));
   json results = json::array();
   for (const std::vector<WrittenText>& of_text : written) {
     json answers = json::array();
@@ -68,7 +76,9 @@ Result<json> Try(const json& request) {
   if (config.head == model::Head::kClassification) return Classify(directory, texts, top_k);
   const auto generation = request.find("generation");
   const bool given = generation != request.end() && !generation->is_null();
-  return Continue(directory, texts, given ? *generation : json::object());
+  const bool stream = request.value("stream", json(false)) == true;
+  return Continue(directory, texts, given ? *generation : json::object(),
+                  stream ? OnText(TellPiece) : OnText());
 }
 
 int TryByHand(const TryArguments& arguments) {

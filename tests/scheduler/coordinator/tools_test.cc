@@ -73,7 +73,9 @@ class ToolsTest : public testing::Test {
     wire::ToolOutput output;
     output.set_request_id(sent.at(which).second.request_id());
     output.set_sequence(sequence);
-    output.set_json(json{{"piece", text}}.dump());
+    for (const char letter : text) {
+      output.add_json(json{{"piece", std::string(1, letter)}}.dump());
+    }
     tools.Hear(sent.at(which).first, output);
   }
   void Tick() {
@@ -92,14 +94,14 @@ TEST_F(ToolsTest, PiecesAreHeardInOrderUpToTheFirstThatIsMissing) {
   StartStream();
   ASSERT_TRUE(sent.at(0).second.stream());
   Say(0, 1, "a");
-  Say(0, 2, "b");
-  Say(0, 4, "d");
-  Say(0, 5, "e");
-  EXPECT_EQ(pieces, (std::vector<std::string>{"a", "b"}));
-  Answer(0, true, {{"results", {"abcde"}}});
+  Say(0, 2, "bc");
+  Say(0, 4, "e");
+  Say(0, 5, "f");
+  EXPECT_EQ(pieces, (std::vector<std::string>{"a", "b", "c"}));
+  Answer(0, true, {{"results", {"abcdef"}}});
   EXPECT_EQ(answers.size(), 1U);
-  Say(0, 6, "f");
-  EXPECT_EQ(pieces.size(), 2U);
+  Say(0, 6, "g");
+  EXPECT_EQ(pieces.size(), 3U);
 }
 
 TEST_F(ToolsTest, WhatWasHeardInPartIsAskedOfNobodyElse) {

@@ -174,6 +174,17 @@ std::vector<int> FakeCoordinator::RankPids(const std::string& job, std::uint32_t
   return pids;
 }
 
+std::string FakeCoordinator::Said(std::uint64_t request) const {
+  std::string said;
+  std::uint64_t heard = 0;
+  for (const wire::ToolOutput& output : tool_outputs) {
+    if (output.request_id() != request || output.sequence() != heard + 1) continue;
+    ++heard;
+    for (const std::string& object : output.json()) said += object;
+  }
+  return said;
+}
+
 const wire::GangEnded* FakeCoordinator::Ended(const std::string& job, std::uint32_t attempt) const {
   for (auto it = reports.rbegin(); it != reports.rend(); ++it) {
     if (it->job() == job && it->attempt() == attempt && it->has_ended()) return &it->ended();

@@ -48,6 +48,8 @@ class FakeCoordinator {
   // Of the newest heartbeat; empty when it lists no such gang.
   std::vector<int> RankPids(const std::string& job, std::uint32_t attempt) const;
   bool Lists(const std::string& job, std::uint32_t attempt) const;
+  // What the tool of that request said before its answer, up to the first message that is missing.
+  std::string Said(std::uint64_t request) const;
   // The last GangEnded about the attempt; nullptr when there was none.
   const wire::GangEnded* Ended(const std::string& job, std::uint32_t attempt) const;
 

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "tests/worker/engine/rank_process.h"
 #include "worker/engine/exit_codes.h"
@@ -11,6 +15,7 @@
 namespace tutti::engine {
 namespace {
 
+namespace fs = std::filesystem;
 using finetune::SmallJob;
 using finetune::WriteText;
 using nlohmann::json;
@@ -187,6 +192,36 @@ TEST(Tools, TryAndEvalAnswerForATunedModel) {
   EXPECT_EQ(evaluated.body.at("accuracy"), metrics.at("accuracy"));
   EXPECT_EQ(evaluated.body.at("macro_f1"), metrics.at("macro_f1"));
   EXPECT_NEAR(evaluated.body.at("loss"), metrics.at("loss").get<double>(), 1e-6);
+}
+
+TEST(Tools, TryThatStreamsSaysAllOfItsTextInPiecesBeforeTheAnswer) {
+  const SmallJob job("stream");
+  const auto path = job.root / "request.json";
+  const json request = {
+      {"model_dir", fs::absolute("jobs/examples/models/gpt2-tiny")},
+      {"texts", {"Package: café", "Package: games-日本"}},
+      {"stream", true},
+      {"generation", {{"max_new_tokens", 24}, {"seed", 3}, {"temperature", 3.0}}}};
+  WriteText(path, request.dump());
+  const Outcome outcome = RunEngine({"try", "--request", path});
+  ASSERT_EQ(outcome.status, kExitOk) << outcome.out << outcome.err;
+  std::istringstream lines(outcome.out);
+  std::vector<std::string> texts(2);
+  json answer;
+  std::size_t pieces = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ASSERT_TRUE(answer.is_null()) << "after the answer: " << line;
+    const json object = json::parse(line);
+    if (!line.starts_with(R"({"piece":)")) {
+      answer = object;
+      continue;
+    }
+    ++pieces;
+    texts.at(object["piece"]["answer"]) += object["piece"]["text"];
+  }
+  EXPECT_GT(pieces, 10U);
+  ASSERT_TRUE(answer.is_object());
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(answer["results"][i][0]["text"], texts[i]);
 }
 
 TEST(Tools, EvalGivesAnUntunedBaseANewHead) {
