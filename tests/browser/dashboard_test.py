@@ -302,7 +302,7 @@ class Story(ClusterTest):
             self.cluster.wait_state(self.cluster.submit(spec)["id"], "queued")
         self.cluster.submit(slow_spec("on-hold"), "--hold")
         self.ana.go("/queue")
-        rows = self.page.locator("tbody tr")
+        rows = self.page.locator(".panel", has_text="In the order they start").locator("tbody tr")
         expect(rows).to_have_count(3)
         expect(rows.nth(0)).to_contain_text("waits-1")
         expect(rows.nth(0).locator(".whycell")).to_contain_text(re.compile("slot"))

@@ -18,6 +18,8 @@ interface Checked {
   document: Doc | null;
   spec: Doc | null;
 }
+// The text that was checked: what is true of it is not yet known of a later one.
+type CheckedText = Checked & {text: string};
 
 export const START: Doc = {
   name: "my-job",
@@ -104,7 +106,7 @@ export function useDraft() {
   const [text, setText] = useState(() => toYaml(START));
   const [doc, setDoc] = useState<Doc>(START);
   const [known, setKnown] = useState<Known>(NOTHING);
-  const [checked, setChecked] = useState<Checked | null>(null);
+  const [checked, setChecked] = useState<CheckedText | null>(null);
   const [error, setError] = useState<unknown>();
   const [loaded, setLoaded] = useState(false);
 
@@ -121,8 +123,8 @@ export function useDraft() {
     const load = async () => {
       if (from) return begin(...await ofJob(from));
       if (model) {
-        const files = await filesOfModel(model);
-        return begin(put(START, "model", model), {data: {}, models: {[model]: files}});
+        const [files, {task}] = await Promise.all([filesOfModel(model), get<Model>(`/models/${part(model)}`)]);
+        return begin(put(put(START, "model", model), "task", task), {data: {}, models: {[model]: files}});
       }
       const kept = sessionStorage.getItem(KEPT);
       if (!kept) return begin(START, NOTHING);
@@ -140,7 +142,7 @@ export function useDraft() {
     const timer = window.setTimeout(() => {
       if (!from) sessionStorage.setItem(KEPT, JSON.stringify({text, known}));
       api<Checked>("POST", "/specs/check", {text}, {signal: stop.signal}).then((answer) => {
-        setChecked(answer);
+        setChecked({...answer, text});
         if (answer.document && typeof answer.document === "object") setDoc(answer.document);
         setError(undefined);
       }, (failed: unknown) => {
@@ -154,7 +156,7 @@ export function useDraft() {
   }, [text, known, loaded]);
 
   return {
-    text, setText, doc, known, setKnown, checked, error, change,
+    text, setText, doc, known, setKnown, checked, isChecked: checked?.text === text, error, change,
     set: (path: string, value: Json | undefined) => change(put(doc, path, value)),
     forget: () => sessionStorage.removeItem(KEPT),
   };

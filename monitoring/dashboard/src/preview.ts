@@ -1,20 +1,17 @@
-// The first rows of a file someone chose, as far as the browser can tell: format, columns, a guess
-// which of them is what. The coordinator's inspection has the last word.
+// The first rows of a file someone chose, as far as the browser can tell: format, columns, rows. The
+// coordinator's inspection has the last word.
 
 export interface Preview {
   format: "CSV" | "TSV" | "JSON Lines" | "compressed" | "unknown";
   columns: string[];
   rows: string[][]; // all that were read
+  objects: Record<string, unknown>[]; // the same, the first of them, by column
   trouble: string | null;
 }
 
 const READ_BYTES = 256 * 1024;
-const NAMES: Record<string, string[]> = {
-  text: ["text", "sentence", "review", "content", "message", "body", "description", "comment"],
-  label: ["label", "labels", "class", "category", "target", "sentiment", "section", "topic"],
-  prompt: ["prompt", "question", "input", "instruction"],
-  completion: ["completion", "answer", "output", "response", "reply"],
-};
+const ARRAY_BYTES_MAX = 64 * 1024 * 1024; // of a JSON array, which is read whole
+const OBJECTS = 20; // kept as objects
 
 // RFC 4180: quotes, doubled quotes, line ends inside quotes. The last, cut row is left out.
 function separated(text: string, separator: string, whole: boolean): string[][] {
@@ -50,7 +47,7 @@ function shown(value: unknown): string {
   return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
 }
 
-function jsonLines(text: string, whole: boolean): {columns: string[]; rows: string[][]} | string {
+function jsonLines(text: string, whole: boolean): Pick<Preview, "columns" | "rows" | "objects"> | string {
   const lines = text.split("\n");
   if (!whole) lines.pop();
   const objects: Record<string, unknown>[] = [];
@@ -67,46 +64,8 @@ function jsonLines(text: string, whole: boolean): {columns: string[]; rows: stri
     }
   }
   const columns = [...new Set(objects.slice(0, 50).flatMap((each) => Object.keys(each)))];
-  return {columns, rows: objects.map((each) => columns.map((name) => shown(each[name])))};
-}
-
-function named(columns: string[], role: string): string | null {
-  const lower = columns.map((each) => each.toLowerCase());
-  for (const name of NAMES[role] ?? []) {
-    const at = lower.indexOf(name);
-    if (at >= 0) return columns[at];
-  }
-  return null;
-}
-
-// role → column, for a task: { text: "review", label: "sentiment" }.
-export function rolesFor(task: string, columns: string[]): Record<string, string> {
-  const roles: Record<string, string> = {};
-  if (task === "text-generation") {
-    const prompt = named(columns, "prompt");
-    const completion = named(columns, "completion");
-    if (prompt && completion) return {prompt, completion};
-    const text = named(columns, "text") ?? (columns.length === 1 ? columns[0] : null);
-    if (text) roles.text = text;
-  } else if (task === "text-classification") {
-    const label = named(columns, "label") ?? (columns.length === 2 ? columns[1] : null);
-    const text = named(columns, "text") ?? columns.find((each) => each !== label) ?? null;
-    if (text) roles.text = text;
-    if (label) roles.label = label;
-  }
-  return roles;
-}
-
-// What a spec says of roles: nothing when each column is called as its role.
-export function columnsFor(roles: Record<string, string>): Record<string, string> | undefined {
-  return Object.entries(roles).every(([role, column]) => role === column) ? undefined : roles;
-}
-
-// Rows of prompts with completions, or of nothing but text, are there to write text from.
-export function taskFor(columns: string[]): string | null {
-  if (named(columns, "prompt") && named(columns, "completion")) return "text-generation";
-  if (named(columns, "label")) return "text-classification";
-  return columns.length === 1 && named(columns, "text") ? "text-generation" : null;
+  const rows = objects.map((each) => columns.map((name) => shown(each[name])));
+  return {columns, rows, objects: objects.slice(0, OBJECTS)};
 }
 
 export function distinct(shown: Preview, column: string | undefined): string[] {
@@ -114,31 +73,45 @@ export function distinct(shown: Preview, column: string | undefined): string[] {
   return at < 0 ? [] : [...new Set(shown.rows.map((row) => row[at]))];
 }
 
+// A file as the cluster reads it: a JSON array of objects becomes JSON Lines, the rest stays.
+export async function readable(file: File): Promise<File> {
+  if (!/\.json$/i.test(file.name) || file.size > ARRAY_BYTES_MAX) return file;
+  if (!(await file.slice(0, 1024).text()).replace(/^\ufeff/, "").trimStart().startsWith("[")) return file;
+  let rows: unknown;
+  try {
+    rows = JSON.parse(await file.text());
+  } catch {
+    return file;
+  }
+  const lines = (rows as unknown[]).map((row) => JSON.stringify(row) + "\n");
+  return new File(lines, file.name.replace(/json$/i, "jsonl"), {type: "application/jsonl"});
+}
+
 export async function preview(file: File): Promise<Preview> {
   const name = file.name.toLowerCase();
-  const none: Preview = {format: "unknown", columns: [], rows: [], trouble: null};
+  const none: Preview = {format: "unknown", columns: [], rows: [], objects: [], trouble: null};
   if (name.endsWith(".gz")) return {...none, format: "compressed"};
+  if (/\.(xlsx?|ods|numbers|parquet|zip)$/.test(name)) {
+    return {...none, trouble: "it is no CSV, TSV or JSON Lines: save or export it as one of these"};
+  }
   const whole = file.size <= READ_BYTES;
   const text = (await file.slice(0, READ_BYTES).text()).replace(/^\ufeff/, "");
-  let columns: string[];
-  let rows: string[][];
-  let format: Preview["format"];
   if (/\.(jsonl|ndjson|json)$/.test(name) || text.trimStart().startsWith("{")) {
-    format = "JSON Lines";
+    const format = "JSON Lines";
     const read = jsonLines(text, whole);
     if (typeof read === "string") return {...none, format, trouble: read};
-    ({columns, rows} = read);
-  } else {
-    format = name.endsWith(".tsv") ? "TSV" : "CSV";
-    const all = separated(text, format === "TSV" ? "\t" : ",", whole);
-    columns = all[0] ?? [];
-    rows = all.slice(1);
-    const odd = rows.findIndex((row) => row.length !== columns.length);
-    if (odd >= 0) {
-      return {...none, format, columns, rows: rows.slice(0, odd + 1),
-        trouble: `row ${odd + 1} has ${rows[odd].length} fields, the heading has ${columns.length}`};
-    }
+    return {...none, format, ...read, trouble: read.rows.length === 0 ? "it has no rows" : null};
   }
-  if (rows.length === 0) return {...none, format, columns, trouble: "it has no rows"};
-  return {...none, format, columns, rows};
+  const format = name.endsWith(".tsv") ? "TSV" : "CSV";
+  const all = separated(text, format === "TSV" ? "\t" : ",", whole);
+  const columns = all[0] ?? [];
+  const rows = all.slice(1);
+  const objects = rows.slice(0, OBJECTS).map((row) =>
+    Object.fromEntries(columns.map((column, i) => [column, row[i]])));
+  const odd = rows.findIndex((row) => row.length !== columns.length);
+  const trouble = columns.length === 1 && /[;\t]/.test(columns[0])
+    ? `its heading is "${columns[0].slice(0, 60)}": columns are divided by commas (or by tabs, in a .tsv)`
+    : odd >= 0 ? `row ${odd + 1} has ${rows[odd].length} fields, the heading has ${columns.length}`
+    : rows.length === 0 ? "it has no rows" : null;
+  return {format, columns, rows: odd >= 0 ? rows.slice(0, odd + 1) : rows, objects, trouble};
 }

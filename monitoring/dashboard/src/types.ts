@@ -146,6 +146,7 @@ export interface Queue {
   slots: number | null;
   slots_max: number | null;
   user_slots: number | null;
+  parent: string | null;
 }
 
 export interface Point {

@@ -51,7 +51,8 @@ function write(value: Json, indent: string): string {
 // As people write them; others follow, and `inputs`, which the coordinator adds, comes last.
 const ORDER = [
   "name", "task", "model", "data", "train", "eval", "format", "columns", "text", "label", "prompt",
-  "completion", "max_length", "method", "training", "num_train_epochs", "max_steps", "global_batch_size",
+  "completion", "chosen", "rejected", "max_length", "chat_template", "train_on_inputs", "packing", "method", "dpo", "beta",
+  "loss_type", "lora", "r", "lora_alpha", "target_modules", "training", "num_train_epochs", "max_steps", "global_batch_size",
   "micro_batch_size", "shards", "learning_rate", "lr_scheduler_type", "warmup_ratio", "weight_decay",
   "logging_steps", "eval_steps", "save_steps", "resources", "ranks", "min", "max", "schedule", "retry",
 ];

@@ -1,6 +1,6 @@
 // Who goes next, and why not now.
 import {useState} from "preact/hooks";
-import type {Job, Queue} from "../types";
+import type {Job} from "../types";
 import {WAITING} from "../types";
 import {api, get, said} from "../api";
 import {duration, moment, plural, secondsSince, until} from "../format";
@@ -10,6 +10,7 @@ import {
   Badge, Button, Empty, Failure, Heading, Icon, JobName, Panel, Stat, tell, useRead, useTick, useTitle,
 } from "../parts";
 import {waitText} from "../story";
+import {Sharing, type Queues} from "./sharing";
 
 // Queued ones by how many go first; those that nobody may start come last.
 function inOrder(jobs: Job[]): Job[] {
@@ -53,8 +54,10 @@ export function QueuePage() {
   const {jobs, cluster, session} = useLive();
   const [dragged, setDragged] = useState<Job | null>(null);
   const waiting = inOrder([...jobs.values()].filter((job) => WAITING.has(job.state)));
-  const queues = useRead((stop) => get<{data: Queue[]}>("/queues", stop),
+  const queues = useRead((stop) => get<Queues>("/queues", stop),
                          [waiting.length, cluster?.slots.used]);
+  const queued = waiting.filter((job) => job.state !== "paused" && !job.held);
+  const idle = waiting.length - queued.length;
   const free = (cluster?.slots.total ?? 0) - (cluster?.slots.used ?? 0);
   // Dropped on another: just above it.
   const drop = async (on: Job) => {
@@ -71,18 +74,11 @@ export function QueuePage() {
     <>
       <Heading title="Queue" />
       <div class="stats">
-        {queues.value?.data.map((queue) => (
-          <div class="stat" key={queue.name}>
-            <span class="label asis">{queue.name}</span>
-            <span class="value">{queue.queued}<small> waiting</small></span>
-            <span class="note">{queue.running} running on {plural(queue.slots_used, "slot")}
-              {(queue.slots ?? 0) > 0 && `, ${queue.slots} of its own`}
-              {queue.slots_max !== null && `, ${queue.slots_max} at most`}
-              {queue.weight !== 1 && `, weight ${queue.weight}`}</span>
-          </div>
-        ))}
         <Stat label="Free slots" value={free} unit={`of ${cluster?.slots.total ?? 0}`}
-              note={<>policy {cluster?.policy}</>} />
+              note={<>policy {queues.value?.policy ?? cluster?.policy}</>} />
+        <Stat label="Waiting" value={queued.length} note={idle === 0 ? "" : `${plural(idle, "more is", "more are")} held or paused`} />
+        <Stat label="Longest wait" value={queued.length === 0 ? "–"
+          : duration(Math.max(...queued.map((job) => secondsSince(job.submitted_at) ?? 0)))} note="of those that wait" />
       </div>
       <Failure error={queues.error} again={queues.again} />
       <Panel title="In the order they start" flush
@@ -124,6 +120,7 @@ export function QueuePage() {
           </div>
         )}
       </Panel>
+      {queues.value && <Sharing queues={queues.value} admin={session?.scope === "admin"} again={queues.again} />}
     </>
   );
 }
