@@ -30,6 +30,58 @@ TUTTI_INLINE Seen SeenBy(const AttentionShape& s, Index i) {
   return {s.window > 0 && to > s.window ? to - s.window : 0, to};
 }
 
+// Causal queries see a triangle of the keys: products are cut into chunks of so many queries or
+// keys, each as wide as its last query sees. What is left out are products with zeros, so that the
+// bits are those of the whole.
+constexpr Index kChunk = 24;  // whole blocks of any instruction set
+
+// A chunk of queries and the columns, a multiple of 16, that it needs.
+struct Chunk {
+  Index begin, count, columns;
+};
+template <typename Body>
+TUTTI_INLINE void ForChunks(const AttentionShape& s, Body body) {
+  const Index step = s.causal ? kChunk : s.queries;
+  for (Index begin = 0; begin < s.queries; begin += step) {
+    const Index count = step < s.queries - begin ? step : s.queries - begin;
+    const Index to = SeenBy(s, begin + count - 1).to;
+    body(Chunk{begin, count, (to + kWidth - 1) / kWidth * kWidth});
+  }
+}
+
+// c[M, N] = a[M, K] b[K, N] of queries and keys, where N are keys.
+static void ProductToKeys(const AttentionShape& s, const float* a, Index stride, const float* b,
+                          float* c) {
+  const Index padded = s.padded_keys();
+  ForChunks(s, [&](const Chunk& one) TUTTI_FLAT {
+    Product(one.count, one.columns, s.head_dim, {a + one.begin * stride, stride, 1}, b, padded,
+            c + one.begin * padded, padded);
+  });
+}
+// out[Q, dim] = weights[Q, keys] b.
+static void ProductFromKeys(const AttentionShape& s, const float* weights, Right b, float* out,
+                            Index stride, float* copy) {
+  const Index padded = s.padded_keys();
+  ForChunks(s, [&](const Chunk& one) TUTTI_FLAT {
+    const Index keys = one.columns < s.keys ? one.columns : s.keys;
+    ProductTo(one.count, s.head_dim, s.padded_dim(), keys,
+              {weights + one.begin * padded, padded, 1}, b, out + one.begin * stride, stride, copy);
+  });
+}
+// out[keys, dim] = weightsᵀ b, or added to it: no query before the chunk of keys sees it.
+static void GradientOfKeys(const AttentionShape& s, const float* weights, Right b, Heads out,
+                           float* copy, bool add) {
+  const Index padded = s.padded_keys(), step = s.causal ? kChunk : s.keys;
+  for (Index begin = 0; begin < s.keys; begin += step) {
+    const Index count = step < s.keys - begin ? step : s.keys - begin;
+    const Index cached = s.keys - s.queries;
+    const Index first = s.causal && begin > cached ? begin - cached : 0;
+    GradientTo(count, s.head_dim, s.padded_dim(), s.queries - first,
+               {weights + first * padded + begin, 1, padded}, {b.base + first * b.stride, b.stride},
+               {out.base + begin * out.stride, out.stride}, copy, add);
+  }
+}
+
 // In place softmax(scale · x) over the seen ones of `padded` columns; zeros elsewhere.
 static void SoftmaxRow(Seen seen, Index padded, float scale, float* x) {
   F16 largest = Splat(-3.0e38F);
@@ -72,7 +124,7 @@ static void AttendForward(const AttentionForward& a) {
     float* p = a.probabilities + h * Q * padded;
     const Index kv = h / s.group() * D;
     Transpose(T, D, padded, a.k.base + kv, a.k.stride, keys);
-    Product(Q, padded, D, {a.q.base + h * D, a.q.stride, 1}, keys, padded, p, padded);
+    ProductToKeys(s, a.q.base + h * D, a.q.stride, keys, p);
     for (Index i = 0; i < Q; ++i) SoftmaxRow(SeenBy(s, i), padded, s.scale, p + i * padded);
     const float* weights = p;
     if (a.dropout.probability > 0) {
@@ -84,8 +136,7 @@ static void AttendForward(const AttentionForward& a) {
       weights = dropped;
     }
     const Right v = Padded(T, D, padded_dim, a.v.base + kv, a.v.stride, copy);
-    ProductTo(Q, D, padded_dim, T, {weights, padded, 1}, v, a.out.base + h * D, a.out.stride,
-              copy_out);
+    ProductFromKeys(s, weights, v, a.out.base + h * D, a.out.stride, copy_out);
   }
 }
 
@@ -118,7 +169,12 @@ static void AttendBackward(const AttentionBackward& a) {
     const Index kv = h / s.group() * D;
     const bool add = h % s.group() != 0;  // to what the group's heads before brought
     Transpose(T, D, padded, a.v.base + kv, a.v.stride, values);
-    Product(Q, padded, D, {grad_out, a.grad_out.stride, 1}, values, padded, grad, padded);
+    ProductToKeys(s, grad_out, a.grad_out.stride, values, grad);
+    ForChunks(s, [&](const Chunk& one) TUTTI_FLAT {
+      for (Index i = one.begin; i < one.begin + one.count; ++i) {
+        for (Index j = one.columns; j < padded; ++j) grad[i * padded + j] = 0;
+      }
+    });
     if (drop) {
       for (Index i = 0; i < Q * padded; i += kWidth) {
         const F16 lanes = KeepLanes(keep, i);
@@ -128,17 +184,14 @@ static void AttendBackward(const AttentionBackward& a) {
       weights = dropped;
     }
     Right right = Padded(Q, D, padded_dim, grad_out, a.grad_out.stride, copy);
-    GradientTo(T, D, padded_dim, Q, {weights, 1, padded}, right,
-               {a.grad_v.base + kv, a.grad_v.stride}, copy_out, add);
+    GradientOfKeys(s, weights, right, {a.grad_v.base + kv, a.grad_v.stride}, copy_out, add);
     for (Index i = 0; i < Q; ++i) {
       SoftmaxBackwardRow(padded, s.scale, p + i * padded, grad + i * padded);
     }
     right = Padded(T, D, padded_dim, a.k.base + kv, a.k.stride, copy);
-    ProductTo(Q, D, padded_dim, T, {grad, padded, 1}, right, a.grad_q.base + h * D, a.grad_q.stride,
-              copy_out);
+    ProductFromKeys(s, grad, right, a.grad_q.base + h * D, a.grad_q.stride, copy_out);
     right = Padded(Q, D, padded_dim, a.q.base + h * D, a.q.stride, copy);
-    GradientTo(T, D, padded_dim, Q, {grad, 1, padded}, right, {a.grad_k.base + kv, a.grad_k.stride},
-               copy_out, add);
+    GradientOfKeys(s, grad, right, {a.grad_k.base + kv, a.grad_k.stride}, copy_out, add);
   }
 }
 

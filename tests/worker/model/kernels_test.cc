@@ -314,7 +314,7 @@ AttentionResult Attend(const Kernels& kernels, const Attention& a) {
   r.grad_q.resize(a.q.size());
   r.grad_k.resize(a.k.size());
   r.grad_v.resize(a.v.size());
-  r.probabilities.resize(static_cast<std::size_t>(a.shape.probabilities()));
+  r.probabilities.resize(static_cast<std::size_t>(a.shape.probabilities()), 1e30F);
   Floats scratch(static_cast<std::size_t>(a.shape.scratch()), 1e30F);
   kernels.attention_forward({.shape = a.shape,
                              .q = {a.q.data(), stride},
@@ -352,11 +352,14 @@ void ReferenceHead(const Attention& a, std::int64_t head, const Doubles& keep,
   for (std::int64_t i = 0; i < a.shape.queries; ++i) {
     Doubles p(static_cast<std::size_t>(T)), grad(p.size());
     double sum = 0, weighted = 0;
+    const std::int64_t last = T - a.shape.queries + i;  // that a causal query sees
     for (std::int64_t j = 0; j < T; ++j) {
       double score = 0;
       for (std::int64_t d = 0; d < D; ++d) {
         score += static_cast<double>(a.q[at(i, d)]) * static_cast<double>(a.k[at(j, d)]);
       }
+      if (a.shape.causal && j > last) continue;
+      if (a.shape.window > 0 && j <= last - a.shape.window) continue;
       p[static_cast<std::size_t>(j)] = std::exp(score * static_cast<double>(a.shape.scale));
       sum += p[static_cast<std::size_t>(j)];
     }
@@ -394,6 +397,22 @@ std::vector<Attention> AttentionCases() {
                   .heads = 2, .head_dim = dim, .queries = queries, .keys = keys, .scale = 0.4F},
               dropout);
         }
+      }
+    }
+  }
+  // Causal ones, longer than what is computed at a time: alone, behind cached keys, in a window.
+  for (const AttentionShape& one :
+       {AttentionShape{.queries = 40, .keys = 40}, AttentionShape{.queries = 61, .keys = 61},
+        AttentionShape{.queries = 30, .keys = 75},
+        AttentionShape{.queries = 70, .keys = 70, .window = 9}}) {
+    for (const Dropout& dropout : {kNone, kSome}) {
+      for (const std::int64_t dim : {10, 16}) {
+        AttentionShape shape = one;
+        shape.heads = 2;
+        shape.head_dim = dim;
+        shape.scale = 0.4F;
+        shape.causal = true;
+        cases.emplace_back(shape, dropout);
       }
     }
   }
