@@ -32,8 +32,8 @@ Result<ClusterRow> ReadCluster(const View& view) {
     row.slots_used += node.slots_used;
   }
   for (const std::string_view name : spec::JobStateNames()) row.jobs[name] = 0;
-  for (const auto& [id, job] : state.ledger.jobs) {
-    ++row.jobs[spec::ToString(core::StateOf(state.ledger, job))];
+  for (const auto& [sequence, id] : state.ledger.by_sequence) {
+    ++row.jobs[spec::ToString(core::StateOf(state.ledger, state.ledger.jobs.at(id)))];
   }
   return row;
 }

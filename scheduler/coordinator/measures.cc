@@ -134,7 +134,8 @@ void Measures::RefreshQueues(const core::Ledger& ledger) {
   std::map<std::string, Duration> oldest;
   std::map<std::string, std::int64_t> allocated = {{"default", 0}};
   for (const auto& [name, config] : ledger.sharing.queues) allocated.try_emplace(name, 0);
-  for (const auto& [id, job] : ledger.jobs) {
+  for (const auto& [sequence, id] : ledger.by_sequence) {
+    const core::Job& job = ledger.jobs.at(id);
     const std::string& queue = job.request.queue;
     allocated.try_emplace(queue, 0);
     oldest.try_emplace(queue, Duration{0});
@@ -197,8 +198,8 @@ void Measures::ExpectOutcomes(const core::Ledger& ledger) {
   if (tasks_.empty()) {
     for (const auto reason : kFailures) metrics_.jobs.ExpectRestarted(spec::ToString(reason));
   }
-  for (const auto& [id, job] : ledger.jobs) {
-    const std::string& task = job.request.task;
+  for (const auto& [sequence, id] : ledger.by_sequence) {
+    const std::string& task = ledger.jobs.at(id).request.task;
     if (!tasks_.insert(task).second) continue;
     for (const char* status : {"succeeded", "cancelled"}) {
       metrics_.jobs.ExpectFinished(task, status, "");

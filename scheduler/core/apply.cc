@@ -64,11 +64,11 @@ struct Applier {
     job.submitted_at = job.since = f.at;
     ledger.by_sequence.emplace(job.sequence, f.job);
     ledger.by_name[f.request.name].insert(job.sequence);
-    if (!f.idempotency_key.empty()) ledger.by_idempotency_key.emplace(f.idempotency_key, f.job);
+    if (!f.idempotency_key.empty()) ledger.by_idempotency_key.Insert(f.idempotency_key, f.job);
     job.clock_ms = ledger.sharing.clock_ms;
     job.waits_for = Outstanding(ledger, f.request);
     if (!f.request.trial.sweep.empty()) ledger.trials[f.request.trial.sweep].insert(f.job);
-    IndexPhase(ledger, ledger.jobs.emplace(f.job, std::move(job)).first->second);
+    IndexPhase(ledger, ledger.jobs.Insert(f.job, std::move(job)));
   }
   void operator()(const JobAdmitted& f) {
     Job& job = At(f.job);

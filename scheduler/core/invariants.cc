@@ -58,7 +58,8 @@ std::string SanityCheck(const Ledger& ledger) {
       return Concat("node ", id, " is not up but holds gangs");
     }
   }
-  for (const auto& [id, job] : ledger.jobs) {
+  for (const auto& [sequence, id] : ledger.by_sequence) {
+    const Job& job = ledger.jobs.at(id);
     const std::string attempts = CheckAttempts(job);
     if (!attempts.empty()) return Concat("job ", id, ": ", attempts);
     if (const Gang* gang = ActiveGang(job)) {
@@ -73,7 +74,8 @@ std::string SanityCheck(const Ledger& ledger) {
 }
 
 std::string TransitionCheck(const Ledger& before, const Ledger& after) {
-  for (const auto& [id, old] : before.jobs) {
+  for (const auto& [sequence, id] : before.by_sequence) {
+    const Job& old = before.jobs.at(id);
     const Job* job = FindJob(after, id);
     if (job == nullptr) {
       if (!IsFinished(old)) return Concat("job ", id, " vanished");

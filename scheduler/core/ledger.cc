@@ -14,10 +14,7 @@ bool IsFinished(const Job& job) {
          std::holds_alternative<Failed>(job.phase) || std::holds_alternative<Cancelled>(job.phase);
 }
 
-const Job* FindJob(const Ledger& ledger, JobId id) {
-  const auto found = ledger.jobs.find(id);
-  return found == ledger.jobs.end() ? nullptr : &found->second;
-}
+const Job* FindJob(const Ledger& ledger, JobId id) { return ledger.jobs.Find(id); }
 
 std::set<JobId> Outstanding(const Ledger& ledger, const JobRequest& request) {
   std::set<JobId> outstanding;
@@ -35,21 +32,26 @@ const Node* FindNode(const Ledger& ledger, NodeId id) {
 
 namespace {
 
-// Ids sort as their text does (Crockford's digits ascend in ASCII), so a prefix is a range whose
-// first id is the prefix filled up with zeros.
+// Ids sort as their text does (Crockford's digits ascend in ASCII), so a prefix is a range of ids:
+// from the prefix filled up with the first digit to the prefix filled up with the last one.
 const Job* FindByPrefix(const Ledger& ledger, std::string_view prefix) {
   constexpr std::size_t kIdLength = JobTag::kPrefix.size() + 8;
   if (prefix.size() <= JobTag::kPrefix.size() || prefix.size() > kIdLength) return nullptr;
-  std::string first(prefix);
-  first.resize(kIdLength, '0');
-  const auto id = JobId::Parse(first);
-  if (!id) return nullptr;
-  const auto found = ledger.jobs.lower_bound(*id);
-  const auto matches = [&](auto it) {
-    return it != ledger.jobs.end() && it->first.ToString().starts_with(prefix);
+  const auto filled = [&](char digit) {
+    std::string text(prefix);
+    text.resize(kIdLength, digit);
+    return JobId::Parse(text);
   };
-  if (!matches(found) || matches(std::next(found))) return nullptr;
-  return &found->second;
+  const auto first = filled('0');
+  const auto last = filled('z');
+  if (!first || !last) return nullptr;
+  std::optional<JobId> found;
+  for (const auto& [sequence, id] : ledger.by_sequence) {
+    if (id < *first || id > *last) continue;
+    if (found) return nullptr;  // of several jobs
+    found = id;
+  }
+  return found ? FindJob(ledger, *found) : nullptr;
 }
 
 }  // namespace

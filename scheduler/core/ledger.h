@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/lookup_table.h"
 #include "scheduler/core/facts.h"
 #include "scheduler/core/nodes.h"
 
@@ -170,7 +171,7 @@ struct WorkKey {
 };
 
 struct Ledger {
-  std::map<JobId, Job> jobs;
+  LookupTable<JobId, Job> jobs;  // by_sequence has all of them in an order
   std::map<NodeId, Node> nodes;
   std::uint64_t generation = 0;
   std::uint64_t last_sequence = 0;  // of the newest submission
@@ -190,7 +191,7 @@ struct Ledger {
   std::map<std::string, std::set<JobId>> at_rung;  // paused there, by sweep
   std::map<std::uint64_t, JobId> by_sequence;
   std::map<std::string, std::set<std::uint64_t>> by_name;  // -> sequences
-  std::map<std::string, JobId> by_idempotency_key;
+  LookupTable<std::string, JobId> by_idempotency_key;
   std::map<std::string, NodeId> node_by_name;
   std::map<std::uint64_t, JobId> finished;  // in the order of finishing
   std::uint64_t last_finished = 0;

@@ -6,9 +6,8 @@ namespace tutti::core {
 namespace {
 
 void IndexJob(Ledger& ledger, const Job& job) {
-  ledger.by_sequence.emplace(job.sequence, job.id);
   ledger.by_name[job.request.name].insert(job.sequence);
-  if (!job.idempotency_key.empty()) ledger.by_idempotency_key[job.idempotency_key] = job.id;
+  if (!job.idempotency_key.empty()) ledger.by_idempotency_key.Insert(job.idempotency_key, job.id);
   if (!job.request.trial.sweep.empty()) ledger.trials[job.request.trial.sweep].insert(job.id);
   IndexPhase(ledger, job);
 }
@@ -25,9 +24,9 @@ LedgerParts Dismantle(const Ledger& ledger) {
                     .sharing = ledger.sharing};
   std::map<JobId, std::uint64_t> finished;
   for (const auto& [order, id] : ledger.finished) finished[id] = order;
-  for (const auto& [id, job] : ledger.jobs) {
+  for (const auto& [sequence, id] : ledger.by_sequence) {
     const auto order = finished.find(id);
-    parts.jobs.emplace_back(job, order == finished.end() ? 0 : order->second);
+    parts.jobs.emplace_back(ledger.jobs.at(id), order == finished.end() ? 0 : order->second);
   }
   for (const auto& [id, node] : ledger.nodes) parts.nodes.push_back(node);
   return parts;
@@ -52,9 +51,11 @@ Ledger Rebuild(LedgerParts parts) {
   for (auto& [job, order] : parts.jobs) {
     const JobId id = job.id;
     if (order != 0) ledger.finished.emplace(order, id);
-    ledger.jobs.emplace(id, std::move(job));
+    ledger.by_sequence.emplace(job.sequence, id);
+    ledger.jobs.Insert(id, std::move(job));
   }
-  for (auto& [id, job] : ledger.jobs) {
+  for (const auto& [sequence, id] : ledger.by_sequence) {
+    Job& job = ledger.jobs.at(id);
     job.waits_for = IsFinished(job) ? std::set<JobId>{} : Outstanding(ledger, job.request);
     IndexJob(ledger, job);
   }

@@ -80,13 +80,12 @@ Status CheckSize(const Decision& decision, const Job& job, std::uint32_t ranks) 
 Status SubmitOne(Decision& decision, const Submit& input, std::size_t more) {
   const Ledger& ledger = decision.state.ledger;
   if (!input.idempotency_key.empty()) {
-    const auto earlier = ledger.by_idempotency_key.find(input.idempotency_key);
-    if (earlier != ledger.by_idempotency_key.end()) {
-      if (ledger.jobs.at(earlier->second).body_digest != input.body_digest) {
+    if (const JobId* earlier = ledger.by_idempotency_key.Find(input.idempotency_key)) {
+      if (ledger.jobs.at(*earlier).body_digest != input.body_digest) {
         return Fail(ErrorCode::kConflict, "this idempotency key came with another request before",
                     "Idempotency-Key", "use a fresh key for each new job");
       }
-      decision.out.reply = JobReply{earlier->second, false};
+      decision.out.reply = JobReply{*earlier, false};
       return {};
     }
   }

@@ -57,8 +57,9 @@ class FaultRun {
     report.faults = faults;
     report.facts = coordinator_.facts();
     report.submitted = coordinator_.promises.submitted.size();
-    for (const auto& [id, job] : coordinator_.ledger().jobs) {
-      report.succeeded += std::holds_alternative<core::Succeeded>(job.phase) ? 1 : 0;
+    const core::Ledger& ledger = coordinator_.ledger();
+    for (const auto& [sequence, id] : ledger.by_sequence) {
+      report.succeeded += std::holds_alternative<core::Succeeded>(ledger.jobs.at(id).phase) ? 1 : 0;
     }
     report.violations = scene_.violations();
     report.simulated = scene_.now().since_start;
@@ -235,8 +236,10 @@ class FaultRun {
       if (scene_.now() >= end) return ReportStuck();
       for (std::size_t i = 0; i < workers_.size(); ++i)
         Request(core::DrainNode{NodeId{i + 1}, false});
-      for (const auto& [id, job] : coordinator_.ledger().jobs) {
-        if (std::holds_alternative<core::Paused>(job.phase)) Request(core::Resume{id, 0});
+      const core::Ledger& ledger = coordinator_.ledger();
+      for (const auto& [sequence, id] : ledger.by_sequence) {
+        if (std::holds_alternative<core::Paused>(ledger.jobs.at(id).phase))
+          Request(core::Resume{id, 0});
       }
       scene_.RunUntil(scene_.now() + 30s);
     }
@@ -253,12 +256,15 @@ class FaultRun {
 
   bool AllDone() const {
     if (!AllAnswered()) return false;
-    return std::ranges::all_of(coordinator_.ledger().jobs,
-                               [](const auto& entry) { return core::IsFinished(entry.second); });
+    const core::Ledger& ledger = coordinator_.ledger();
+    return std::ranges::all_of(ledger.by_sequence, [&](const auto& entry) {
+      return core::IsFinished(ledger.jobs.at(entry.second));
+    });
   }
 
   void ReportStuck() {
-    for (const auto& [id, job] : coordinator_.ledger().jobs) {
+    for (const auto& [sequence, id] : coordinator_.ledger().by_sequence) {
+      const core::Job& job = coordinator_.ledger().jobs.at(id);
       if (core::IsFinished(job)) continue;
       scene_.Broken(Concat("job ", id, " is not done long after the healing: phase ",
                            job.phase.index(), ", attempt ", Number(job.attempt)));

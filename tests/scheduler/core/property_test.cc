@@ -37,9 +37,9 @@ class Chaos {
 
   JobId AnyJob() {
     if (world.ledger.jobs.empty() || Chance(3)) return JobId{Draw(1000)};
-    auto it = world.ledger.jobs.begin();
+    auto it = world.ledger.by_sequence.begin();
     std::advance(it, static_cast<std::ptrdiff_t>(Draw(world.ledger.jobs.size())));
-    return it->first;
+    return it->second;
   }
   NodeId AnyNode() { return NodeId{1 + Draw(4)}; }
   Attempt AttemptOf(JobId id) {
