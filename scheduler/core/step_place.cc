@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "common/base/check.h"
@@ -63,18 +64,25 @@ class Placer {
     // Room only gets less while this goes on.
     const Shape shape = ShapeOf(job, allowed);
     if (no_room_.contains(shape)) return Verdict::kPassed;
+    const Like like{shape, job.request.model_key};
+    const auto known = in_the_way_.find(like);
+    if (known != in_the_way_.end() && !EndsBefore(job, known->second)) return Verdict::kPassed;
     const auto placement = TryFit(job, plan_, allowed);
     if (!placement) {
       no_room_.insert(shape);
       if (reservation_ || !Blocks(job, plan_, allowed)) return Verdict::kPassed;
       return Wait(job, allowed);
     }
-    if (reservation_ && !Harmless(job, *placement)) return Verdict::kPassed;
+    if (reservation_ && !Harmless(job, *placement)) {
+      in_the_way_.emplace(like, *placement);
+      return Verdict::kPassed;
+    }
     Put(job, *placement);
     return ++placed_ == kPlacementsMax ? Verdict::kEnough : Verdict::kPlaced;
   }
 
   void Put(const Job& job, const Placement& placement) {
+    in_the_way_.clear();
     plan_.Book(placement.members, job);
     if (reservation_ && !EndsBefore(job, placement)) {
       reservation_->plan.Book(placement.members, job);
@@ -205,6 +213,10 @@ class Placer {
   std::size_t looked_at_ = 0;
   std::map<QueueUser, std::size_t> refused_;
   std::set<Shape> no_room_;
+  // Where jobs like these would be placed that are in the reserved one's way, unless they end
+  // before.
+  using Like = std::pair<Shape, std::string_view>;  // with the base model's key
+  std::map<Like, Placement> in_the_way_;
   std::size_t placed_ = 0;
 };
 
