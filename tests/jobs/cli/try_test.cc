@@ -43,9 +43,9 @@ TEST_F(Try, ShowsAnAnswerAsItIsWritten) {
 }
 
 TEST_F(Try, StreamsTextAloneNoJson) {
-  const Ran json = Run({"--json", "model", "try", "m", "--stream", "q"});
-  EXPECT_EQ(json.exit, 2);
-  EXPECT_THAT(json.err, HasSubstr("not with --json or -q"));
+  const Ran refused = Run({"--json", "model", "try", "m", "--stream", "q"});
+  EXPECT_EQ(refused.exit, 2);
+  EXPECT_THAT(refused.err, HasSubstr("not with --json or -q"));
 }
 
 }  // namespace
