@@ -209,6 +209,20 @@ Result<EvalRequest> EvalCall(const Api& api, const http::Request& request) {
   return out;
 }
 
+// What a model that learned from preferences is compared with: what its job started from. An
+// adapter brings its base along.
+void AddReference(const json& spec, ToolCall& call) {
+  const json::json_pointer dpo("/method/dpo"), lora("/method/dpo/lora"), files("/inputs/model");
+  if (!spec.contains(dpo) || (spec.contains(lora) && !spec.at(lora).is_null())) return;
+  if (!spec.contains(files)) return;
+  call.request["reference_dir"] = "reference";
+  for (const json& file : spec.at(files)) {
+    call.files.push_back({"reference/" + file.at("path").get<std::string>(),
+                          file.at("digest").get<std::string>(),
+                          file.at("size_bytes").get<std::uint64_t>()});
+  }
+}
+
 void EvalModel(Api& api, const http::Request& request, const http::Responder& responder) {
   auto asked = EvalCall(api, request);
   if (!asked) {
@@ -222,7 +236,9 @@ void EvalModel(Api& api, const http::Request& request, const http::Responder& re
     }
     ToolCall call = asked.call;
     if (const auto job = JobReader::FindJob(*view, asked.job.ToString())) {
-      call.request["spec"] = json::parse(job->spec_json, nullptr, false);
+      json spec = json::parse(job->spec_json, nullptr, false);
+      AddReference(spec, call);
+      call.request["spec"] = std::move(spec);
     }
     RunTool(api, responder, std::move(call));
   });

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 4> kTools = {"inspect", "try", "eval", "checkpoints"};
-constexpr std::array<const char*, 4> kPaths = {"model_dir", "train_path", "eval_path", "data_path"};
+constexpr std::array<const char*, 5> kPaths = {"model_dir", "reference_dir", "train_path",
+                                               "eval_path", "data_path"};
 
 Result<fs::path> LocalPath(const std::string& text, const fs::path& folder, bool is_folder,
                            std::span<const fs::path> data_roots) {
@@ -54,7 +55,7 @@ Result<std::string> LocalRequest(const std::string& request_json, const ToolPlac
     if (found == request.end() || !found->is_string()) continue;
     TUTTI_ASSIGN_OR_RETURN(const fs::path path,
                            LocalPath(found->get<std::string>(), places.folder,
-                                     key == std::string_view("model_dir"), places.data_roots));
+                                     std::string_view(key).ends_with("_dir"), places.data_roots));
     *found = path.string();
   }
   request["cache_dir"] = places.cache_dir.string();

@@ -167,6 +167,8 @@ void AddEval(CLI::App& app, Invocation& in) {
   eval->add_option("--model", in.eval.model, "a model's directory");
   eval->add_option("--data", in.eval.data, "a data file");
   eval->add_option("--max-length", in.eval.max_length, "tokens of a row; longer ones are cut");
+  eval->add_option("--reference", in.eval.reference,
+                   "a model's directory: what a language model's preferences are compared with");
   eval->add_flag("--fresh-head", in.eval.fresh_head,
                  "give a base model a new head with the labels of the data");
   eval->add_flag("--json", in.eval.json, "the answer as JSON");

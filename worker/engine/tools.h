@@ -31,6 +31,7 @@ int TryByHand(const TryArguments& arguments);
 struct EvalArguments {
   std::string model, data;
   std::optional<std::int64_t> max_length{};
+  std::string reference{};  // what preferences are compared with; empty: an adapter's base
   bool fresh_head = false;  // a new head with the labels of the data
   bool json = false;
 };

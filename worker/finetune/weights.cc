@@ -9,8 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kResumeFolder = "resume";
-
 std::uint64_t SeedOf(const Job& job) { return static_cast<std::uint64_t>(job.spec.training.seed); }
 
 }  // namespace

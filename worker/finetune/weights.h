@@ -12,7 +12,8 @@
 
 namespace tutti::finetune {
 
-// Where the files of resume_from lie, below the model's: nullopt without it.
+inline constexpr const char* kResumeFolder = "resume";  // below the model's
+// Where the files of resume_from lie: nullopt without it.
 std::optional<std::filesystem::path> ResumedFrom(const Job& job);
 
 // Both return a warning, empty when there is nothing to say. Errors are LoadWeights' and
