@@ -103,10 +103,19 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Progress> {
 }
 
 template <typename V, typename M>
+void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, EvalSample> {
+  v("prompt", m.prompt);
+  v("answer", m.answer);
+  v("expected", m.expected);
+  v("ended", m.ended);
+}
+
+template <typename V, typename M>
 void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Eval> {
   v("step", m.step);
   v("metrics", m.metrics);
   v("best", m.best);
+  v("samples", m.samples);
 }
 
 template <typename V, typename M>
@@ -177,6 +186,16 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Exited> {
 struct Writer {
   json& object;
 
+  template <typename M>
+  static json ListOf(const std::vector<M>& messages) {
+    json list = json::array();
+    for (const M& message : messages) {
+      Writer one{list.emplace_back(json::object())};
+      Visit(one, message);
+    }
+    return list;
+  }
+
   template <typename T>
   void operator()(const char* key, const T& value) {
     if constexpr (IsOptional<T>::value) {
@@ -184,12 +203,9 @@ struct Writer {
     } else if constexpr (std::same_as<T, Done::Outcome>) {
       object[key] = OutcomeName(value);
     } else if constexpr (std::same_as<T, std::vector<CheckpointRef>>) {
-      json list = json::array();
-      for (const CheckpointRef& ref : value) {
-        Writer one{list.emplace_back(json::object())};
-        Visit(one, ref);
-      }
-      object[key] = std::move(list);
+      object[key] = ListOf(value);
+    } else if constexpr (std::same_as<T, std::vector<EvalSample>>) {
+      if (!value.empty()) object[key] = ListOf(value);
     } else {
       object[key] = value;
     }
@@ -214,6 +230,8 @@ struct Reader {
       } else {
         Read(key, *found, value.emplace());
       }
+    } else if constexpr (std::same_as<T, std::vector<EvalSample>>) {
+      if (found != object.end()) Read(key, *found, value);
     } else {
       if (found == object.end()) return Refuse(key, "is missing");
       Read(key, *found, value);
@@ -260,7 +278,9 @@ struct Reader {
     }
     Refuse(key, "is no outcome");
   }
-  void Read(const char* key, const json& from, CheckpointRef& to) {
+  template <typename M>
+  void Read(const char* key, const json& from,
+            M& to) requires std::same_as<M, CheckpointRef> || std::same_as<M, EvalSample> {
     if (!from.is_object()) return Refuse(key, "has something that is not an object");
     Reader one{from};
     Visit(one, to);

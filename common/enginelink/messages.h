@@ -99,10 +99,19 @@ struct Progress {  // rank 0, every logging_steps and on the last step
   std::uint64_t samples_total = 0;
 };
 
+// What a language model makes of an evaluation row's prompt, and what the row has.
+struct EvalSample {
+  std::string prompt{};
+  std::string answer{};
+  std::string expected{};
+  bool ended = false;  // the answer, by an end token; else it was cut
+};
+
 struct Eval {  // rank 0
   std::uint64_t step = 0;
   std::map<std::string, double> metrics{};  // "loss", "accuracy", "macro_f1"
   bool best = false;
+  std::vector<EvalSample> samples{};  // absent: none
 };
 
 struct Checkpoint {  // rank 0, after the manifest is durable

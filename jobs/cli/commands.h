@@ -63,10 +63,15 @@ struct ShowOptions {
   std::string job{};
   bool plot = false;                  // its losses and evaluations as pictures
   std::vector<std::string> curves{};  // these instead; they ask for pictures too
+  bool samples = false;               // what a language model answered, at each evaluation
 };
 int Show(Context& context, const ShowOptions& options);
 // The same with its curves drawn; `job` is what the coordinator told of it.
 int ShowPlots(Context& context, nlohmann::json job, const ShowOptions& options);
+// What it answered at each evaluation.
+int ShowSamples(Context& context, nlohmann::json job);
+// At the newest evaluation, a line an answer; "" where none was sampled or it cannot be had.
+std::string NewestSamples(Context& context, const nlohmann::json& job);
 int Why(Context& context, const std::string& job);
 
 struct LogsOptions {

@@ -121,6 +121,8 @@ void DefineLooking(Definitions& d) {
                    "Draw this one: loss, learning_rate, grad_norm, tokens_per_second, "
                    "memory_bytes, eval.accuracy, …; several with commas")
       ->delimiter(',');
+  show->add_flag("--samples", shown->samples,
+                 "Show what a language model answered, at each evaluation");
   d.On(show, [shown](Context& c) { return Show(c, *shown); });
   simple("why", "Say why a job waits or failed, and what to do", Why);
 

@@ -113,6 +113,7 @@ int Ps(Context& context, const PsOptions& options) {
 int Show(Context& context, const ShowOptions& options) {
   auto job = context.client.Get(client::JobTarget(options.job));
   if (!job) return context.console.Complain(job.error());
+  if (options.samples) return ShowSamples(context, *std::move(job));
   if (options.plot || !options.curves.empty()) return ShowPlots(context, *std::move(job), options);
   Console& console = context.console;
   if (console.json()) {
@@ -121,6 +122,7 @@ int Show(Context& context, const ShowOptions& options) {
     console.Out(TextAt(*job, "/id"));
   } else {
     console.OutRaw(RenderJob(*job, WallNow(), console.out_width(), console.out_color()));
+    console.OutRaw(NewestSamples(context, *job));
   }
   return kOk;
 }

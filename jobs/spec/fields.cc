@@ -11,6 +11,7 @@
 namespace tutti::spec {
 namespace {
 
+constexpr Range kAny = {};
 constexpr Range kFraction = {.min = 0, .max = 1, .above_min = true, .below_max = true};
 constexpr Range kRatio = {.min = 0, .max = 1, .below_max = true};
 // Counts end where the products of three of them still fit 63 bits.
@@ -28,77 +29,44 @@ using MaybeText = std::optional<std::string>;
 using MaybeCount = std::optional<std::int64_t>;
 
 void AddTop(std::vector<Field>& rows) {
-  rows.push_back({"name",
-                  TUTTI_REF(std::string, job.name),
-                  Use::kRequired,
-                  {},
+  rows.push_back({"name", TUTTI_REF(std::string, job.name), Use::kRequired, kAny,
                   "1-63 letters, digits, '.', '_', '-'; starts with a letter or digit"});
-  rows.push_back({"task",
-                  TUTTI_CHOICE(TaskNames(), job.task, ParseTask),
-                  Use::kRequired,
-                  {},
+  rows.push_back({"task", TUTTI_CHOICE(TaskNames(), job.task, ParseTask), Use::kRequired, kAny,
                   "what the model learns to do"});
-  rows.push_back({"model",
-                  TUTTI_REF(std::string, job.model),
-                  Use::kRequired,
-                  {},
+  rows.push_back({"model", TUTTI_REF(std::string, job.model), Use::kRequired, kAny,
                   "./ ../ / = a path, relative to the spec; else an existing directory, a model of "
                   "this cluster, ft:… of an earlier job, or a hub id org/name[@revision]"});
 }
 
 void AddData(std::vector<Field>& rows) {
-  rows.push_back({"data", Custom{Shape::kSection}, Use::kRequired, {}, "what it learns from"});
+  rows.push_back({"data", Custom{Shape::kSection}, Use::kRequired, kAny, "what it learns from"});
   rows.push_back(
-      {"data.train",
-       TUTTI_REF(std::string, job.data.train),
-       Use::kRequired,
-       {},
+      {"data.train", TUTTI_REF(std::string, job.data.train), Use::kRequired, kAny,
        "JSONL, CSV or TSV (.gz too), relative to the spec; file:///… is read in place on "
        "the workers"});
   rows.push_back({"data.eval", Custom{Shape::kEval}, Use::kOptional, kFraction,
                   "a file like train, or the fraction of train's rows to keep aside"});
-  rows.push_back({"data.format",
-                  TUTTI_CHOICE(DataFormatNames(), job.data.format, ParseDataFormat),
-                  Use::kOptional,
-                  {},
-                  "how a row is read; auto looks at the first rows"});
-  rows.push_back({"data.columns",
-                  TUTTI_REF(TextMap, job.data.columns),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"data.format", TUTTI_CHOICE(DataFormatNames(), job.data.format, ParseDataFormat),
+                  Use::kOptional, kAny, "how a row is read; auto looks at the first rows"});
+  rows.push_back({"data.columns", TUTTI_REF(TextMap, job.data.columns), Use::kOptional, kAny,
                   "role -> column name, where they differ: {text: body, label: section}"});
   rows.push_back({"data.max_length", TUTTI_REF(MaybeCount, job.data.max_length), Use::kDerived,
                   kCount,
                   "tokens kept of a row; default: the smaller of the model's positions and "
                   "512"});
-  rows.push_back({"data.source_prefix",
-                  TUTTI_REF(std::string, job.data.source_prefix),
-                  Use::kOptional,
-                  {},
-                  "goes before every source text"});
-  rows.push_back({"data.train_on_inputs",
-                  TUTTI_REF(bool, job.data.train_on_inputs),
-                  Use::kOptional,
-                  {},
-                  "true: the prompt is trained too"});
-  rows.push_back({"data.packing",
-                  TUTTI_REF(bool, job.data.packing),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"data.source_prefix", TUTTI_REF(std::string, job.data.source_prefix),
+                  Use::kOptional, kAny, "goes before every source text"});
+  rows.push_back({"data.train_on_inputs", TUTTI_REF(bool, job.data.train_on_inputs), Use::kOptional,
+                  kAny, "true: the prompt is trained too"});
+  rows.push_back({"data.packing", TUTTI_REF(bool, job.data.packing), Use::kOptional, kAny,
                   "causal language models: documents share a row, attention stays inside each"});
-  rows.push_back({"data.chat_template",
-                  TUTTI_REF(MaybeText, job.data.chat_template),
-                  Use::kDerived,
-                  {},
-                  "chatml, gemma, llama-3, mistral or zephyr; default: the model's own"});
+  rows.push_back({"data.chat_template", TUTTI_REF(MaybeText, job.data.chat_template), Use::kDerived,
+                  kAny, "chatml, gemma, llama-3, mistral or zephyr; default: the model's own"});
 }
 
 template <LoraSpec& (*kLora)(Draft&)>
 void AddLora(std::vector<Field>& rows, const std::string& path) {
-  rows.push_back({path,
-                  Custom{Shape::kSection},
-                  Use::kOptional,
-                  {},
+  rows.push_back({path, Custom{Shape::kSection}, Use::kOptional, kAny,
                   "low-rank adapters, names and defaults of PEFT's LoraConfig"});
   rows.push_back({path + ".r",
                   +[](Draft& d) -> Count& { return kLora(d).r; },
@@ -110,21 +78,13 @@ void AddLora(std::vector<Field>& rows, const std::string& path) {
   rows.push_back({path + ".lora_dropout",
                   +[](Draft& d) -> double& { return kLora(d).lora_dropout; }, Use::kOptional,
                   kRatio, "dropout before the adapters"});
-  rows.push_back({path + ".use_rslora",
-                  +[](Draft& d) -> bool& { return kLora(d).use_rslora; },
-                  Use::kOptional,
-                  {},
-                  "scaling is lora_alpha / sqrt(r)"});
-  rows.push_back({path + ".target_modules",
-                  Custom{Shape::kTargetModules, kLora},
-                  Use::kDerived,
-                  {},
-                  "all-linear, or a list of module names; default: the model family's"});
+  rows.push_back({path + ".use_rslora", +[](Draft& d) -> bool& { return kLora(d).use_rslora; },
+                  Use::kOptional, kAny, "scaling is lora_alpha / sqrt(r)"});
+  rows.push_back({path + ".target_modules", Custom{Shape::kTargetModules, kLora}, Use::kDerived,
+                  kAny, "all-linear, or a list of module names; default: the model family's"});
   rows.push_back({path + ".modules_to_save",
-                  +[](Draft& d) -> TextList& { return kLora(d).modules_to_save; },
-                  Use::kOptional,
-                  {},
-                  "modules trained fully beside the adapters"});
+                  +[](Draft& d) -> TextList& { return kLora(d).modules_to_save; }, Use::kOptional,
+                  kAny, "modules trained fully beside the adapters"});
 }
 
 LoraSpec& LoraOfMethod(Draft& d) { return std::get<LoraSpec>(d.job.method); }
@@ -132,12 +92,9 @@ LoraSpec& LoraOfDpo(Draft& d) { return *std::get<DpoSpec>(d.job.method).lora; }
 
 void AddMethod(std::vector<Field>& rows) {
   rows.push_back(
-      {"method", Custom{Shape::kMethod}, Use::kOptional, {}, "full, or lora: {…}, or dpo: {…}"});
+      {"method", Custom{Shape::kMethod}, Use::kOptional, kAny, "full, or lora: {…}, or dpo: {…}"});
   AddLora<LoraOfMethod>(rows, "method.lora");
-  rows.push_back({"method.dpo",
-                  Custom{Shape::kSection},
-                  Use::kOptional,
-                  {},
+  rows.push_back({"method.dpo", Custom{Shape::kSection}, Use::kOptional, kAny,
                   "direct preference optimisation, names and defaults of TRL's DPOConfig"});
   rows.push_back({"method.dpo.beta",
                   +[](Draft& d) -> double& { return std::get<DpoSpec>(d.job.method).beta; },
@@ -150,9 +107,7 @@ void AddMethod(std::vector<Field>& rows) {
                          [](Draft& d, std::string_view text) {
                            std::get<DpoSpec>(d.job.method).loss_type = text;
                          }},
-                  Use::kOptional,
-                  {},
-                  "the loss, TRL's names"});
+                  Use::kOptional, kAny, "the loss, TRL's names"});
   rows.push_back(
       {"method.dpo.label_smoothing",
        +[](Draft& d) -> double& { return std::get<DpoSpec>(d.job.method).label_smoothing; },
@@ -163,10 +118,7 @@ void AddMethod(std::vector<Field>& rows) {
 }
 
 void AddTrainingLength(std::vector<Field>& rows) {
-  rows.push_back({"training",
-                  Custom{Shape::kSection},
-                  Use::kOptional,
-                  {},
+  rows.push_back({"training", Custom{Shape::kSection}, Use::kOptional, kAny,
                   "names and defaults of Transformers' TrainingArguments"});
   rows.push_back({"training.num_train_epochs",
                   TUTTI_REF(double, job.training.num_train_epochs),
@@ -201,14 +153,9 @@ void AddTrainingRate(std::vector<Field>& rows) {
   rows.push_back(
       {"training.lr_scheduler_type",
        TUTTI_CHOICE(SchedulerTypeNames(), job.training.lr_scheduler_type, ParseSchedulerType),
-       Use::kOptional,
-       {},
-       "how the rate changes with the steps"});
-  rows.push_back({"training.lr_scheduler_kwargs",
-                  Custom{Shape::kSchedulerKwargs},
-                  Use::kOptional,
-                  {},
-                  "what the schedule takes: {num_cycles: 0.5}"});
+       Use::kOptional, kAny, "how the rate changes with the steps"});
+  rows.push_back({"training.lr_scheduler_kwargs", Custom{Shape::kSchedulerKwargs}, Use::kOptional,
+                  kAny, "what the schedule takes: {num_cycles: 0.5}"});
   rows.push_back({"training.warmup_ratio", TUTTI_REF(double, job.training.warmup_ratio),
                   Use::kOptional, kRatio, "share of the steps in which the rate rises"});
   rows.push_back({"training.warmup_steps",
@@ -232,15 +179,10 @@ void AddTrainingRate(std::vector<Field>& rows) {
 }
 
 void AddTrainingRest(std::vector<Field>& rows) {
-  rows.push_back({"training.bf16",
-                  TUTTI_REF(bool, job.training.bf16),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"training.bf16", TUTTI_REF(bool, job.training.bf16), Use::kOptional, kAny,
                   "compute in bfloat16, masters in float32"});
   rows.push_back({"training.gradient_checkpointing",
-                  TUTTI_REF(bool, job.training.gradient_checkpointing),
-                  Use::kOptional,
-                  {},
+                  TUTTI_REF(bool, job.training.gradient_checkpointing), Use::kOptional, kAny,
                   "recompute activations: less memory, more time"});
   rows.push_back({"training.seed",
                   TUTTI_REF(Count, job.training.seed),
@@ -256,19 +198,13 @@ void AddTrainingRest(std::vector<Field>& rows) {
   rows.push_back({"training.logging_steps", TUTTI_REF(Count, job.training.logging_steps),
                   Use::kOptional, kSteps, "updates between progress lines"});
   rows.push_back({"training.metric_for_best_model",
-                  TUTTI_REF(MaybeText, job.training.metric_for_best_model),
-                  Use::kDerived,
-                  {},
+                  TUTTI_REF(MaybeText, job.training.metric_for_best_model), Use::kDerived, kAny,
                   "a metric of the task; default loss where a best model is asked for"});
   rows.push_back({"training.greater_is_better",
-                  TUTTI_REF(std::optional<bool>, job.training.greater_is_better),
-                  Use::kDerived,
-                  {},
-                  "default: by the metric"});
+                  TUTTI_REF(std::optional<bool>, job.training.greater_is_better), Use::kDerived,
+                  kAny, "default: by the metric"});
   rows.push_back({"training.load_best_model_at_end",
-                  TUTTI_REF(bool, job.training.load_best_model_at_end),
-                  Use::kOptional,
-                  {},
+                  TUTTI_REF(bool, job.training.load_best_model_at_end), Use::kOptional, kAny,
                   "export the best evaluation's weights, not the last"});
   rows.push_back({"training.early_stopping_patience",
                   TUTTI_REF(Count, job.training.early_stopping_patience),
@@ -277,8 +213,25 @@ void AddTrainingRest(std::vector<Field>& rows) {
                   "evaluations without a better metric before the job ends; 0 = off"});
 }
 
+void AddEvaluation(std::vector<Field>& rows) {
+  rows.push_back({"evaluation", Custom{Shape::kSection}, Use::kOptional, kAny,
+                  "what an evaluation does besides its metrics"});
+  rows.push_back(
+      {"evaluation.samples",
+       TUTTI_REF(MaybeCount, job.evaluation.samples),
+       Use::kDerived,
+       {.min = 0, .max = 20},
+       "answers to the first prompts of data.eval, kept with each evaluation to be read; "
+       "default: 3 of text-generation, else none"});
+  rows.push_back({"evaluation.max_new_tokens",
+                  TUTTI_REF(Count, job.evaluation.max_new_tokens),
+                  Use::kOptional,
+                  {.min = 1, .max = 1024},
+                  "tokens of such an answer at most"});
+}
+
 void AddResources(std::vector<Field>& rows) {
-  rows.push_back({"resources", Custom{Shape::kSection}, Use::kOptional, {}, "what a gang takes"});
+  rows.push_back({"resources", Custom{Shape::kSection}, Use::kOptional, kAny, "what a gang takes"});
   rows.push_back({"resources.ranks", Custom{Shape::kRanks}, Use::kOptional, kRanks,
                   "processes, a power of two: one number, or {min, max}"});
   rows.push_back({"resources.ranks.min", TUTTI_REF(Count, job.resources.ranks_min), Use::kOptional,
@@ -305,98 +258,57 @@ void AddResources(std::vector<Field>& rows) {
 
 void AddSchedule(std::vector<Field>& rows) {
   rows.push_back(
-      {"schedule", Custom{Shape::kSection}, Use::kOptional, {}, "when and where it runs"});
-  rows.push_back({"schedule.queue",
-                  TUTTI_REF(std::string, job.schedule.queue),
-                  Use::kOptional,
-                  {},
-                  "the queue it waits in"});
+      {"schedule", Custom{Shape::kSection}, Use::kOptional, kAny, "when and where it runs"});
+  rows.push_back({"schedule.queue", TUTTI_REF(std::string, job.schedule.queue), Use::kOptional,
+                  kAny, "the queue it waits in"});
   rows.push_back({"schedule.priority",
                   TUTTI_REF(Count, job.schedule.priority),
                   Use::kOptional,
                   {.min = -1e6, .max = 1e6},
                   "higher = more urgent"});
-  rows.push_back({"schedule.preemptible",
-                  TUTTI_REF(bool, job.schedule.preemptible),
-                  Use::kOptional,
-                  {},
-                  "a more urgent job may take its slots; it goes on from a checkpoint"});
+  rows.push_back({"schedule.preemptible", TUTTI_REF(bool, job.schedule.preemptible), Use::kOptional,
+                  kAny, "a more urgent job may take its slots; it goes on from a checkpoint"});
   rows.push_back({"schedule.max_duration",
-                  TUTTI_REF(std::optional<Duration>, job.schedule.max_duration),
-                  Use::kOptional,
-                  {},
-                  "running time after which it fails: 90m, 6h; default: none"});
-  rows.push_back({"schedule.depends_on",
-                  TUTTI_REF(TextList, job.schedule.depends_on),
-                  Use::kOptional,
-                  {},
-                  "jobs that must succeed before"});
-  rows.push_back({"schedule.reproducible",
-                  TUTTI_REF(bool, job.schedule.reproducible),
-                  Use::kOptional,
-                  {},
-                  "later attempts run on equal CPUs only"});
-  rows.push_back({"schedule.labels",
-                  TUTTI_REF(TextMap, job.schedule.labels),
-                  Use::kOptional,
-                  {},
+                  TUTTI_REF(std::optional<Duration>, job.schedule.max_duration), Use::kOptional,
+                  kAny, "running time after which it fails: 90m, 6h; default: none"});
+  rows.push_back({"schedule.depends_on", TUTTI_REF(TextList, job.schedule.depends_on),
+                  Use::kOptional, kAny, "jobs that must succeed before"});
+  rows.push_back({"schedule.reproducible", TUTTI_REF(bool, job.schedule.reproducible),
+                  Use::kOptional, kAny, "later attempts run on equal CPUs only"});
+  rows.push_back({"schedule.labels", TUTTI_REF(TextMap, job.schedule.labels), Use::kOptional, kAny,
                   "labels a worker must have: {disk: ssd}"});
-  rows.push_back({"schedule.topology",
-                  TUTTI_REF(MaybeText, job.schedule.topology),
-                  Use::kOptional,
-                  {},
-                  "keep the gang under one value of this worker label: rack"});
+  rows.push_back({"schedule.topology", TUTTI_REF(MaybeText, job.schedule.topology), Use::kOptional,
+                  kAny, "keep the gang under one value of this worker label: rack"});
 }
 
 void AddRest(std::vector<Field>& rows) {
-  rows.push_back({"retry",
-                  Custom{Shape::kSection},
-                  Use::kOptional,
-                  {},
+  rows.push_back({"retry", Custom{Shape::kSection}, Use::kOptional, kAny,
                   "what happens after a failed attempt"});
   rows.push_back({"retry.max_attempts",
                   TUTTI_REF(Count, job.retry.max_attempts),
                   Use::kOptional,
                   {.min = 1, .max = 1000},
                   "consecutive attempts that committed no new checkpoint"});
-  rows.push_back(
-      {"retry.on", Custom{Shape::kRetryOn}, Use::kOptional, {}, "failures worth another attempt"});
-  rows.push_back({"deploy", Custom{Shape::kSection}, Use::kOptional, {}, "serving the model"});
-  rows.push_back({"deploy.on_success",
-                  TUTTI_REF(bool, job.deploy_on_success),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"retry.on", Custom{Shape::kRetryOn}, Use::kOptional, kAny,
+                  "failures worth another attempt"});
+  rows.push_back({"deploy", Custom{Shape::kSection}, Use::kOptional, kAny, "serving the model"});
+  rows.push_back({"deploy.on_success", TUTTI_REF(bool, job.deploy_on_success), Use::kOptional, kAny,
                   "deploy the model once it is trained"});
-  rows.push_back({"publish", Custom{Shape::kSection}, Use::kOptional, {}, "the app gallery"});
+  rows.push_back({"publish", Custom{Shape::kSection}, Use::kOptional, kAny, "the app gallery"});
   rows.push_back(
-      {"publish.app", TUTTI_REF(MaybeText, job.publish_app), Use::kOptional, {}, "owner/name"});
-  rows.push_back({"resume_from",
-                  TUTTI_REF(MaybeText, job.resume_from),
-                  Use::kOptional,
-                  {},
+      {"publish.app", TUTTI_REF(MaybeText, job.publish_app), Use::kOptional, kAny, "owner/name"});
+  rows.push_back({"resume_from", TUTTI_REF(MaybeText, job.resume_from), Use::kOptional, kAny,
                   "start from an earlier job's model or adapter: ft:…"});
-  rows.push_back({"tensorboard",
-                  TUTTI_REF(bool, job.tensorboard),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"tensorboard", TUTTI_REF(bool, job.tensorboard), Use::kOptional, kAny,
                   "write event files as it trains: docs/monitoring.md"});
   rows.push_back(
-      {"webhooks",
-       Custom{Shape::kWebhooks},
-       Use::kOptional,
-       {},
+      {"webhooks", Custom{Shape::kWebhooks}, Use::kOptional, kAny,
        "addresses told of state changes: [{url: …, on: [failed, succeeded]}]; docs/webhooks.md"});
-  rows.push_back({"metadata",
-                  TUTTI_REF(TextMap, job.metadata),
-                  Use::kOptional,
-                  {},
+  rows.push_back({"metadata", TUTTI_REF(TextMap, job.metadata), Use::kOptional, kAny,
                   "yours: keys of 1-64 characters, values of up to 512"});
   rows.push_back(
-      {"inputs", Custom{Shape::kInputs}, Use::kResolved, {}, "the job's files by content"});
-  rows.push_back({"sweep",
-                  Custom{Shape::kSweep},
-                  Use::kWritten,
-                  {},
+      {"inputs", Custom{Shape::kInputs}, Use::kResolved, kAny, "the job's files by content"});
+  rows.push_back({"sweep", Custom{Shape::kSweep}, Use::kWritten, kAny,
                   "many trials of this spec: method, parameters, metric, mode, max_trials"});
 }
 
@@ -464,6 +376,7 @@ const std::vector<Field>& Fields() {
     AddTrainingLength(rows);
     AddTrainingRate(rows);
     AddTrainingRest(rows);
+    AddEvaluation(rows);
     AddResources(rows);
     AddSchedule(rows);
     AddRest(rows);

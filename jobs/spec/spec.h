@@ -118,6 +118,14 @@ struct TrainingSpec {
   bool operator==(const TrainingSpec&) const = default;
 };
 
+// What an evaluation does besides its metrics.
+struct EvaluationSpec {
+  std::optional<std::int64_t> samples{};  // answers of a language model kept to be read; nullopt: 3
+  std::int64_t max_new_tokens = 64;
+
+  bool operator==(const EvaluationSpec&) const = default;
+};
+
 struct ResourcesSpec {
   std::int64_t ranks_min = 1;  // powers of two
   std::int64_t ranks_max = 1;
@@ -182,6 +190,7 @@ struct JobSpec {
   DataSpec data{};
   Method method = FullMethod{};
   TrainingSpec training{};
+  EvaluationSpec evaluation{};
   ResourcesSpec resources{};
   ScheduleSpec schedule{};
   RetrySpec retry{};

@@ -139,6 +139,14 @@ class Rules {
     }
   }
 
+  void Samples() {
+    constexpr std::string_view kPath = "evaluation.samples";
+    if (d_.job.evaluation.samples.value_or(0) == 0 || !d_.AreSound({kPath, "task"})) return;
+    if (d_.job.task == Task::kTextGeneration) return;
+    Add(kPath, fmt::format("{} is not of {}", kPath, ToString(d_.job.task)),
+        "it is for text-generation: leave it out");
+  }
+
   void Eval() {
     if (!d_.AreSound({"data", "data.eval"})) return;
     if (d_.job.data.eval || d_.job.data.eval_fraction) return;
@@ -151,6 +159,7 @@ class Rules {
     need(training.load_best_model_at_end, "training.load_best_model_at_end");
     need(training.early_stopping_patience > 0, "training.early_stopping_patience");
     need(training.eval_steps.has_value(), "training.eval_steps");
+    need(d_.job.evaluation.samples.value_or(0) > 0, "evaluation.samples");
   }
 
   void Metric() {
@@ -326,6 +335,7 @@ void Validate(const Draft& draft, Problems& problems) {
   rules.Paths();
   rules.Data();
   rules.Preference();
+  rules.Samples();
   rules.Eval();
   rules.Metric();
   rules.Ranks();

@@ -106,9 +106,20 @@ void History::Remember(std::string subject, std::string text) {
   pending_.texts[std::move(subject)] = std::move(text);
 }
 
+void History::AddNote(std::string subject, Note note) {
+  const std::lock_guard lock(mutex_);
+  if (pending_.note_bytes + note.text.size() > options_.limits.note_bytes_waiting_max) {
+    ++pending_.dropped;
+    return;
+  }
+  pending_.note_bytes += note.text.size();
+  pending_.notes.emplace_back(std::move(subject), std::move(note));
+}
+
 void History::Forget(std::string subject) {
   const std::lock_guard lock(mutex_);
   pending_.texts.erase(subject);
+  std::erase_if(pending_.notes, [&](const auto& one) { return one.first == subject; });
   std::erase_if(pending_.samples, [&](const Sample& one) { return one.subject == subject; });
   pending_.forgotten.push_back(std::move(subject));
 }
@@ -165,6 +176,9 @@ void History::Write(Pending pending) {
     for (const auto& [subject, text] : pending.texts) {
       TUTTI_RETURN_IF_ERROR(writer_->Remember(subject, text, options_.now()));
     }
+    for (const auto& [subject, note] : pending.notes) {
+      TUTTI_RETURN_IF_ERROR(writer_->Note(subject, note, options_.limits.notes_per_subject));
+    }
     return writer_->Commit();
   };
   const Status written = write();
@@ -182,18 +196,27 @@ void History::Tidy() {
   Failed(tidied.error(), "tidy");
 }
 
-Result<std::vector<Series>> History::Read(const Request& request) {
+template <typename ReadOne>
+auto History::ReadTable(ReadOne read_one) -> decltype(read_one(*reader_)) {
   Error error;
   {
     const std::lock_guard reading(reading_);
     if (!reader_) return Unavailable();
-    auto read = reader_->Read(request);
+    auto read = read_one(*reader_);
     if (read) return read;
     error = read.error();
   }
   const std::lock_guard writing(writing_);
   Failed(error, "read");
   return Unavailable();
+}
+
+Result<std::vector<Series>> History::Read(const Request& request) {
+  return ReadTable([&](Table& table) { return table.Read(request); });
+}
+
+Result<std::vector<Note>> History::Notes(const std::string& subject, std::size_t count) {
+  return ReadTable([&](Table& table) { return table.Notes(subject, count); });
 }
 
 Result<std::map<std::string, std::string>> History::Remembered() {

@@ -36,6 +36,9 @@ struct Limits {
   std::size_t points_a_second = 20;      // of one series, before they are written
   std::uint64_t points_max = 5'000'000;  // of all; beyond it the series silent for longest go
   std::size_t values_waiting_max = 100'000;
+  std::size_t notes_per_subject = 100;                      // the newest steps'
+  std::uint64_t note_bytes_max = std::uint64_t{256} << 20;  // of all; beyond it the oldest go
+  std::size_t note_bytes_waiting_max = std::size_t{16} << 20;
   Duration write_every = std::chrono::seconds(1);
   Duration tidy_every = std::chrono::minutes(30);
 };
@@ -46,6 +49,15 @@ struct Sample {
   WallTime at = {};
   std::optional<std::int64_t> step = {};
   std::vector<std::pair<std::string, double>> values = {};  // not finite ones are left out
+};
+
+// What was said at a step, beside its values: the answers of an evaluation.
+struct Note {
+  std::int64_t step = 0;
+  WallTime at = {};
+  std::string text = {};
+
+  bool operator==(const Note&) const = default;
 };
 
 struct Request {
@@ -73,12 +85,16 @@ class History {
   void Add(Sample sample);
   // One text a subject, the newest: what is to be known after a restart.
   void Remember(std::string subject, std::string text);
-  void Forget(std::string subject);  // its curves and its text
+  // One note a step, the newest. Dropped when too much waits already.
+  void AddNote(std::string subject, Note note);
+  void Forget(std::string subject);  // its curves, its notes and its text
 
   // Curves by name, those without points left out. What waits to be written is not in them.
   // kUnavailable when the file cannot be read now.
   Result<std::vector<Series>> Read(const Request& request);
   Result<std::map<std::string, std::string>> Remembered();
+  // Those of the newest steps, at most `count`, ascending. As Read.
+  Result<std::vector<Note>> Notes(const std::string& subject, std::size_t count);
 
   // Writes what waits; returns once it is written.
   void Flush();
@@ -89,10 +105,14 @@ class History {
   struct Pending {
     std::vector<Sample> samples;
     std::map<std::string, std::string> texts;
+    std::vector<std::pair<std::string, Note>> notes;  // with their subjects
     std::vector<std::string> forgotten;
     std::size_t values = 0;
-    std::uint64_t dropped = 0;
-    bool empty() const { return samples.empty() && texts.empty() && forgotten.empty(); }
+    std::size_t note_bytes = 0;
+    std::uint64_t dropped = 0;  // values and notes
+    bool empty() const {
+      return samples.empty() && texts.empty() && notes.empty() && forgotten.empty();
+    }
   };
   explicit History(Options options);
   void Run();
@@ -107,6 +127,9 @@ class History {
   std::unique_ptr<Table> writer_;
   std::mutex reading_;  // guards reader_; taken after writing_ where both are
   std::unique_ptr<Table> reader_;
+  // kUnavailable when it fails; the file is opened anew where that helps.
+  template <typename ReadOne>
+  auto ReadTable(ReadOne read_one) -> decltype(read_one(*reader_));
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

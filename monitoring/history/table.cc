@@ -21,6 +21,9 @@ constexpr const char* kCreate = R"sql(
     PRIMARY KEY(series, seq)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS newest(
     subject TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS notes(
+    id INTEGER PRIMARY KEY, subject TEXT NOT NULL, step INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    text TEXT NOT NULL, UNIQUE(subject, step));
   PRAGMA user_version = 1;
 )sql";
 
@@ -196,8 +199,25 @@ Status Table::Remember(const std::string& subject, const std::string& text, Wall
   return query.Bind(1, subject).Bind(2, at.unix_ms).Bind(3, text).Run();
 }
 
+Status Table::Note(const std::string& subject, const history::Note& note, std::size_t keep) {
+  {
+    Query query(*this,
+                "INSERT OR REPLACE INTO notes(subject, step, at_ms, text) VALUES(?, ?, ?, ?)");
+    query.Bind(1, subject).Bind(2, note.step).Bind(3, note.at.unix_ms).Bind(4, note.text);
+    TUTTI_RETURN_IF_ERROR(query.Run());
+  }
+  Query query(*this,
+              "DELETE FROM notes WHERE subject = ?1 AND step <= (SELECT step FROM notes "
+              "WHERE subject = ?1 ORDER BY step DESC LIMIT 1 OFFSET ?2)");
+  return query.Bind(1, subject).Bind(2, static_cast<std::int64_t>(keep)).Run();
+}
+
 Status Table::Forget(const std::string& subject) {
   known_.clear();
+  {
+    Query query(*this, "DELETE FROM notes WHERE subject = ?");
+    TUTTI_RETURN_IF_ERROR(query.Bind(1, subject).Run());
+  }
   {
     Query query(*this,
                 "DELETE FROM points WHERE series IN (SELECT id FROM series WHERE subject = ?)");
@@ -294,6 +314,17 @@ Status Table::DropOldest(std::vector<Extent> extents, std::uint64_t points_max) 
   return {};
 }
 
+Status Table::TidyNotes(const Limits& limits, std::int64_t kept_from_ms) {
+  {
+    Query query(*this, "DELETE FROM notes WHERE at_ms < ?");
+    TUTTI_RETURN_IF_ERROR(query.Bind(1, kept_from_ms).Run());
+  }
+  Query query(*this,
+              "DELETE FROM notes WHERE id IN (SELECT id FROM (SELECT id, sum(length(text)) OVER "
+              "(ORDER BY at_ms DESC, id DESC) AS bytes FROM notes) WHERE bytes > ?)");
+  return query.Bind(1, static_cast<std::int64_t>(limits.note_bytes_max)).Run();
+}
+
 Status Table::Tidy(const Limits& limits, WallTime now) {
   TUTTI_ASSIGN_OR_RETURN(const std::vector<Extent> extents, Extents());
   for (const Extent& extent : extents) {
@@ -308,11 +339,13 @@ Status Table::Tidy(const Limits& limits, WallTime now) {
   }
   TUTTI_RETURN_IF_ERROR(Begin());
   TUTTI_RETURN_IF_ERROR(DropOldest(std::move(left), limits.points_max));
+  const std::int64_t kept_from =
+      now.unix_ms - std::chrono::duration_cast<std::chrono::milliseconds>(limits.keep).count();
   {
     Query query(*this, "DELETE FROM newest WHERE at_ms < ?");
-    const auto keep = std::chrono::duration_cast<std::chrono::milliseconds>(limits.keep).count();
-    TUTTI_RETURN_IF_ERROR(query.Bind(1, now.unix_ms - keep).Run());
+    TUTTI_RETURN_IF_ERROR(query.Bind(1, kept_from).Run());
   }
+  TUTTI_RETURN_IF_ERROR(TidyNotes(limits, kept_from));
   TUTTI_RETURN_IF_ERROR(Commit());
   return Execute("PRAGMA incremental_vacuum");
 }
@@ -358,6 +391,20 @@ Result<std::map<std::string, std::string>> Table::Remembered() {
     if (!row) return texts;
     texts.emplace(query.Text(0), query.Text(1));
   }
+}
+
+Result<std::vector<history::Note>> Table::Notes(const std::string& subject, std::size_t count) {
+  Query query(*this,
+              "SELECT step, at_ms, text FROM notes WHERE subject = ? ORDER BY step DESC LIMIT ?");
+  query.Bind(1, subject).Bind(2, static_cast<std::int64_t>(count));
+  std::vector<history::Note> notes;
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) break;
+    notes.push_back({query.Integer(0), {query.Integer(1)}, query.Text(2)});
+  }
+  std::ranges::reverse(notes);
+  return notes;
 }
 
 }  // namespace tutti::history

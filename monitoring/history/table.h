@@ -35,12 +35,15 @@ class Table {
   Status Append(const std::string& subject, const std::string& name,
                 const std::vector<Point>& points);
   Status Remember(const std::string& subject, const std::string& text, WallTime at);
+  // And drops the subject's oldest steps beyond `keep`.
+  Status Note(const std::string& subject, const history::Note& note, std::size_t keep);
   Status Forget(const std::string& subject);
   // Merges and removes what is old. One transaction a series: others may write in between.
   Status Tidy(const Limits& limits, WallTime now);
 
   Result<std::vector<Series>> Read(const Request& request);
   Result<std::map<std::string, std::string>> Remembered();
+  Result<std::vector<history::Note>> Notes(const std::string& subject, std::size_t count);
 
  private:
   class Query;
@@ -67,6 +70,7 @@ class Table {
   Status Replace(std::int64_t series, const std::vector<Point>& points);
   Status Drop(std::int64_t series);
   static std::uint64_t PointsIn(const std::vector<Extent>& extents);
+  Status TidyNotes(const Limits& limits, std::int64_t kept_from_ms);
   Status DropOldest(std::vector<Extent> extents, std::uint64_t points_max);
 
   sqlite3* handle_;

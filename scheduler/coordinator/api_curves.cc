@@ -1,4 +1,4 @@
-// Curves: of a job, of the cluster, of a worker.
+// Curves: of a job, of the cluster, of a worker; and what evaluations answered.
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -15,6 +15,7 @@ using nlohmann::json;
 constexpr std::uint64_t kPointsDefault = 500;
 constexpr std::uint64_t kPointsMax = 10'000;
 constexpr std::size_t kNamesMax = 200;
+constexpr std::uint64_t kStepsMax = 100;
 
 std::vector<std::string> WordsIn(std::string_view text) {
   std::vector<std::string> words;
@@ -89,6 +90,49 @@ void AnswerCurves(Api& api, const http::Request& request, const http::Responder&
              });
 }
 
+json SamplesJson(const std::vector<history::Note>& notes) {
+  json data = json::array();
+  for (const history::Note& note : notes) {
+    data.push_back({{"step", note.step},
+                    {"at", note.at.ToRfc3339()},
+                    {"samples", json::parse(note.text, nullptr, /*allow_exceptions=*/false)}});
+  }
+  return {{"data", std::move(data)}};
+}
+
+Result<std::size_t> StepsAsked(const http::Request& request) {
+  TUTTI_ASSIGN_OR_RETURN(const std::uint64_t limit, request.QueryNumber("limit", kStepsMax));
+  if (limit >= 1 && limit <= kStepsMax) return static_cast<std::size_t>(limit);
+  return Fail(ErrorCode::kInvalid, "must be between 1 and " + std::to_string(kStepsMax), "limit");
+}
+
+void AnswerSamples(Api& api, const http::Request& request, const http::Responder& responder) {
+  const auto limit = StepsAsked(request);
+  if (!limit || api.history == nullptr) {
+    responder.Send(limit ? Error{ErrorCode::kUnavailable, "no metrics are kept"} : limit.error());
+    return;
+  }
+  AnswerRead(
+      api, responder,
+      [text = request.Param("job")](const View& view) -> Result<std::string> {
+        TUTTI_ASSIGN_OR_RETURN(const core::Job job, JobReader::FindJob(view, text));
+        return job.id.ToString();
+      },
+      [&api, limit = *limit](const std::string& job) {
+        const auto notes = api.history->Notes(job, limit);
+        return notes ? http::Json(200, SamplesJson(*notes)) : http::ErrorResponse(notes.error());
+      });
+}
+
+constexpr const char* kSamples = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "array", "items": {"type": "object", "required": ["step", "at", "samples"],
+  "properties": {"step": {"type": "integer"}, "at": {"type": "string", "format": "date-time"},
+  "samples": {"type": "array", "items": {"type": "object",
+  "required": ["prompt", "answer", "expected", "ended"], "properties": {
+  "prompt": {"type": "string"}, "answer": {"type": "string"},
+  "expected": {"type": "string", "description": "what the evaluation row has"},
+  "ended": {"type": "boolean", "description": "by an end token; else the answer was cut"}}}}}}}}})";
+
 constexpr const char* kCurves = R"({"type": "object", "required": ["data"], "properties": {
   "data": {"type": "array", "items": {"type": "object", "required": ["name", "points"],
   "properties": {"name": {"type": "string"}, "points": {"type": "array", "items": {
@@ -115,6 +159,15 @@ void RegisterCurveRoutes(http::Router& router, Api& api) {
                       return job.id.ToString();
                     });
               }});
+  router.Add(
+      {.path = "/api/v1/jobs/{job}/samples",
+       .summary = "What a language model answered at the newest ?limit= evaluations, by step",
+       .response_schema = kSamples,
+       .query = {"limit"},
+       .access = http::Access::kViewer,
+       .handler = [&api](const http::Request& request, const http::Responder& responder) {
+         AnswerSamples(api, request, responder);
+       }});
   router.Add({.path = "/api/v1/cluster/metrics",
               .summary = "Curves of the cluster: jobs that wait and run, slots",
               .response_schema = kCurves,

@@ -100,6 +100,23 @@ void ProgressBoard::Keep(const core::Job& job, const JobProgress& known, history
   history_->Add(std::move(curve));
 }
 
+// In the history alone: they are too long for the newest word, which is written again and again.
+void ProgressBoard::KeepSamples(const core::Job& job, enginelink::Eval& eval) {
+  const std::vector<enginelink::EvalSample> samples = std::exchange(eval.samples, {});
+  if (history_ == nullptr || samples.empty()) return;
+  json list = json::array();
+  for (const enginelink::EvalSample& sample : samples) {
+    list.push_back({{"prompt", sample.prompt},
+                    {"answer", sample.answer},
+                    {"expected", sample.expected},
+                    {"ended", sample.ended}});
+  }
+  history_->AddNote(job.id.ToString(),
+                    {.step = static_cast<std::int64_t>(eval.step),
+                     .at = WallNow(),
+                     .text = list.dump(-1, ' ', false, json::error_handler_t::replace)});
+}
+
 void ProgressBoard::KeepEvents(const core::Job& job, const history::Sample& curve) {
   const auto [run, first] = runs_.try_emplace(job.id);
   if (first) {
@@ -175,7 +192,7 @@ const JobProgress* ProgressBoard::Of(JobId job) const {
 }
 
 Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view line) {
-  TUTTI_ASSIGN_OR_RETURN(const enginelink::ToWorker message, enginelink::DecodeToWorker(line));
+  TUTTI_ASSIGN_OR_RETURN(enginelink::ToWorker message, enginelink::DecodeToWorker(line));
   JobProgress& known = jobs_[job.id];
   if (known.attempt != job.attempt) {
     known.attempt = job.attempt;
@@ -200,7 +217,9 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     data["rows_per_second"] = progress->rows_per_second;
     data["step_seconds"] = progress->step_seconds;
     data["phase_seconds"] = progress->phase_seconds;
-  } else if (const auto* eval = std::get_if<enginelink::Eval>(&message)) {
+  } else if (auto* eval = std::get_if<enginelink::Eval>(&message)) {
+    data["samples"] = eval->samples.size();
+    KeepSamples(job, *eval);
     known.eval = *eval;
     Keep(job, known, CurveOf(*eval));
     const auto loss = eval->metrics.find("loss");

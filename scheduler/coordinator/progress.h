@@ -33,7 +33,7 @@ struct JobProgress {
   Attempt attempt{};
   WallTime progress_at;  // when `progress` was heard
   std::optional<enginelink::Progress> progress;
-  std::optional<enginelink::Eval> eval;
+  std::optional<enginelink::Eval> eval;  // without its samples: the history has them
 };
 
 class ProgressBoard {
@@ -57,6 +57,8 @@ class ProgressBoard {
 
  private:
   void Keep(const core::Job& job, const JobProgress& known, history::Sample curve);
+  // And takes them out of `eval`.
+  void KeepSamples(const core::Job& job, enginelink::Eval& eval);
   void KeepEvents(const core::Job& job, const history::Sample& curve);
   void Measure(const core::Job& job, const JobProgress& before, const enginelink::Progress& now);
 

@@ -111,8 +111,36 @@ class TextGeneration(ClusterTest):
         self.assertLess(max(sizes), 12 * 250_000)
 
     def test_the_same_bits_on_two_ranks(self):
-        self.assertEqual(self.done(chat_spec("adapted-2", 2, lora=LORA))["result"]["digest"],
-                         self.job["result"]["digest"])
+        spec = chat_spec("adapted-2", 2, lora=LORA, eval_steps=6)
+        self.assertEqual(self.done(spec)["result"]["digest"], self.job["result"]["digest"])
+        self.assertEqual(self.samples("adapted-2")[-1], self.samples("adapted")[0])
+
+    def samples(self, job):
+        """What it answered at each evaluation; the history is written a moment later."""
+        wait_for("the answers", lambda: self.cluster.json("show", job, "--samples")["samples"], 20)
+        evaluations = self.cluster.json("show", job, "--samples")["samples"]
+        return [(each["step"], each["samples"]) for each in evaluations]
+
+    def test_answers_are_kept_with_each_evaluation(self):
+        rows = [json.loads(line)["messages"]
+                for line in (EXAMPLES / "data/chat.eval.jsonl").read_text().splitlines()[:3]]
+        spec = chat_spec("answered", lora=LORA, eval_steps=6)
+        spec["evaluation"] = {"samples": 2, "max_new_tokens": 12}
+        self.done(spec)
+        wait_for("both evaluations", lambda: len(self.samples("answered")) == 2, 20)
+        self.assertEqual([step for step, _ in self.samples("answered")], [6, 12])
+        for sample, messages in zip(self.samples("answered")[1][1], rows[:2], strict=True):
+            question, answer = (next(one["content"] for one in messages if one["role"] == role)
+                                for role in ("user", "assistant"))
+            self.assertIn(question, sample["prompt"])
+            self.assertNotIn(answer, sample["prompt"])
+            self.assertEqual(sample["expected"].strip(), answer.strip())
+            self.assertTrue(sample["answer"].strip())
+        shown = self.cluster.run("show", "answered", check=True).stdout
+        self.assertIn("answers at step 12", shown)
+        newest = " ".join(self.samples("answered")[1][1][0]["answer"].split())
+        self.assertIn(newest[:20], " ".join(shown.split()))
+        self.assertIn("step 6\n", self.cluster.run("show", "answered", "--samples", check=True).stdout)
 
     def test_packed_rows_give_the_same_bits_on_two_ranks(self):
         digests = set()
@@ -143,6 +171,14 @@ class TextGeneration(ClusterTest):
             self.assertGreater(metrics["rewards/accuracies"], 0.8)
             self.assertLess(metrics["loss"], 0.6)
             self.assertEqual(metrics, shown[4]["result"]["metrics"])
+            evaluated = self.cluster.json("model", "eval", f"dpo-{name}-1", "--data", held)
+            self.assertEqual(evaluated.pop("rows"), 40)
+            for metric, value in metrics.items():
+                self.assertAlmostEqual(evaluated[metric], value, places=3, msg=f"{name} {metric}")
+        self.done(chat_spec("whole", max_steps=1))
+        refused = self.cluster.run("model", "eval", "whole", "--data", held)
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("no reference to compare", refused.stderr)
 
     def test_a_job_of_preferences_that_cannot_be_done_is_refused(self):
         spec = chat_spec("refused")

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "common/file/file.h"
 #include "worker/engine/answer_stream.h"
 #include "worker/finetune/language.h"
 #include "worker/model/adapter_files.h"
@@ -68,32 +67,6 @@ Status CheckNames(const json& object) {
     return Fail(ErrorCode::kInvalid, "no such option", "#/generation/" + key, "there are " + known);
   }
   return {};
-}
-
-void AddEnds(const json& config, std::vector<std::int64_t>& ends) {
-  const json named = config.is_object() ? config.value("eos_token_id", json()) : json();
-  for (const json& id : named.is_array() ? named : json::array({named})) {
-    if (id.is_number_integer()) ends.push_back(id.get<std::int64_t>());
-  }
-}
-
-// A text's end tokens: the tokenizer's, all that config.json and generation_config.json name, and
-// in a chat those that end a turn of the known templates.
-std::vector<std::int64_t> EndTokens(const std::filesystem::path& directory,
-                                    const text::Tokenizer& tokenizer,
-                                    const model::ModelConfig& config, bool chat) {
-  std::vector<std::int64_t> ends;
-  if (const auto eos = tokenizer.special().eos) ends.push_back(*eos);
-  AddEnds(json::parse(config.text, nullptr, /*allow_exceptions=*/false), ends);
-  if (const auto text = ReadFile(directory / "generation_config.json", Bytes{1 << 20})) {
-    AddEnds(json::parse(*text, nullptr, /*allow_exceptions=*/false), ends);
-  }
-  for (const char* turn : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"}) {
-    if (const auto id = tokenizer.IdOf(turn); chat && id) ends.push_back(*id);
-  }
-  std::ranges::sort(ends);
-  ends.erase(std::ranges::unique(ends).begin(), ends.end());
-  return ends;
 }
 
 Result<std::vector<std::string>> ReadStops(const json& object) {
@@ -244,7 +217,7 @@ Result<std::vector<std::vector<WrittenText>>> Writer::Write(const std::vector<st
                                                             const OnText& on_text) {
   const bool chat = options.chat.value_or(finetune::AskedByChat(directory_).value_or(false));
   generate::Options generation = options.generation;
-  generation.end_tokens = EndTokens(directory_, tokenizer_, model_->config(), chat);
+  generation.end_tokens = finetune::EndTokens(directory_, tokenizer_, model_->config(), chat);
   TUTTI_ASSIGN_OR_RETURN(const std::vector<generate::Prompt> prompts,
                          PromptsOf(texts, options, chat));
   std::int64_t longest = 0;

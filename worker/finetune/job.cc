@@ -163,7 +163,9 @@ std::string SpecDigest(const spec::JobSpec& spec) {
   kept.tensorboard = false;
   kept.webhooks.clear();
   kept.metadata.clear();
-  return Sha256Of(spec::ToJson(kept).dump()).ToString();
+  auto json = spec::ToJson(kept);
+  json.erase("evaluation");
+  return Sha256Of(json.dump()).ToString();
 }
 
 Result<Job> PrepareJob(const JobInputs& inputs) {

@@ -6,6 +6,7 @@
 
 #include "common/file/file.h"
 #include "jobs/spec/names.h"
+#include "worker/finetune/eval_samples.h"
 #include "worker/finetune/start.h"
 
 namespace tutti::finetune {
@@ -76,6 +77,24 @@ Status CheckMethod(const spec::JobSpec& spec, data::RowFormat format) {
               TrainName(spec), dpo ? "" : "write method: {dpo: {}}");
 }
 
+Status WarnOfNoSamples(Job& job) {
+  if (!job.eval || job.spec.evaluation.samples == 0) return {};
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<SampledRow> sampled, SampledRows(job));
+  if (sampled.empty()) {
+    job.warnings.emplace_back(
+        "no evaluation row has a prompt with room for an answer: none is sampled");
+  }
+  return {};
+}
+
+void AddEnds(const nlohmann::json& config, std::vector<std::int64_t>& ends) {
+  const nlohmann::json named =
+      config.is_object() ? config.value("eos_token_id", nlohmann::json()) : nlohmann::json();
+  for (const nlohmann::json& id : named.is_array() ? named : nlohmann::json::array({named})) {
+    if (id.is_number_integer()) ends.push_back(id.get<std::int64_t>());
+  }
+}
+
 }  // namespace
 
 std::string PromptsText(bool chat) {
@@ -90,6 +109,23 @@ std::optional<bool> AskedByChat(const std::filesystem::path& model_dir) {
   const auto prompts = json.find("prompts");
   if (prompts == json.end() || !prompts->is_string()) return std::nullopt;
   return *prompts == "chat";
+}
+
+std::vector<std::int64_t> EndTokens(const std::filesystem::path& model_dir,
+                                    const text::Tokenizer& tokenizer,
+                                    const model::ModelConfig& config, bool chat) {
+  std::vector<std::int64_t> ends;
+  if (const auto eos = tokenizer.special().eos) ends.push_back(*eos);
+  AddEnds(nlohmann::json::parse(config.text, nullptr, /*allow_exceptions=*/false), ends);
+  if (const auto text = ReadFile(model_dir / "generation_config.json", Bytes{1 << 20})) {
+    AddEnds(nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false), ends);
+  }
+  for (const char* turn : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"}) {
+    if (const auto id = tokenizer.IdOf(turn); chat && id) ends.push_back(*id);
+  }
+  std::ranges::sort(ends);
+  ends.erase(std::ranges::unique(ends).begin(), ends.end());
+  return ends;
 }
 
 Result<data::RowFormat> LanguageFormat(spec::DataFormat wanted, const data::LoadOptions& options) {
@@ -161,6 +197,7 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
   WarnOfCutRows(*dataset, job.max_length, job.train.pairs, job.warnings);
   TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
   if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
+  TUTTI_RETURN_IF_ERROR(WarnOfNoSamples(job));
   return job;
 }
 

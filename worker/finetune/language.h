@@ -1,6 +1,7 @@
 // The rows of a language model: their format, and how conversations are written. Free functions.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -25,5 +26,11 @@ inline constexpr const char* kPromptsFile = "tutti.json";
 std::string PromptsText(bool chat);
 // Whether a model was tuned on conversations; nullopt: it does not say.
 std::optional<bool> AskedByChat(const std::filesystem::path& model_dir);
+
+// The tokens that end an answer: the tokenizer's, all that config.json and generation_config.json
+// name, and in a chat those that end a turn of the known templates. Ascending.
+std::vector<std::int64_t> EndTokens(const std::filesystem::path& model_dir,
+                                    const text::Tokenizer& tokenizer,
+                                    const model::ModelConfig& config, bool chat);
 
 }  // namespace tutti::finetune

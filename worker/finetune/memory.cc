@@ -8,6 +8,7 @@
 
 #include "common/file/file.h"
 #include "worker/exchange/gradient_exchange.h"
+#include "worker/finetune/eval_samples.h"
 #include "worker/train/gradient_step.h"
 
 namespace tutti::finetune {
@@ -75,7 +76,9 @@ Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& wei
   job.model->BindGradients(gradients.data());
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t floats,
                          train::WorkingFloats(*job.model, job.train, LargestMicroBatch(job)));
-  const std::int64_t working = floats * static_cast<std::int64_t>(sizeof(float));
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<SampledRow> sampled, SampledRows(job));
+  const std::int64_t working =
+      (floats + CacheFloats(job, sampled)) * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t buffers = BufferBytes({.parameters = job.model->layout().total(),
                                             .shards = job.spec.training.shards,
                                             .ranks = ranks});

@@ -21,10 +21,10 @@ struct MemoryParts {
 std::int64_t BufferBytes(const MemoryParts& parts);
 
 // The peak of resident memory of a rank of `ranks`, as getrusage's ru_maxrss will have it: the
-// process as it is now (libraries, tokenizer, rows), the buffers, and the working memory of the
-// largest micro-batch that this job will meet, which is computed once to know it. `parameters` and
-// `base` are flat buffers of layout() and, with an adapter, base_layout(). REQUIRES: nothing is
-// bound to the model yet.
+// process as it is now (libraries, tokenizer, rows), the buffers, the cache of an evaluation's
+// answers, and the working memory of the largest micro-batch that this job will meet, which is
+// computed once to know it. `parameters` and `base` are flat buffers of layout() and, with an
+// adapter, base_layout(). REQUIRES: nothing is bound to the model yet.
 struct WeightsHeld {
   std::span<const float> parameters{};
   std::span<const float> base{};

@@ -148,16 +148,18 @@ Status Trainer::TellProgress() {
   return o_.link.Send(progress);
 }
 
+// Within a long phase: says so, now and then.
+Status Trainer::KeepBeating(Phase phase) {
+  if (train::PhaseClock::Clock::now() - last_beat_ < kBeatEvery) return {};
+  return Beat(phase);
+}
+
 Result<train::Metrics> Trainer::EvaluateWeights() {
   TUTTI_RETURN_IF_ERROR(Beat(Phase::kEvaluate));
   return train::Evaluate(*o_.job.model, *o_.job.eval,
                          {.micro_batch = std::min(train::kEvalRows, training().micro_batch_size),
                           .gang = &o_.gang,
-                          .on_batch = [this]() -> Status {
-                            if (train::PhaseClock::Clock::now() - last_beat_ < kBeatEvery)
-                              return {};
-                            return Beat(Phase::kEvaluate);
-                          },
+                          .on_batch = [this] { return KeepBeating(Phase::kEvaluate); },
                           .preference = o_.job.preference});
 }
 
@@ -165,6 +167,12 @@ Status Trainer::EvaluateNow() {
   meter_.Pause();
   TUTTI_ASSIGN_OR_RETURN(metrics_, EvaluateWeights());
   evaluated_step_ = cursor_.step;
+  std::vector<enginelink::EvalSample> samples;
+  if (!sampled_.empty()) {
+    const AnswerOptions options{.gang = &o_.gang,
+                                .on_token = [this] { return KeepBeating(Phase::kEvaluate); }};
+    TUTTI_ASSIGN_OR_RETURN(samples, AnswerRows(o_.job, sampled_, options));
+  }
   const bool better = best_.Observe(cursor_.step, metrics_, cursor_);
   meter_.Resume();
   if (!IsFirst()) return {};
@@ -172,8 +180,10 @@ Status Trainer::EvaluateNow() {
   for (const auto& [name, value] : metrics_) std::printf("  %s %.4f", name.c_str(), value);
   std::printf("%s\n", better ? "  (best so far)" : "");
   std::fflush(stdout);
-  return o_.link.Send(enginelink::Eval{
-      .step = static_cast<std::uint64_t>(cursor_.step), .metrics = metrics_, .best = better});
+  return o_.link.Send(enginelink::Eval{.step = static_cast<std::uint64_t>(cursor_.step),
+                                       .metrics = metrics_,
+                                       .best = better,
+                                       .samples = std::move(samples)});
 }
 
 Status Trainer::Save() {

@@ -16,6 +16,7 @@
 #include "worker/checkpoint/checkpoint.h"
 #include "worker/finetune/best.h"
 #include "worker/finetune/checkpoint_writer.h"
+#include "worker/finetune/eval_samples.h"
 #include "worker/finetune/job.h"
 #include "worker/finetune/link.h"
 #include "worker/finetune/progress_meter.h"
@@ -78,6 +79,7 @@ class Trainer {
   TrainingEnd NotFinite(const exchange::Reduced& reduced);
   Status AfterStep(const exchange::Reduced& reduced);
   Status TellProgress();
+  Status KeepBeating(train::Phase phase);
   Result<train::Metrics> EvaluateWeights();
   Status EvaluateNow();
   Status Save();
@@ -102,6 +104,7 @@ class Trainer {
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0's
   ProgressMeter meter_;
   checkpoint::Cursor cursor_;
+  std::vector<SampledRow> sampled_;   // what evaluations answer
   train::Metrics metrics_;            // of the last evaluation
   std::int64_t evaluated_step_ = -1;  // whose weights metrics_ are of
   train::PhaseClock::Clock::time_point last_beat_{};

@@ -64,6 +64,9 @@ TEST(Messages, EveryMessageSurvivesTheLink) {
                                .phase_seconds = {{"forward", 0.5}},
                                .tokens_total = 1ull << 40}));
   ExpectSame(ToWorker(Eval{.step = 5, .metrics = {{"accuracy", 0.5}, {"loss", 1}}, .best = true}));
+  ExpectSame(ToWorker(Eval{
+      .step = 6,
+      .samples = {{.prompt = "a?", .answer = "b\n\"c\"", .expected = "d", .ended = true}, {}}}));
   ExpectSame(ToWorker(Checkpoint{.step = 5,
                                  .path = "/a",
                                  .state_digest = "sha256:00",
@@ -93,6 +96,15 @@ TEST(Messages, FieldsKeepTheirValues) {
   ASSERT_EQ(plan.checkpoints.size(), 1u);
   EXPECT_EQ(plan.checkpoints[0].step, 100u);
   EXPECT_EQ(plan.checkpoints[0].state_digest, "sha256:ab");
+}
+
+TEST(Messages, AnEvaluationWithoutSamplesDoesNotNameThem) {
+  const std::string line = Encode(ToWorker(Eval{.step = 5}));
+  EXPECT_FALSE(json::parse(line).contains("samples"));
+  const auto wrong = DecodeToWorker(
+      R"({"type":"eval","step":5,"metrics":{},"best":false,"samples":[{"prompt":"a"}]})");
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_THAT(wrong.error().message, testing::HasSubstr("answer is missing"));
 }
 
 TEST(Messages, AbsentOptionalStaysAbsent) {

@@ -63,6 +63,7 @@ training:
   greater_is_better: false
   load_best_model_at_end: true
   early_stopping_patience: 4
+evaluation: {samples: 0, max_new_tokens: 9}
 resources: {ranks: {min: 2, max: 4}, cpus_per_rank: 3, memory_per_rank: 1073741825}
 schedule: {queue: q, priority: -7, preemptible: false, max_duration: 1d2h3m4s5ms, reproducible: false}
 retry: {max_attempts: 1, on: []}

@@ -128,6 +128,12 @@ INSTANTIATE_TEST_SUITE_P(
         WithoutEval("training: {eval_steps: 10}",
                     "invalid spec:5:24: training.eval_steps needs data.eval (name a file, or a "
                     "fraction like 0.05 of the training rows)"),
+        RuleLine("evaluation: {samples: 2}",
+                 "invalid spec:5:23: evaluation.samples is not of text-classification (it is for "
+                 "text-generation: leave it out)"),
+        RuleLine(
+            "evaluation: {samples: 21}",
+            "invalid spec:5:23: evaluation.samples must be at least 0 and at most 20, not '21'"),
         RuleLine("training: {metric_for_best_model: bleu}",
                  "invalid spec:5:35: text-classification has no metric 'bleu' (one of accuracy, "
                  "macro_f1, loss)"),

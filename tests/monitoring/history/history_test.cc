@@ -75,6 +75,56 @@ TEST_F(HistoryTest, CurvesOutliveARestart) {
   EXPECT_EQ(Loss().size(), 3U) << "after a restart it goes on behind what is there";
 }
 
+TEST_F(HistoryTest, NotesOutliveARestartTheNewestOfAStepAndTheNewestSteps) {
+  Open({.notes_per_subject = 3});
+  for (const std::int64_t step : {4, 1, 2, 3, 3}) {
+    now_ms += 1000;
+    history->AddNote("j-1", {step, {now_ms.load()}, "note at " + std::to_string(now_ms)});
+  }
+  const std::string newest = "note at " + std::to_string(now_ms);
+  history->AddNote("j-2", {1, {now_ms.load()}, "another's"});
+  Open();
+  const auto notes = history->Notes("j-1", 10);
+  ASSERT_TRUE(notes) << notes.error().ToString();
+  ASSERT_EQ(notes->size(), 3U);
+  EXPECT_EQ((*notes)[0].step, 2);
+  EXPECT_EQ((*notes)[1], (Note{3, {now_ms.load()}, newest}));
+  EXPECT_EQ((*notes)[2].step, 4);
+  EXPECT_EQ(history->Notes("j-1", 1)->at(0).step, 4);
+  history->AddNote("j-1", {5, {now_ms.load()}, "waits"});
+  history->Forget("j-1");
+  history->Flush();
+  EXPECT_EQ(history->Notes("j-1", 10)->size(), 0U);
+  EXPECT_EQ(history->Notes("j-2", 10)->size(), 1U);
+}
+
+TEST_F(HistoryTest, NotesThatAreOldOrTooManyBytesGo) {
+  Open({.note_bytes_max = 250, .note_bytes_waiting_max = 1000});
+  const auto add = [this](std::int64_t step) {
+    history->AddNote("j-1", {step, {now_ms.load()}, std::string(100, 'x')});
+    history->Flush();
+  };
+  const auto steps = [this] {
+    std::vector<std::int64_t> all;
+    const auto notes = history->Notes("j-1", 10);
+    for (const Note& note : *notes) all.push_back(note.step);
+    return all;
+  };
+  for (std::int64_t step = 1; step <= 3; ++step) {
+    now_ms += 1000;
+    add(step);
+  }
+  history->Tidy();
+  EXPECT_EQ(steps(), (std::vector<std::int64_t>{2, 3}));
+  now_ms += 31 * kDay;
+  add(4);
+  history->Tidy();
+  EXPECT_EQ(steps(), std::vector<std::int64_t>{4});
+  history->AddNote("j-1", {5, {now_ms.load()}, std::string(1001, 'x')});
+  history->Flush();
+  EXPECT_EQ(steps(), std::vector<std::int64_t>{4});
+}
+
 TEST_F(HistoryTest, ReadsByNameStepAndTime) {
   for (int step = 1; step <= 10; ++step) {
     Add(step, step);

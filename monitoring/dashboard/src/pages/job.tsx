@@ -15,6 +15,7 @@ import {adviceFor, waitText} from "../story";
 import {differences, toYaml} from "../yaml";
 import {JobCharts, Phases} from "./jobcharts";
 import {Logs} from "./logs";
+import {Samples} from "./samples";
 import {Timeline} from "./timeline";
 
 const POINTS = 1000;
@@ -397,6 +398,7 @@ export function JobPage({id}: {id: string}) {
                 <About job={job} />
               </div>
             </div>
+            <Samples job={job} />
           </>
         )}
         {tab === "timeline" && (
