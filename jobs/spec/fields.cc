@@ -180,10 +180,12 @@ void AddTrainingRate(std::vector<Field>& rows) {
 
 void AddTrainingRest(std::vector<Field>& rows) {
   rows.push_back({"training.bf16", TUTTI_REF(bool, job.training.bf16), Use::kOptional, kAny,
-                  "compute in bfloat16, masters in float32"});
+                  "round the factors of every product to bfloat16; weights and sums stay float32, "
+                  "an adapter's base lies in bfloat16"});
   rows.push_back({"training.gradient_checkpointing",
                   TUTTI_REF(bool, job.training.gradient_checkpointing), Use::kOptional, kAny,
-                  "recompute activations: less memory, more time"});
+                  "compute layers anew in the backward pass: less memory, a third more time, the "
+                  "same weights"});
   rows.push_back({"training.seed",
                   TUTTI_REF(Count, job.training.seed),
                   Use::kOptional,

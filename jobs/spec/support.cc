@@ -25,10 +25,6 @@ constexpr std::array kLimits = {
           [](const Draft& d) {
             return d.job.training.lr_scheduler_type == SchedulerType::kReduceLrOnPlateau;
           }},
-    Limit{"training.bf16", "supported: false, which is float32",
-          [](const Draft& d) { return d.job.training.bf16; }},
-    Limit{"training.gradient_checkpointing", "supported: false",
-          [](const Draft& d) { return d.job.training.gradient_checkpointing; }},
     Limit{"resources.gpus_per_rank", "supported: 0",
           [](const Draft& d) { return d.job.resources.gpus_per_rank > 0; }},
     Limit{"deploy.on_success", "supported: false",

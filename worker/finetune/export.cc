@@ -5,6 +5,7 @@
 
 #include "common/file/file.h"
 #include "worker/finetune/language.h"
+#include "worker/finetune/weights.h"
 #include "worker/model/adapter_files.h"
 #include "worker/model/export.h"
 #include "worker/safetensors/writer.h"
@@ -61,9 +62,11 @@ Status WriteBaseWeights(const fs::path& directory, const ExportInput& input,
   const fs::path& from = input.job.model_dir;
   if (model::IsAdapter(from)) {
     files.push_back(base + "model.safetensors");
+    const model::ParameterLayout& layout = input.job.model->base_layout();
+    std::vector<float> merged(static_cast<std::size_t>(layout.total()));
+    FrozenIn(input.job, input.frozen).CopyTo(merged);
     TUTTI_RETURN_IF_ERROR(
-        safetensors::Write(directory / files.back(),
-                           model::TensorsToWrite(input.job.model->base_layout(), input.frozen)));
+        safetensors::Write(directory / files.back(), model::TensorsToWrite(layout, merged)));
     return {};
   }
   std::error_code error;

@@ -15,7 +15,7 @@ namespace tutti::finetune {
 struct ExportInput {
   const Job& job;
   std::span<const float> parameters{};  // a flat buffer of the model's layout
-  std::span<const float> frozen{};      // with an adapter: of its base_layout()
+  std::span<const float> frozen{};      // with an adapter: the room that LoadFrozen filled
   train::Metrics metrics{};             // of these weights; empty: not evaluated
   std::int64_t step = 0;                // steps trained
 };

@@ -10,6 +10,7 @@
 #include "jobs/spec/parse.h"
 #include "worker/finetune/start.h"
 #include "worker/model/adapter_files.h"
+#include "worker/model/load.h"
 
 namespace tutti::finetune {
 namespace {
@@ -35,10 +36,6 @@ Status CheckSupported(const spec::JobSpec& spec) {
   if (spec.data.packing && spec.task != spec::Task::kTextGeneration) {
     return unsupported("packing of rows with labels", "data.packing");
   }
-  if (spec.training.bf16) return unsupported("bf16", "training.bf16");
-  if (spec.training.gradient_checkpointing) {
-    return unsupported("gradient checkpointing", "training.gradient_checkpointing");
-  }
   if (spec.resources.gpus_per_rank > 0) {
     return unsupported("training on GPUs", "resources.gpus_per_rank");
   }
@@ -60,7 +57,7 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
   start.config.labels = table.names;
   start.config.problem = model::Problem::kSingleLabel;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
-  TUTTI_RETURN_IF_ERROR(AdaptModel(spec, *model));
+  TUTTI_RETURN_IF_ERROR(SetUpModel(spec, *model));
   TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
   Job job{.spec = spec,
           .model_dir = inputs.model_dir,
@@ -74,6 +71,19 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
       .inputs = inputs, .tokenizer = job.tokenizer, .max_length = job.max_length};
   TUTTI_RETURN_IF_ERROR(PrepareEval(eval_loader, &table, job));
   return job;
+}
+
+// In which numbers weights lie and products are computed. A base that is in bfloat16 on disk is
+// held so, too: nothing is lost.
+void ChooseNumbers(Job& job) {
+  const bool bf16 = job.spec.training.bf16;
+  job.model->SetBf16(bf16);
+  job.narrow_base = job.model->adapter() != nullptr && (bf16 || model::LiesInBf16(job.model_dir));
+  if (bf16 && !model::CpuMultipliesBf16()) {
+    job.warnings.emplace_back(
+        "this CPU has no bfloat16 arithmetic (avx512_bf16 or amx_bf16): training.bf16 rounds "
+        "factors and multiplies them as float32, which is slower than training.bf16: false");
+  }
 }
 
 }  // namespace
@@ -186,6 +196,7 @@ Result<Job> PrepareJob(const JobInputs& inputs) {
                                   .epochs = spec.training.num_train_epochs,
                                   .max_steps = spec.training.max_steps.value_or(0)});
   TUTTI_RETURN_IF_ERROR(MakeSchedule(spec.training, job.counts.total_steps));
+  ChooseNumbers(job);
   return job;
 }
 

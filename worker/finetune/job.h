@@ -45,11 +45,14 @@ struct Job {
   // How a job that learns from preferences does so.
   std::optional<train::PreferenceOptions> preference{};
 
-  // Floats of weights that are read and not trained: an adapter's base, and what preferences are
-  // compared with.
+  bool narrow_base = false;  // an adapter's base lies in bfloat16
+
+  // Room for the weights that are read and not trained, in floats: an adapter's base, and what
+  // preferences are compared with.
   std::uint64_t frozen() const {
     const bool any = model->adapter() != nullptr || preference.has_value();
-    return any ? static_cast<std::uint64_t>(model->base_layout().total()) : 0;
+    const auto total = static_cast<std::uint64_t>(model->base_layout().total());
+    return !any ? 0 : narrow_base ? (total + 1) / 2 : total;
   }
   bool generates() const { return spec.task == spec::Task::kTextGeneration; }
   // The classes; of no meaning to a language model.

@@ -9,6 +9,7 @@
 #include "common/file/file.h"
 #include "worker/exchange/gradient_exchange.h"
 #include "worker/finetune/eval_samples.h"
+#include "worker/finetune/weights.h"
 #include "worker/train/gradient_step.h"
 
 namespace tutti::finetune {
@@ -72,7 +73,7 @@ Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& wei
   const auto held = static_cast<std::int64_t>(weights.parameters.size_bytes());
   std::vector<float> gradients(weights.parameters.size());
   job.model->Bind(weights.parameters.data());
-  job.model->BindBase(weights.base.data());
+  job.model->BindBase(FrozenIn(job, weights.base));
   job.model->BindGradients(gradients.data());
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t floats,
                          train::WorkingFloats(*job.model, job.train, LargestMicroBatch(job)));

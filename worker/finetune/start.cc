@@ -44,7 +44,8 @@ Result<std::shared_ptr<const data::Dataset>> Loader::Load(const std::filesystem:
   return std::make_shared<const data::Dataset>(std::move(dataset));
 }
 
-Status AdaptModel(const spec::JobSpec& spec, model::Model& model) {
+Status SetUpModel(const spec::JobSpec& spec, model::Model& model) {
+  model.SetGradientCheckpointing(spec.training.gradient_checkpointing);
   const auto* const dpo = std::get_if<spec::DpoSpec>(&spec.method);
   const spec::LoraSpec* lora = std::get_if<spec::LoraSpec>(&spec.method);
   if (dpo != nullptr && dpo->lora) lora = &*dpo->lora;

@@ -50,8 +50,8 @@ Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job
 void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length, bool pairs,
                    std::vector<std::string>& warnings);
 
-// Gives the model the adapter that the spec asks for, if it does.
-Status AdaptModel(const spec::JobSpec& spec, model::Model& model);
+// Makes the model what the spec's method and training ask for: its adapter, what it keeps.
+Status SetUpModel(const spec::JobSpec& spec, model::Model& model);
 
 // A job of text-generation.
 Result<Job> PrepareGeneration(const JobInputs& inputs, Start start);

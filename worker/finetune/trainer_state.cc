@@ -61,11 +61,11 @@ Status Trainer::Start() {
                                            .gang = o_.gang,
                                            .clock = clock_,
                                            .preference = o_.job.preference});
-  if (o_.job.frozen() > 0) {
-    o_.job.model->BindBase(o_.gang.memory.frozen().data());
-  }
   for (const std::string& warning : o_.job.warnings) TUTTI_RETURN_IF_ERROR(Warn(warning));
   TUTTI_RETURN_IF_ERROR(ShareState());
+  if (o_.job.frozen() > 0) {
+    o_.job.model->BindBase(FrozenIn(o_.job, o_.gang.memory.frozen()));
+  }
   if (IsFirst()) {
     const auto limit = training().save_total_limit;
     writer_ = std::make_unique<CheckpointWriter>(CheckpointWriter::Options{

@@ -22,9 +22,21 @@ Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen) {
   if (job.frozen() == 0) return std::string();
   const bool adapts = job.model->adapter() != nullptr;
   const fs::path from = adapts ? job.model_dir : ResumedFrom(job).value_or(job.model_dir);
+  if (!job.narrow_base) {
+    TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
+                           model::LoadMerged(*job.model, from, SeedOf(job), frozen));
+    return FreshWarning(loaded.fresh);
+  }
+  const std::span halves(reinterpret_cast<std::uint16_t*>(frozen.data()),
+                         static_cast<std::size_t>(job.model->base_layout().total()));
   TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
-                         model::LoadMerged(*job.model, from, SeedOf(job), frozen));
+                         model::LoadMerged(*job.model, from, SeedOf(job), halves));
   return FreshWarning(loaded.fresh);
+}
+
+model::WeightPlace FrozenIn(const Job& job, std::span<const float> frozen) {
+  if (!job.narrow_base) return frozen.data();
+  return reinterpret_cast<const std::uint16_t*>(frozen.data());
 }
 
 Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
@@ -32,7 +44,7 @@ Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
   const auto resumed = ResumedFrom(job);
   if (const model::Adapter* adapter = job.model->adapter()) {
     if (!resumed) {
-      adapter->Initialise(frozen, SeedOf(job), trained);
+      adapter->Initialise(FrozenIn(job, frozen), SeedOf(job), trained);
       return std::string();
     }
     if (!model::IsAdapter(*resumed)) {

@@ -20,7 +20,10 @@ std::optional<std::filesystem::path> ResumedFrom(const Job& job);
 // LoadAdapter's.
 // What an adapter is trained beside, and what preferences are compared with: of base_layout().
 // Nothing where neither is asked for. Without an adapter it is what training starts from.
+// `frozen` is room of job.frozen() floats.
 Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen);
+// The weights in that room.
+model::WeightPlace FrozenIn(const Job& job, std::span<const float> frozen);
 // What is trained, of layout(). REQUIRES: `frozen` as LoadFrozen left it.
 Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
                                 std::span<float> trained);

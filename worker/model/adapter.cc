@@ -239,12 +239,13 @@ std::optional<std::int64_t> Adapter::PlaceOf(std::int64_t base_offset) const {
 }
 
 // Kaiming's uniform draws with a = √5, as torch.nn.Linear's: within ±1/√in.
-void Adapter::Initialise(std::span<const float> base, std::uint64_t seed,
+void Adapter::Initialise(const WeightPlace& base, std::uint64_t seed,
                          std::span<float> trained) const {
   TUTTI_CHECK(trained.size() == static_cast<std::size_t>(layout_.total()), trained.size());
   std::ranges::fill(trained, 0.0F);
   for (const Saved& one : saved_) {
-    std::copy(base.begin() + one.begin, base.begin() + one.end, trained.begin() + one.offset);
+    base.At(one.begin).CopyTo(trained.subspan(static_cast<std::size_t>(one.offset),
+                                              static_cast<std::size_t>(one.end - one.begin)));
   }
   for (const Lora& lora : loras_) {
     const auto a = trained.subspan(static_cast<std::size_t>(lora.a),

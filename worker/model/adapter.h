@@ -81,7 +81,7 @@ class Adapter {
 
   // The start of training: A drawn as PEFT draws it, by `seed` and name, B zero, and what is
   // trained fully as the base has it.
-  void Initialise(std::span<const float> base, std::uint64_t seed, std::span<float> trained) const;
+  void Initialise(const WeightPlace& base, std::uint64_t seed, std::span<float> trained) const;
   // Makes the base's weights what the two compute together: adds scale · B·A, and puts what is
   // trained fully in its place.
   void Merge(std::span<const float> trained, std::span<float> weights) const;

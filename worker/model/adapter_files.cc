@@ -244,6 +244,16 @@ Result<LoadedWeights> LoadMerged(const Model& model, const fs::path& directory, 
   return loaded;
 }
 
+Result<LoadedWeights> LoadMerged(const Model& model, const fs::path& directory, std::uint64_t seed,
+                                 std::span<std::uint16_t> params) {
+  if (!IsAdapter(directory)) return LoadWeights(model, directory, seed, params);
+  std::vector<float> merged(params.size());
+  TUTTI_ASSIGN_OR_RETURN(LoadedWeights loaded,
+                         LoadMerged(model, directory, seed, std::span(merged)));
+  NarrowToBf16(merged, params.data());
+  return loaded;
+}
+
 std::string AdapterConfigText(const Model& model, const std::string& base_name) {
   TUTTI_CHECK(model.adapter() != nullptr, "a model without an adapter");
   const Adapter& adapter = *model.adapter();

@@ -33,6 +33,9 @@ std::filesystem::path BaseOf(const std::filesystem::path& directory);
 // base_layout(). `model` is that of the base, with an adapter or without.
 Result<LoadedWeights> LoadMerged(const Model& model, const std::filesystem::path& directory,
                                  std::uint64_t seed, std::span<float> params);
+// Likewise in bfloat16.
+Result<LoadedWeights> LoadMerged(const Model& model, const std::filesystem::path& directory,
+                                 std::uint64_t seed, std::span<std::uint16_t> params);
 
 // adapter_config.json of an adapted model, as PEFT 0.13 and later read it.
 std::string AdapterConfigText(const Model& model, const std::string& base_name);

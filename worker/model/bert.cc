@@ -188,15 +188,16 @@ Bert::NormState Bert::NormForward(const Affine& at, std::int64_t rows, const flo
 void Bert::EmbedForward() {
   const std::int64_t N = packed_.N, H = bert_.hidden;
   float* sum = arena_.Take(N * H);
-  const float* const words = Weight(word_);
-  const float* const positions = Weight(position_);
-  const float* const types = Weight(type_);
+  const WeightPlace words = Matrix(word_), positions = Matrix(position_);
+  const WeightPlace types = bert_.types > 0 ? Matrix(type_) : WeightPlace();
+  std::vector<float> room(static_cast<std::size_t>(3 * H));
   for (std::int64_t i = 0; i < N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    const float* const word = words + packed_.ids[at] * H;
-    const float* const position = positions + packed_.positions[at] * H;
+    const float* const word = words.Read(packed_.ids[at] * H, H, room.data());
+    const float* const position = positions.Read(packed_.positions[at] * H, H, room.data() + H);
     if (bert_.types > 0) {
-      kernels_.add3(H, sum + i * H, word, types + packed_.types[at] * H, position);
+      kernels_.add3(H, sum + i * H, word, types.Read(packed_.types[at] * H, H, room.data() + 2 * H),
+                    position);
     } else {
       std::copy_n(word, H, sum + i * H);
       kernels_.add(H, sum + i * H, position);
@@ -212,11 +213,12 @@ void Bert::Project(const LayerParameters& p, int from, int to, std::int64_t rows
   const int step = Fused(p) ? to - from : 1;
   for (int i = from; i < to; i += step) {
     float* at = out + (i - from) * H;
-    LinearForward({rows, H, step * H}, x, H, Weight(p.qkv[i].weight), at, stride);
+    LinearForward({rows, H, step * H}, x, H, Matrix(p.qkv[i].weight), at, stride, ModeOf(arena_));
     for (int j = i; j < i + step; ++j) {
-      AdapterApply(p.qkv[j].weight, rows, x, out + (j - from) * H, stride, DropoutKey(), arena_);
+      float* const one = out + (j - from) * H;
+      AdapterApply(p.qkv[j].weight, rows, x, one, stride, DropoutKey(), arena_);
+      kernels_.add_bias(rows, H, one, stride, Weight(p.qkv[j].bias));
     }
-    kernels_.add_bias(rows, step * H, at, stride, Weight(p.qkv[i].bias));
   }
 }
 
@@ -288,6 +290,24 @@ void Bert::LayerForward(std::int64_t index, const float* input) {
                           DropoutOf(index, 2, bert_.hidden_dropout));
 }
 
+void Bert::LayersForward() {
+  const std::int64_t NH = packed_.N * bert_.hidden;
+  inputs_.assign(static_cast<std::size_t>(Checkpoints() ? bert_.layers : 0), nullptr);
+  for (std::size_t i = 1; i < inputs_.size(); ++i) inputs_[i] = arena_.Take(NH);
+  if (options_.training) grad_kept_ = arena_.Take(NH);
+  const float* x = embedded_.out;
+  for (std::int64_t i = 0; i < bert_.layers; ++i) {
+    last_layer_ = arena_.Now();
+    LayerForward(i, x);
+    x = states_[static_cast<std::size_t>(i)].out.out;
+    if (inputs_.empty() || i + 1 == bert_.layers) continue;
+    float* const kept = inputs_[static_cast<std::size_t>(i + 1)];
+    std::copy_n(x, NH, kept);
+    x = kept;
+    arena_.Release(last_layer_);
+  }
+}
+
 void Bert::HeadForward(float* logits) {
   const std::int64_t B = packed_.B, H = bert_.hidden, L = bert_.labels;
   const LayerState& last = states_.back();
@@ -326,11 +346,7 @@ Result<at::Tensor> Bert::Forward(const Batch& batch, const ForwardOptions& optio
   }
   scratch_ = arena_.Take(scratch);
   EmbedForward();
-  const float* x = embedded_.out;
-  for (std::int64_t i = 0; i < bert_.layers; ++i) {
-    LayerForward(i, x);
-    x = states_[static_cast<std::size_t>(i)].out.out;
-  }
+  LayersForward();
   at::Tensor logits = at::empty({packed_.B, bert_.labels}, at::kFloat);
   HeadForward(logits.data_ptr<float>());
   return logits;

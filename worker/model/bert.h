@@ -82,6 +82,7 @@ class Bert final : public Model {
   Status Pack(const Batch& batch);
   Status PackRow(const Batch& batch, std::int64_t row);
   void EmbedForward();
+  void LayersForward();
   void LayerForward(std::int64_t index, const float* input);
   void AttentionForwardRows(std::int64_t index, LayerState& state);
   void HeadForward(float* logits);
@@ -115,6 +116,7 @@ class Bert final : public Model {
              return adapter_->PlaceOf(one.weight).has_value();
            }));
   }
+  bool Checkpoints() const { return options_.training && gradient_checkpointing_; }
   // Of the micro-batch's dropout; 0: none acts.
   std::uint64_t DropoutKey() const {
     return options_.training && options_.dropout ? options_.seed | 1 : 0;
@@ -134,6 +136,11 @@ class Bert final : public Model {
   Packed packed_;
   NormState embedded_;
   std::vector<LayerState> states_;
+  // With gradient checkpointing: what each layer but the first reads, [N, H]; the states of all but
+  // the last are made anew from it.
+  std::vector<float*> inputs_;
+  Arena::Mark last_layer_;            // where the last layer's state begins
+  float* grad_kept_ = nullptr;        // [N, H] between layers
   float* scratch_ = nullptr;          // attention's
   const float* pooler_in_ = nullptr;  // [B, H] after dropout
   float* pooler_slope_ = nullptr;     // [B, H]

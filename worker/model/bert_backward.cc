@@ -43,9 +43,10 @@ void Bert::ProjectBackward(const LayerParameters& p, int from, int to, std::int6
       kernels_.add_column_sums(rows, step * H, at, stride, bias);
     }
     if (float* const weight = Gradient(p.qkv[i].weight)) {
-      LinearWeightGradient(shape, at, stride, x, H, weight);
+      LinearWeightGradient(shape, at, stride, x, H, weight, ModeOf(arena_));
     }
-    LinearInputGradient(shape, at, stride, Weight(p.qkv[i].weight), dx, H, add || i > from);
+    LinearInputGradient(shape, at, stride, Matrix(p.qkv[i].weight), dx, H, add || i > from,
+                        ModeOf(arena_));
     for (int j = i; j < i + step; ++j) {
       AdapterApplyBackward(p.qkv[j].weight, rows, x,
                            {.dy = grad + (j - from) * H, .stride = stride, .dx = dx}, DropoutKey(),
@@ -194,7 +195,19 @@ void Bert::Backward(const at::Tensor& grad_logits, const GradientsFinal& on_fina
   const GradientsFinal tell = on_final && !adapter_ ? on_final : [](std::int64_t) {};
   float* grad = HeadBackward(grad_logits.data_ptr<float>());
   tell(pooler_.weight);
-  for (std::int64_t i = bert_.layers - 1; i >= 0; --i) grad = LayerBackward(i, grad, tell);
+  const std::int64_t NH = packed_.N * bert_.hidden;
+  Arena::Mark mark = arena_.Now();
+  for (std::int64_t i = bert_.layers - 1; i >= 0; --i) {
+    if (!inputs_.empty() && i + 1 < bert_.layers) {
+      const float* const kept = inputs_[static_cast<std::size_t>(i)];
+      LayerForward(i, i == 0 ? embedded_.out : kept);
+    }
+    std::copy_n(LayerBackward(i, grad, tell), NH, grad_kept_);
+    grad = grad_kept_;
+    // What the head and the last layer kept has served.
+    if (!inputs_.empty()) mark = last_layer_;
+    arena_.Release(mark);
+  }
   EmbedBackward(grad);
   if (on_final) on_final(0);
 }

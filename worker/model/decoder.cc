@@ -102,7 +102,8 @@ Decoder::Document Decoder::DocumentAt(std::int64_t index) const {
   return document;
 }
 
-// Working memory of the packed micro-batch. Only training keeps what every layer computes.
+// Working memory of the packed micro-batch. Only training keeps what every layer computes, with
+// gradient checkpointing no more than the layers' inputs.
 void Decoder::Begin(const ForwardOptions& options) {
   options_ = options;
   base_alone_ = options.base_alone;
@@ -124,7 +125,10 @@ void Decoder::Begin(const ForwardOptions& options) {
   stream_ = arena_.Take(N * H);
   branch_ = arena_.Take(N * H);
   stream_holds_ = false;
-  states_.assign(static_cast<std::size_t>(options.training ? d_.layers : 1), {});
+  const bool keeps_all = options.training && !Checkpoints();
+  inputs_.assign(static_cast<std::size_t>(Checkpoints() ? d_.layers : 0), {});
+  for (std::size_t i = 1; i < inputs_.size(); ++i) inputs_[i].stream = arena_.Take(N * H);
+  states_.assign(static_cast<std::size_t>(keeps_all ? d_.layers : 1), {});
   for (LayerState& state : states_) {
     state.attention_norm = TakeNorm();
     state.qkv = arena_.Take(N * qkv_width());
@@ -185,13 +189,14 @@ void Decoder::Rotate(float* qkv, bool back) const {
 
 Decoder::Branch Decoder::EmbedForward() {
   const std::int64_t H = d_.hidden;
-  const float* const words = Weight(embedding_);
-  const float* const positions = d_.rope ? nullptr : Weight(position_);
+  const WeightPlace words = Matrix(embedding_);
+  const WeightPlace positions = d_.rope ? WeightPlace() : Matrix(position_);
+  std::vector<float> room(static_cast<std::size_t>(H));
   for (std::int64_t i = 0; i < packed_.N; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    std::copy_n(words + packed_.ids[at] * H, H, branch_ + i * H);
-    if (positions != nullptr) {
-      kernels_.add(H, branch_ + i * H, positions + packed_.positions[at] * H);
+    words.At(packed_.ids[at] * H).CopyTo({branch_ + i * H, room.size()});
+    if (positions.any()) {
+      kernels_.add(H, branch_ + i * H, positions.Read(packed_.positions[at] * H, H, room.data()));
     }
   }
   return {.dropout = DropoutOf(-1, 0, d_.embedding_dropout)};
@@ -244,7 +249,7 @@ Decoder::Branch Decoder::AttentionForwardLayer(std::int64_t index, LayerState& s
   return {.bias = p.attention_out.bias, .dropout = DropoutOf(index, 1, d_.residual_dropout)};
 }
 
-Decoder::Branch Decoder::MlpForward(std::int64_t index, LayerState& state) {
+void Decoder::MlpInner(std::int64_t index, LayerState& state) {
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const std::int64_t N = packed_.N, I = d_.intermediate;
   const Affine& activated = d_.gated ? p.gate : p.up;
@@ -257,6 +262,11 @@ Decoder::Branch Decoder::MlpForward(std::int64_t index, LayerState& state) {
     if (p.up.bias >= 0) kernels_.add_bias(N, I, state.up, I, Weight(p.up.bias));
     kernels_.multiply(N * I, state.product, state.active, state.up);
   }
+}
+
+Decoder::Branch Decoder::MlpForward(std::int64_t index, LayerState& state) {
+  MlpInner(index, state);
+  const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   Apply(p.down, state.product, branch_, d_.hidden);
   return {.bias = p.down.bias, .dropout = DropoutOf(index, 2, d_.residual_dropout)};
 }
@@ -264,13 +274,20 @@ Decoder::Branch Decoder::MlpForward(std::int64_t index, LayerState& state) {
 void Decoder::LayersForward() {
   Branch branch = EmbedForward();
   for (std::int64_t i = 0; i < d_.layers; ++i) {
-    LayerState& state = states_[options_.training ? static_cast<std::size_t>(i) : 0];
+    LayerState& state = StateOf(i);
     NormForward(layers_[static_cast<std::size_t>(i)].attention_norm, branch, state.attention_norm);
+    if (!inputs_.empty()) KeepInput(i, branch);
     branch = AttentionForwardLayer(i, state);
     NormForward(layers_[static_cast<std::size_t>(i)].mlp_norm, branch, state.mlp_norm);
     branch = MlpForward(i, state);
   }
   NormForward(final_norm_, branch, final_);
+}
+
+void Decoder::KeepInput(std::int64_t index, const Branch& branch) {
+  LayerInput& input = inputs_[static_cast<std::size_t>(index)];
+  input.branch = branch;
+  if (input.stream != nullptr) std::copy_n(stream_, packed_.N * d_.hidden, input.stream);
 }
 
 Status Decoder::ForwardTokens(const Batch& batch, const ForwardOptions& options) {

@@ -85,6 +85,11 @@ class Decoder final : public Model, public LanguageModel {
     float* up = nullptr;       // [N, I] where gated
     float* product = nullptr;  // [N, I] active · up where gated, else active
   };
+  // What a layer's forward pass is computed anew from, where its state was not kept.
+  struct LayerInput {
+    float* stream = nullptr;  // [N, H] with the branch taken in; of the first layer: none
+    Branch branch{};          // the one taken in
+  };
   // Tokens that attend to each other: `queries` from `begin` on, behind `cached` ones.
   struct Document {
     std::int64_t begin = 0, queries = 0, cached = 0;
@@ -113,7 +118,9 @@ class Decoder final : public Model, public LanguageModel {
   void NormForward(const NormParameters& at, const Branch& branch, NormState& state);
   Branch AttentionForwardLayer(std::int64_t index, LayerState& state);
   void AttendDocuments(std::int64_t index, LayerState& state);
+  void MlpInner(std::int64_t index, LayerState& state);  // but for its last product
   Branch MlpForward(std::int64_t index, LayerState& state);
+  void KeepInput(std::int64_t index, const Branch& branch);
   void Apply(const Affine& affine, const float* x, float* y, std::int64_t stride);
   void Rotate(float* qkv, bool back) const;
   Status PackContinuations(std::span<const Continuation> continuations, const KeyValueCache& cache);
@@ -123,6 +130,7 @@ class Decoder final : public Model, public LanguageModel {
   std::int64_t qkv_width() const { return d_.q_width() + 2 * d_.kv_width(); }
 
   // ---- decoder_backward.cc ----
+  LayerState& StateForBackward(std::int64_t index);
   void LayersBackward(const float* grad_hidden, const GradientsFinal& on_final);
   void NormBackward(const NormParameters& at, const NormState& state, const float* grad_out,
                     StreamGradients& gradients);
@@ -140,7 +148,7 @@ class Decoder final : public Model, public LanguageModel {
   // ---- decoder_head.cc ----
   // These rows of the last hidden states, one behind the other in `out`.
   const float* Gather(std::span<const std::int64_t> rows, float* out) const;
-  void HeadForward(const float* rows, std::int64_t count, float* logits) const;
+  void HeadForward(const float* rows, std::int64_t count, float* logits);
   void HeadBackward(std::span<const std::int64_t> at, const float* rows, const float* grad,
                     float* grad_rows);
   void ScoreRows(std::span<const std::int64_t> rows, const ScoreOptions& options, float* logits,
@@ -149,6 +157,10 @@ class Decoder final : public Model, public LanguageModel {
   void TakeGradHidden();
   std::int64_t LastToken(std::int64_t document) const;
 
+  bool Checkpoints() const { return options_.training && gradient_checkpointing_; }
+  LayerState& StateOf(std::int64_t index) {
+    return states_[states_.size() > 1 ? static_cast<std::size_t>(index) : 0];
+  }
   // Of the micro-batch's dropout; 0: none acts.
   std::uint64_t DropoutKey() const {
     return options_.training && options_.dropout ? options_.seed | 1 : 0;
@@ -171,6 +183,7 @@ class Decoder final : public Model, public LanguageModel {
   bool stream_holds_ = false;        // something
   float* branch_ = nullptr;          // [N, H] what it takes in next
   std::vector<LayerState> states_;   // of every layer in training, else one for all
+  std::vector<LayerInput> inputs_;   // of every layer with gradient checkpointing
   NormState final_;
   float* scratch_ = nullptr;             // attention's
   std::vector<std::int64_t> head_rows_;  // of the hidden states that logits were computed of

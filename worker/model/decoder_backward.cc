@@ -131,6 +131,29 @@ void Decoder::EmbedBackward(const float* grad) {
   }
 }
 
+// A layer's state as the forward pass made it, or made anew with the same bits. The last layer's is
+// still there. Of the others the stream is what it was when it had taken the branch in: nothing is
+// added again. The first layer begins with the embeddings, whose dropout is rounded otherwise where
+// it is not computed in the same breath as the norm.
+Decoder::LayerState& Decoder::StateForBackward(std::int64_t index) {
+  LayerState& state = StateOf(index);
+  if (inputs_.empty() || index + 1 == d_.layers) return state;
+  const LayerInput& input = inputs_[static_cast<std::size_t>(index)];
+  const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
+  stream_holds_ = false;
+  if (index == 0) {
+    NormForward(p.attention_norm, EmbedForward(), state.attention_norm);
+  } else {
+    std::copy_n(input.stream, packed_.N * d_.hidden, branch_);
+    NormForward(p.attention_norm, {}, state.attention_norm);
+  }
+  state.attention_norm.dropout = input.branch.dropout;
+  state.attention_norm.bias = input.branch.bias;
+  NormForward(p.mlp_norm, AttentionForwardLayer(index, state), state.mlp_norm);
+  MlpInner(index, state);
+  return state;
+}
+
 // Parameters lie in the order that the forward pass uses them in, so what is final grows from the
 // end of the buffer. An output layer that is the embedding is final with that.
 void Decoder::LayersBackward(const float* grad_hidden, const GradientsFinal& on_final) {
@@ -142,8 +165,8 @@ void Decoder::LayersBackward(const float* grad_hidden, const GradientsFinal& on_
   NormBackward(final_norm_, final_, grad_hidden, gradients);
   for (std::int64_t i = d_.layers - 1; i >= 0; --i) {
     const LayerParameters& p = layers_[static_cast<std::size_t>(i)];
-    LayerState& state = states_[static_cast<std::size_t>(i)];
     const Arena::Mark mark = arena_.Now();
+    LayerState& state = StateForBackward(i);
     NormBackward(p.mlp_norm, state.mlp_norm, MlpBackward(i, state, gradients.branch, tell),
                  gradients);
     NormBackward(p.attention_norm, state.attention_norm,

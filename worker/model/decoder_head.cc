@@ -27,9 +27,9 @@ const float* Decoder::Gather(std::span<const std::int64_t> rows, float* out) con
   return out;
 }
 
-void Decoder::HeadForward(const float* rows, std::int64_t count, float* logits) const {
-  LinearForward({count, d_.hidden, d_.head_size()}, rows, d_.hidden, Weight(head_), logits,
-                d_.head_size());
+void Decoder::HeadForward(const float* rows, std::int64_t count, float* logits) {
+  LinearForward({count, d_.hidden, d_.head_size()}, rows, d_.hidden, Matrix(head_), logits,
+                d_.head_size(), ModeOf(arena_));
 }
 
 // Onto grad_hidden_ at these rows; `grad_rows` has room for their gradients.
@@ -38,9 +38,10 @@ void Decoder::HeadBackward(std::span<const std::int64_t> at, const float* rows, 
   const std::int64_t H = d_.hidden;
   const LinearShape shape{static_cast<std::int64_t>(at.size()), H, d_.head_size()};
   if (float* const gradient = Gradient(head_)) {
-    LinearWeightGradient(shape, grad, d_.head_size(), rows, H, gradient);
+    LinearWeightGradient(shape, grad, d_.head_size(), rows, H, gradient, ModeOf(arena_));
   }
-  LinearInputGradient(shape, grad, d_.head_size(), Weight(head_), grad_rows, H, /*add=*/false);
+  LinearInputGradient(shape, grad, d_.head_size(), Matrix(head_), grad_rows, H, /*add=*/false,
+                      ModeOf(arena_));
   for (const std::int64_t row : at) {
     kernels_.add(H, grad_hidden_ + row * H, grad_rows);
     grad_rows += H;

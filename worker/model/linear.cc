@@ -3,49 +3,164 @@
 #include <ATen/ATen.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
+#include <algorithm>
+
+#include "common/base/check.h"
+
 namespace tutti::model {
 namespace {
 
-at::Tensor View(const float* data, std::int64_t rows, std::int64_t columns, std::int64_t stride) {
-  return at::from_blob(const_cast<float*>(data), {rows, columns}, {stride, 1}, at::kFloat);
+// Of a weight that is converted: so many are held at a time.
+constexpr std::int64_t kPanelFloats = std::int64_t{1} << 22;
+
+struct Extent {
+  std::int64_t rows = 0, columns = 0, stride = 0;
+};
+
+at::Tensor View(const float* data, const Extent& e) {
+  return at::from_blob(const_cast<float*>(data), {e.rows, e.columns}, {e.stride, 1}, at::kFloat);
 }
 
-// The weight as [out, in], whichever way it lies.
-at::Tensor WeightView(const LinearShape& s, const float* w) {
-  return s.input_major ? View(w, s.in, s.out, s.out).t() : View(w, s.out, s.in, s.in);
+at::Tensor View(const std::uint16_t* data, const Extent& e) {
+  return at::from_blob(const_cast<std::uint16_t*>(data), {e.rows, e.columns}, {e.stride, 1},
+                       at::kBFloat16);
+}
+
+// Gives back what was taken of it.
+class Scratch {
+ public:
+  explicit Scratch(Arena* arena) : arena_(arena) {
+    if (arena_ != nullptr) mark_ = arena_->Now();
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    if (arena_ != nullptr) arena_->Release(mark_);
+  }
+  float* Floats(std::int64_t count) {
+    TUTTI_CHECK(arena_ != nullptr, "bfloat16 without room to convert in");
+    return arena_->Take(count);
+  }
+  std::uint16_t* Halves(std::int64_t count) {
+    return reinterpret_cast<std::uint16_t*>(Floats((count + 1) / 2));
+  }
+
+ private:
+  Arena* arena_;
+  Arena::Mark mark_;
+};
+
+// Floats as the mode multiplies them: themselves, or a compact rounded copy.
+at::Tensor Factor(const float* data, const Extent& e, const LinearMode& mode, Scratch& scratch) {
+  if (!mode.bf16) return View(data, e);
+  const auto columns = static_cast<std::size_t>(e.columns);
+  const Extent compact{e.rows, e.columns, e.columns};
+  if (mode.by_cpu) {
+    std::uint16_t* const copy = scratch.Halves(e.rows * e.columns);
+    for (std::int64_t i = 0; i < e.rows; ++i) {
+      NarrowToBf16({data + i * e.stride, columns}, copy + i * e.columns);
+    }
+    return View(copy, compact);
+  }
+  float* const copy = scratch.Floats(e.rows * e.columns);
+  for (std::int64_t i = 0; i < e.rows; ++i) {
+    RoundToBf16({data + i * e.stride, columns}, copy + i * e.columns);
+  }
+  return View(copy, compact);
+}
+
+// Calls use(first row, panel) for the rows of a compact matrix as the mode multiplies it: all of
+// them at once where they lie so, else some at a time.
+template <typename Use>
+void ForPanels(const WeightPlace& w, std::int64_t rows, std::int64_t columns,
+               const LinearMode& mode, const Use& use) {
+  if (w.halves == nullptr && !mode.bf16) return use(0, View(w.floats, {rows, columns, columns}));
+  if (w.halves != nullptr && mode.by_cpu) return use(0, View(w.halves, {rows, columns, columns}));
+  const std::int64_t step = std::clamp<std::int64_t>(kPanelFloats / columns, 1, rows);
+  for (std::int64_t first = 0; first < rows; first += step) {
+    Scratch scratch(mode.scratch);
+    const Extent panel{std::min(step, rows - first), columns, columns};
+    if (w.halves == nullptr) {
+      use(first, Factor(w.floats + first * columns, panel, mode, scratch));
+      continue;
+    }
+    const std::int64_t count = panel.rows * columns;
+    float* const wide = scratch.Floats(count);
+    WidenBf16({w.halves + first * columns, static_cast<std::size_t>(count)}, wide);
+    use(first, View(wide, panel));
+  }
+}
+
+// out = a · b, or added to it.
+void Multiply(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool add) {
+  if (a.scalar_type() == at::kBFloat16) {
+    const at::Tensor product = at::mm(a, b);
+    if (add) {
+      out.add_(product);
+    } else {
+      out.copy_(product);
+    }
+  } else if (add) {
+    out.addmm_(a, b);
+  } else {
+    at::mm_out(out, a, b);
+  }
 }
 
 }  // namespace
 
-void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride, const float* w,
-                   float* y, std::int64_t y_stride) {
+void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride,
+                   const WeightPlace& w, float* y, std::int64_t y_stride, const LinearMode& mode) {
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  at::Tensor out = View(y, s.rows, s.out, y_stride);
-  at::mm_out(out, View(x, s.rows, s.in, x_stride), WeightView(s, w).t());
+  Scratch scratch(mode.scratch);
+  const at::Tensor out = View(y, {s.rows, s.out, y_stride});
+  const at::Tensor left = Factor(x, {s.rows, s.in, x_stride}, mode, scratch);
+  const auto use = [&](std::int64_t first, const at::Tensor& panel) {
+    if (s.input_major) {
+      Multiply(out, left.narrow(1, first, panel.size(0)), panel, /*add=*/first > 0);
+    } else {
+      Multiply(out.narrow(1, first, panel.size(0)), left, panel.t(), /*add=*/false);
+    }
+  };
+  if (s.input_major) {
+    ForPanels(w, s.in, s.out, mode, use);
+  } else {
+    ForPanels(w, s.out, s.in, mode, use);
+  }
 }
 
 void LinearInputGradient(const LinearShape& s, const float* dy, std::int64_t dy_stride,
-                         const float* w, float* dx, std::int64_t dx_stride, bool add) {
+                         const WeightPlace& w, float* dx, std::int64_t dx_stride, bool add,
+                         const LinearMode& mode) {
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  at::Tensor out = View(dx, s.rows, s.in, dx_stride);
-  const at::Tensor left = View(dy, s.rows, s.out, dy_stride);
-  const at::Tensor right = WeightView(s, w);
-  if (add) {
-    out.addmm_(left, right);
+  Scratch scratch(mode.scratch);
+  const at::Tensor out = View(dx, {s.rows, s.in, dx_stride});
+  const at::Tensor left = Factor(dy, {s.rows, s.out, dy_stride}, mode, scratch);
+  const auto use = [&](std::int64_t first, const at::Tensor& panel) {
+    if (s.input_major) {
+      Multiply(out.narrow(1, first, panel.size(0)), left, panel.t(), add);
+    } else {
+      Multiply(out, left.narrow(1, first, panel.size(0)), panel, add || first > 0);
+    }
+  };
+  if (s.input_major) {
+    ForPanels(w, s.in, s.out, mode, use);
   } else {
-    at::mm_out(out, left, right);
+    ForPanels(w, s.out, s.in, mode, use);
   }
 }
 
 void LinearWeightGradient(const LinearShape& s, const float* dy, std::int64_t dy_stride,
-                          const float* x, std::int64_t x_stride, float* dw) {
+                          const float* x, std::int64_t x_stride, float* dw,
+                          const LinearMode& mode) {
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
-  const at::Tensor left = View(dy, s.rows, s.out, dy_stride);
-  const at::Tensor right = View(x, s.rows, s.in, x_stride);
+  Scratch scratch(mode.scratch);
+  const at::Tensor left = Factor(dy, {s.rows, s.out, dy_stride}, mode, scratch);
+  const at::Tensor right = Factor(x, {s.rows, s.in, x_stride}, mode, scratch);
   if (s.input_major) {
-    View(dw, s.in, s.out, s.out).addmm_(right.t(), left);
+    Multiply(View(dw, {s.in, s.out, s.out}), right.t(), left, /*add=*/true);
   } else {
-    View(dw, s.out, s.in, s.in).addmm_(left.t(), right);
+    Multiply(View(dw, {s.out, s.in, s.in}), left.t(), right, /*add=*/true);
   }
 }
 

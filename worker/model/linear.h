@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+#include "worker/model/arena.h"
+#include "worker/model/bfloat16.h"
+
 namespace tutti::model {
 
 struct LinearShape {
@@ -11,14 +14,25 @@ struct LinearShape {
   bool input_major = false;  // the weight is [in, out], as GPT-2's Conv1D keeps it
 };
 
+// How they are computed. In bfloat16 both factors are rounded to it and products are summed in
+// float32; where the CPU multiplies bfloat16 itself the sums are rounded, too.
+struct LinearMode {
+  bool bf16 = false;
+  bool by_cpu = false;       // with bf16: by the CPU's own instructions
+  Arena* scratch = nullptr;  // needed for bf16 and for weights that lie in bfloat16
+};
+
 // y[rows, out] = x[rows, in] · w[out, in]ᵀ, or · w[in, out]
-void LinearForward(const LinearShape& shape, const float* x, std::int64_t x_stride, const float* w,
-                   float* y, std::int64_t y_stride);
+void LinearForward(const LinearShape& shape, const float* x, std::int64_t x_stride,
+                   const WeightPlace& w, float* y, std::int64_t y_stride,
+                   const LinearMode& mode = {});
 // dx[rows, in] = dy[rows, out] · w (or wᵀ), or added to what dx holds.
 void LinearInputGradient(const LinearShape& shape, const float* dy, std::int64_t dy_stride,
-                         const float* w, float* dx, std::int64_t dx_stride, bool add);
+                         const WeightPlace& w, float* dx, std::int64_t dx_stride, bool add,
+                         const LinearMode& mode = {});
 // dw[out, in] += dyᵀ · x, or dw[in, out] += xᵀ · dy
 void LinearWeightGradient(const LinearShape& shape, const float* dy, std::int64_t dy_stride,
-                          const float* x, std::int64_t x_stride, float* dw);
+                          const float* x, std::int64_t x_stride, float* dw,
+                          const LinearMode& mode = {});
 
 }  // namespace tutti::model

@@ -128,19 +128,18 @@ Status CheckWeights(const Model& model, const std::filesystem::path& directory) 
   return {};
 }
 
-Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
-                                  std::uint64_t seed, std::span<float> params) {
-  const ParameterLayout& layout = model.base_layout();
-  TUTTI_CHECK(params.size() == static_cast<std::size_t>(layout.total()), "params hold ",
-              params.size(), " floats, the layout ", layout.total());
+namespace {
+
+// Each parameter's values go to `out` of `take(parameter)`, and `give(parameter, out)` follows.
+template <typename Take, typename Give>
+Result<LoadedWeights> LoadEach(const Model& model, const std::filesystem::path& directory,
+                               std::uint64_t seed, const Take& take, const Give& give) {
   const std::string where = directory.string();
   TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
   LoadedWeights loaded;
   TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
-  std::ranges::fill(params, 0.0F);
-  for (const ParameterInfo& parameter : layout.parameters()) {
-    const auto out = params.subspan(static_cast<std::size_t>(parameter.offset),
-                                    static_cast<std::size_t>(parameter.count));
+  for (const ParameterInfo& parameter : model.base_layout().parameters()) {
+    const std::span<float> out = take(parameter);
     const auto source = sources.find(parameter.name);
     if (source != sources.end()) {
       TUTTI_ASSIGN_OR_RETURN(const Tensor tensor, weights.Find(source->second));
@@ -151,8 +150,53 @@ Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::pat
     } else {
       return Lacking(parameter, where);
     }
+    give(parameter, out);
   }
   return loaded;
+}
+
+}  // namespace
+
+Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
+                                  std::uint64_t seed, std::span<float> params) {
+  const ParameterLayout& layout = model.base_layout();
+  TUTTI_CHECK(params.size() == static_cast<std::size_t>(layout.total()), "params hold ",
+              params.size(), " floats, the layout ", layout.total());
+  std::ranges::fill(params, 0.0F);
+  return LoadEach(
+      model, directory, seed,
+      [&](const ParameterInfo& parameter) {
+        return params.subspan(static_cast<std::size_t>(parameter.offset),
+                              static_cast<std::size_t>(parameter.count));
+      },
+      [](const ParameterInfo&, std::span<const float>) {});
+}
+
+Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
+                                  std::uint64_t seed, std::span<std::uint16_t> params) {
+  const ParameterLayout& layout = model.base_layout();
+  TUTTI_CHECK(params.size() == static_cast<std::size_t>(layout.total()), params.size(),
+              " numbers for a layout of ", layout.total());
+  std::ranges::fill(params, std::uint16_t{0});
+  std::vector<float> room;
+  return LoadEach(
+      model, directory, seed,
+      [&](const ParameterInfo& parameter) {
+        room.assign(static_cast<std::size_t>(parameter.count), 0.0F);
+        return std::span(room);
+      },
+      [&](const ParameterInfo& parameter, std::span<const float> values) {
+        NarrowToBf16(values, params.data() + parameter.offset);
+      });
+}
+
+bool LiesInBf16(const std::filesystem::path& directory) {
+  const Result<ModelWeights> weights = ModelWeights::Open(directory);
+  if (!weights) return false;
+  return std::ranges::all_of(weights->Names(), [&](const std::string& name) {
+    const Result<Tensor> tensor = weights->Find(name);
+    return tensor.has_value() && tensor->dtype == safetensors::DType::kBF16;
+  });
 }
 
 }  // namespace tutti::model

@@ -30,4 +30,10 @@ Status CheckWeights(const Model& model, const std::filesystem::path& directory);
 Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
                                   std::uint64_t seed, std::span<float> params);
 
+// Likewise in bfloat16, each rounded to the nearest; one tensor at a time is held as float32.
+Result<LoadedWeights> LoadWeights(const Model& model, const std::filesystem::path& directory,
+                                  std::uint64_t seed, std::span<std::uint16_t> params);
+// Whether every tensor of a checkpoint lies in bfloat16, which then holds it without loss.
+bool LiesInBf16(const std::filesystem::path& directory);
+
 }  // namespace tutti::model

@@ -71,18 +71,31 @@ Status Model::Adapt(const LoraOptions& options) {
   return {};
 }
 
+// Vectors are few, and read as floats.
+void Model::BindBase(const WeightPlace& base) {
+  base_ = base;
+  base_vectors_.clear();
+  if (base.halves == nullptr) return;
+  for (const ParameterInfo& parameter : layout_.parameters()) {
+    if (parameter.shape.size() != 1) continue;
+    std::vector<float>& values = base_vectors_[parameter.offset];
+    values.resize(static_cast<std::size_t>(parameter.count));
+    base.At(parameter.offset).CopyTo(values);
+  }
+}
+
 void Model::LinearApply(std::int64_t weight, const LinearShape& shape, const float* x, float* y,
                         std::int64_t stride, std::uint64_t key, Arena& arena) const {
-  LinearForward(shape, x, shape.in, Weight(weight), y, stride);
+  LinearForward(shape, x, shape.in, Matrix(weight), y, stride, ModeOf(arena));
   AdapterApply(weight, shape.rows, x, y, stride, key, arena);
 }
 
 void Model::LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const float* x,
                                 const LinearGradient& g, std::uint64_t key, Arena& arena) const {
   if (float* const gradient = Gradient(weight)) {
-    LinearWeightGradient(shape, g.dy, g.stride, x, shape.in, gradient);
+    LinearWeightGradient(shape, g.dy, g.stride, x, shape.in, gradient, ModeOf(arena));
   }
-  LinearInputGradient(shape, g.dy, g.stride, Weight(weight), g.dx, shape.in, g.add);
+  LinearInputGradient(shape, g.dy, g.stride, Matrix(weight), g.dx, shape.in, g.add, ModeOf(arena));
   AdapterApplyBackward(weight, shape.rows, x, g, key, arena);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 #include "common/base/result.h"
 #include "worker/model/adapter.h"
 #include "worker/model/arena.h"
+#include "worker/model/bfloat16.h"
 #include "worker/model/config.h"
 #include "worker/model/parameters.h"
 
@@ -77,9 +79,15 @@ class Model {
   // where they lie; gradients are added where they lie, never replaced.
   void Bind(const float* params) { params_ = params; }
   void BindGradients(float* grads) { grads_ = grads; }
-  // The weights that stay as they are, base_layout().total() floats: what an adapter is beside, and
-  // what a forward pass with base_alone reads.
-  void BindBase(const float* base) { base_ = base; }
+  // The weights that stay as they are, base_layout().total() of them: what an adapter is beside,
+  // and what a forward pass with base_alone reads. Those in bfloat16 are there and final now.
+  void BindBase(const WeightPlace& base);
+
+  // The products of linear layers are computed in bfloat16 (linear.h), but for an adapter's.
+  void SetBf16(bool on) { bf16_ = on; }
+  // Backward computes each layer's forward pass anew from its input, instead of keeping what it
+  // made: less memory, more time, the same bits.
+  void SetGradientCheckpointing(bool on) { gradient_checkpointing_ = on; }
 
   // Logits [B, L] f32, of a language model [B, T, V] with zeros at padding. kInvalid when an id or
   // a length does not fit the model. REQUIRES: Bind was called.
@@ -100,14 +108,22 @@ class Model {
 
  protected:
   bool IsBound() const {
-    return params_ != nullptr && (base_ != nullptr || (!adapter_ && !base_alone_));
+    return params_ != nullptr && (base_.any() || (!adapter_ && !base_alone_));
   }
-  // A place of base_layout().
-  const float* Weight(std::int64_t offset) const {
-    if (base_alone_) return base_ + offset;
+  // A place of base_layout() that is a matrix.
+  WeightPlace Matrix(std::int64_t offset) const {
+    if (base_alone_) return base_.At(offset);
     if (!adapter_) return params_ + offset;
     const auto trained = adapter_->PlaceOf(offset);
-    return trained ? params_ + *trained : base_ + offset;
+    return trained ? WeightPlace(params_ + *trained) : base_.At(offset);
+  }
+  // One that is a vector.
+  const float* Weight(std::int64_t offset) const {
+    const WeightPlace place = Matrix(offset);
+    return place.halves == nullptr ? place.floats : BaseVector(offset);
+  }
+  LinearMode ModeOf(Arena& arena) const {
+    return {.bf16 = bf16_, .by_cpu = CpuMultipliesBf16(), .scratch = &arena};
   }
   // Null where nothing is trained, and for offset −1.
   float* Gradient(std::int64_t offset) const {
@@ -135,6 +151,8 @@ class Model {
   void AdapterApplyBackward(std::int64_t weight, std::int64_t rows, const float* x,
                             const LinearGradient& gradient, std::uint64_t key, Arena& arena) const;
 
+  const float* BaseVector(std::int64_t offset) const { return base_vectors_.at(offset).data(); }
+
   ModelConfig config_;
   ParameterLayout layout_;
   CheckpointNames checkpoint_names_;
@@ -142,7 +160,10 @@ class Model {
   std::optional<Adapter> adapter_;
   const float* params_ = nullptr;
   float* grads_ = nullptr;
-  const float* base_ = nullptr;
+  WeightPlace base_;
+  std::map<std::int64_t, std::vector<float>> base_vectors_;  // of a base in bfloat16, by offset
+  bool bf16_ = false;
+  bool gradient_checkpointing_ = false;
   bool base_alone_ = false;  // of the forward pass that runs, or ran last
 };
 

@@ -78,7 +78,7 @@ class PeftRun {
 
   // Without an adapter: B is zero, and what is trained fully is the base's.
   Status CheckBase(const safetensors::File& expected) {
-    run_.model().adapter()->Initialise(base_, /*seed=*/0, run_.params());
+    run_.model().adapter()->Initialise(base_.data(), /*seed=*/0, run_.params());
     TUTTI_ASSIGN_OR_RETURN(const at::Tensor logits,
                            run_.model().Forward(run_.Read(cases_.at("batch")), {}));
     return CompareLogits("logits_base", logits, expected);

@@ -149,10 +149,10 @@ TEST(FromJson, TakesNoFieldsThatStandForOthers) {
 
 TEST(FromJson, RefusesWhatIsNotSupportedYet) {
   json resolved = ToJson(JobOf(Minimal()));
-  resolved["training"]["bf16"] = true;
+  resolved["resources"]["gpus_per_rank"] = 1;
   EXPECT_EQ(ProblemsOfJson(resolved),
-            "unsupported #/training/bf16: training.bf16 is not supported yet (supported: false, "
-            "which is float32)\n");
+            "unsupported #/resources/gpus_per_rank: resources.gpus_per_rank is not supported yet "
+            "(supported: 0)\n");
 }
 
 struct BadInputs {

@@ -64,12 +64,6 @@ INSTANTIATE_TEST_SUITE_P(
     Fields, NotYet,
     testing::Values(
         NotYetLine(
-            "training: {bf16: true}",
-            "spec:5:18: training.bf16 is not supported yet (supported: false, which is float32)"),
-        NotYetLine(
-            "training: {gradient_checkpointing: true}",
-            "spec:5:36: training.gradient_checkpointing is not supported yet (supported: false)"),
-        NotYetLine(
             "training: {lr_scheduler_type: reduce_lr_on_plateau}",
             "spec:5:31: training.lr_scheduler_type reduce_lr_on_plateau is not supported yet "
             "(supported: every other schedule)"),

@@ -58,6 +58,60 @@ TEST_F(Generation, AnySizeGivesTheSameBitsPackedOrNot) {
   }
 }
 
+TEST_F(Generation, GradientCheckpointingChangesNoBit) {
+  const auto digest = [&](const std::string& name, bool checkpointing) {
+    trainers_.spec.training.gradient_checkpointing = checkpointing;
+    const Ended ended = trainers_.Train(
+        {.size = checkpointing ? 2u : 1u, .name = name + (checkpointing ? "+" : "")});
+    EXPECT_THAT(ended.statuses, Each(kFinished)) << ended.error;
+    return ended.weights;
+  };
+  EXPECT_EQ(digest("full", false), digest("full", true));
+  trainers_.spec.data.packing = true;
+  trainers_.spec.method = spec::LoraSpec{.r = 4, .lora_dropout = 0.1, .all_linear = true};
+  EXPECT_EQ(digest("lora", false), digest("lora", true));
+}
+
+// Of full tuning and of an adapter, whose base lies in bfloat16 then.
+TEST_F(Generation, Bf16FollowsFloat32WithTheSameBitsAtAnySizeAndAfterADeath) {
+  for (const bool adapts : {false, true}) {
+    if (adapts) trainers_.spec.method = spec::LoraSpec{.r = 4, .all_linear = true};
+    const std::string name = adapts ? "adapter-" : "full-";
+    trainers_.spec.training.bf16 = false;
+    const Ended exact = trainers_.Train({.name = name + "exact"});
+    trainers_.spec.training.bf16 = true;
+    const Ended one = trainers_.Train({.name = name + "1"});
+    ASSERT_THAT(one.statuses, Each(kFinished)) << one.error;
+    EXPECT_NE(one.weights, exact.weights);
+    const auto want = exact.All<enginelink::Progress>(), got = one.All<enginelink::Progress>();
+    ASSERT_EQ(got.size(), want.size());
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      EXPECT_NEAR(got[i].loss, want[i].loss, 0.01 * want[i].loss) << name << i;
+    }
+    for (const std::uint32_t size : {2u, 4u}) {
+      const Ended other = trainers_.Train({.size = size, .name = name + std::to_string(size)});
+      EXPECT_EQ(other.weights, one.weights) << name << size;
+    }
+    trainers_.Train({.size = 2, .script = {.kill_in_step = 7}, .name = name + "killed"});
+    const Ended resumed =
+        trainers_.Train({.size = 2, .attempt = 2, .resume = true, .name = name + "killed"});
+    ASSERT_THAT(resumed.statuses, Each(kFinished)) << resumed.error;
+    EXPECT_EQ(resumed.weights, one.weights) << name;
+  }
+}
+
+TEST_F(Generation, AnAdaptersBaseTakesHalfTheRoomInBfloat16) {
+  trainers_.spec.method = spec::LoraSpec{};
+  const auto wide = Prepare();
+  trainers_.spec.training.bf16 = true;
+  const auto narrow = Prepare();
+  ASSERT_TRUE(wide.has_value() && narrow.has_value());
+  EXPECT_EQ(wide->frozen(), static_cast<std::uint64_t>(wide->model->base_layout().total()));
+  EXPECT_EQ(narrow->frozen(), (wide->frozen() + 1) / 2);
+  trainers_.spec.method = spec::FullMethod{};
+  EXPECT_EQ(Prepare()->frozen(), 0u);
+}
+
 TEST_F(Generation, TheExportIsALanguageModelOfTheSameWeights) {
   const Ended ended = trainers_.Train({});
   ASSERT_THAT(ended.statuses, Each(kFinished)) << ended.error;

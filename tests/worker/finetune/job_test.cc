@@ -78,8 +78,8 @@ TEST(PrepareJob, RefusesWhatCannotBeTrained) {
   Error error = refused([](auto& spec) { spec.data.max_length = 33; });
   EXPECT_EQ(error.where, "data.max_length");
   EXPECT_THAT(error.message, HasSubstr("32 positions"));
-  error = refused([](auto& spec) { spec.training.bf16 = true; });
-  EXPECT_EQ(error.where, "training.bf16");
+  error = refused([](auto& spec) { spec.resources.gpus_per_rank = 1; });
+  EXPECT_EQ(error.where, "resources.gpus_per_rank");
   error = refused([](auto& spec) { spec.task = spec::Task::kSummarization; });
   EXPECT_THAT(error.message, HasSubstr("summarization"));
 }

@@ -87,7 +87,7 @@ struct Adapted {
     EXPECT_TRUE(model->Adapt(options).has_value());
     trained.resize(static_cast<std::size_t>(model->layout().total()));
     grads.resize(trained.size());
-    model->adapter()->Initialise(base, 7, trained);
+    model->adapter()->Initialise(base.data(), 7, trained);
     model->BindBase(base.data());
     model->Bind(trained.data());
     model->BindGradients(grads.data());
