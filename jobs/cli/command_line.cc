@@ -8,7 +8,7 @@
 
 #include "jobs/cli/definitions.h"
 #include "jobs/cli/exit_codes.h"
-#include "jobs/spec/suggest.h"
+#include "jobs/cli/usage_error.h"
 
 namespace tutti::cli {
 namespace {
@@ -30,29 +30,6 @@ const CLI::App* Deepest(const CLI::App& app) {
     if (parsed.empty()) return at;
     at = parsed.front();
   }
-}
-
-std::string PathOf(const CLI::App* command) {
-  std::string path = command->get_name();
-  for (const CLI::App* at = command->get_parent(); at != nullptr; at = at->get_parent()) {
-    path = at->get_name() + " " + path;
-  }
-  return path;
-}
-
-// "did you mean …?" for a word that is no command.
-std::string Meant(const CLI::App* command, const std::vector<std::string>& args) {
-  std::vector<std::string> names;
-  for (const CLI::App* sub : command->get_subcommands(nullptr)) names.push_back(sub->get_name());
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  for (const std::string& word : args) {
-    if (word.starts_with("-") || std::find(names.begin(), names.end(), word) != names.end())
-      continue;
-    const std::string_view nearest = spec::Nearest(word, views);
-    if (!nearest.empty())
-      return "did you mean `" + PathOf(command) + " " + std::string(nearest) + "`? ";
-  }
-  return {};
 }
 
 // `tutti coordinator …` and `tutti worker …` are their programs, but for the commands about
@@ -210,10 +187,7 @@ CommandLine ParseCommandLine(const std::vector<std::string>& args) {
     return Saying(finish(), kOk, command->help(parent == nullptr ? "" : PathOf(parent)));
   } catch (const CLI::ParseError& error) {
     const CLI::App* command = Deepest(d->app);
-    const std::string path = PathOf(command);
-    return Saying(finish(), kUsage, "",
-                  {ErrorCode::kInvalid, error.what(), path,
-                   Meant(command, args) + "see `" + path + " --help`"});
+    return Saying(finish(), kUsage, "", UsageError(command, args, error));
   }
   CommandLine line = finish();
   if (d->version) {

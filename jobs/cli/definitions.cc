@@ -4,6 +4,8 @@
 
 #include "jobs/cli/exit_codes.h"
 #include "jobs/cli/export_runs.h"
+#include "jobs/cli/man.h"
+#include "jobs/cli/several.h"
 #include "jobs/cli/ui.h"
 #include "jobs/cli/unsupported.h"
 #include "jobs/spec/names.h"
@@ -17,6 +19,13 @@ constexpr const char* kJobs = "Jobs";
 constexpr const char* kModels = "Models";
 constexpr const char* kCluster = "Cluster";
 constexpr const char* kLater = "Not supported yet";
+
+using Jobs = std::vector<std::string>;
+
+CLI::Option* JobsArgument(Definitions& d, CLI::App* command, Jobs& into) {
+  d.job_commands.push_back(command);
+  return command->add_option("JOB", into, "Ids, prefixes of them, or names")->type_name("...");
+}
 
 std::vector<std::string> Strings(std::span<const std::string_view> names) {
   return {names.begin(), names.end()};
@@ -113,9 +122,10 @@ void DefineLooking(Definitions& d) {
     d.JobArgument(command, *job);
     d.On(command, [job, run](Context& c) { return run(c, *job); });
   };
-  auto* show = d.Add(&d.app, "show", "Show all about a job", kJobs);
+  auto* show = d.Add(&d.app, "show", "Show all about jobs", kJobs);
   auto shown = std::make_shared<ShowOptions>();
-  d.JobArgument(show, shown->job);
+  auto shown_jobs = std::make_shared<Jobs>();
+  JobsArgument(d, show, *shown_jobs)->required();
   show->add_flag("--plot", shown->plot, "Draw its loss and its evaluations");
   show->add_option("--curve", shown->curves,
                    "Draw this one: loss, learning_rate, grad_norm, tokens_per_second, "
@@ -123,13 +133,14 @@ void DefineLooking(Definitions& d) {
       ->delimiter(',');
   show->add_flag("--samples", shown->samples,
                  "Show what a language model answered, at each evaluation");
-  d.On(show, [shown](Context& c) { return Show(c, *shown); });
+  d.On(show, [shown, shown_jobs](Context& c) { return ShowEach(c, *shown_jobs, *shown); });
   simple("why", "Say why a job waits or failed, and what to do", Why);
 
-  auto* logs = d.Add(&d.app, "logs", "Print what a job's ranks wrote", kJobs);
+  auto* logs = d.Add(&d.app, "logs", "Print what jobs' ranks wrote", kJobs);
   auto logged = std::make_shared<LogsOptions>();
-  d.JobArgument(logs, logged->job);
-  logs->add_flag("-f,--follow", logged->follow, "Go on until the job ends");
+  auto logged_jobs = std::make_shared<Jobs>();
+  JobsArgument(d, logs, *logged_jobs)->required();
+  logs->add_flag("-f,--follow", logged->follow, "Go on until the jobs end, all of them at once");
   logs->add_option("--rank", logged->rank, "Which rank (default: all, in the order of time)")
       ->check(CLI::NonNegativeNumber);
   logs->add_option("--attempt", logged->attempt, "Which attempt (default: the newest)")
@@ -139,32 +150,32 @@ void DefineLooking(Definitions& d) {
   logs->add_option("--since", logged->since, "Only what was written in the last 10m, 2h, …");
   logs->add_option("--grep", logged->grep, "Only lines that have this text");
   logs->add_flag("-n,--line-number", logged->numbers, "Number the lines of each rank");
-  d.On(logs, [logged](Context& c) { return Logs(c, *logged); });
+  d.On(logs, [logged, logged_jobs](Context& c) { return LogsOf(c, *logged_jobs, *logged); });
 
-  auto* events = d.Add(&d.app, "events", "Print what happened to a job, or follow all jobs", kJobs);
+  auto* events =
+      d.Add(&d.app, "events", "Print what happened to jobs; without one: follow all", kJobs);
   auto evented = std::make_shared<EventsOptions>();
-  events->add_option("JOB", evented->job,
-                     "Its id, a prefix of it, or its name; none: all, as they come");
-  d.job_commands.push_back(events);
-  events->add_flag("-f,--follow", evented->follow, "Go on until the job ends");
-  d.On(events, [evented](Context& c) { return Events(c, *evented); });
+  auto evented_jobs = std::make_shared<Jobs>();
+  JobsArgument(d, events, *evented_jobs);
+  events->add_flag("-f,--follow", evented->follow, "Go on until the jobs end");
+  d.On(events,
+       [evented, evented_jobs](Context& c) { return EventsOf(c, *evented_jobs, *evented); });
 
-  auto* wait = d.Add(&d.app, "wait", "Wait for a job's end; exit by its result", kJobs);
+  auto* wait =
+      d.Add(&d.app, "wait", "Wait for jobs' ends; exit by the first that did not succeed", kJobs);
   auto waited = std::make_shared<WaitOptions>();
-  d.JobArgument(wait, waited->job);
+  auto waited_jobs = std::make_shared<Jobs>();
+  JobsArgument(d, wait, *waited_jobs)->required();
   wait->add_option("--timeout", waited->timeout, "Exit 8 after that long: 60s, 10m")
       ->type_name("TIME");
-  d.On(wait, [waited](Context& c) { return Wait(c, *waited); });
+  d.On(wait, [waited, waited_jobs](Context& c) { return WaitForAll(c, *waited_jobs, *waited); });
 }
 
 void DefineSteering(Definitions& d) {
   const auto act = [&](const char* name, const char* what) {
     auto* command = d.Add(&d.app, name, what, kJobs);
     auto jobs = std::make_shared<std::vector<std::string>>();
-    command->add_option("JOB", *jobs, "Ids, prefixes of them, or names")
-        ->required()
-        ->type_name("...");
-    d.job_commands.push_back(command);
+    JobsArgument(d, command, *jobs)->required();
     d.On(command, [jobs, action = std::string(name)](Context& c) { return Act(c, action, *jobs); });
   };
   act("cancel", "Stop jobs for good");
@@ -396,6 +407,9 @@ void DefineCluster(Definitions& d) {
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   d.On(completion, [&d, shell](Context& c) { return Completion(c, *shell, d.Words()); });
+
+  auto* man = d.Add(&d.app, "man", "Print the manual page: tutti man | man -l -", kCluster);
+  d.On(man, [&d](Context& c) { return Man(c, d.app); });
 }
 
 void DefineUnsupported(Definitions& d) {

@@ -182,6 +182,11 @@ int Init(Context& context, const InitOptions& options) {
                            "give another path, or --force"});
     return kUsage;
   }
+  if (!o.train.empty() && !o.train.starts_with("file://") && !fs::exists(o.train, error)) {
+    console.Complain(
+        Error{ErrorCode::kNotFound, "there is no such file", o.train, "--train names the data"});
+    return kUsage;
+  }
   if (const std::string missing = Complete(context, o); !missing.empty()) {
     console.Complain(Error{ErrorCode::kInvalid, "missing: " + missing, "init",
                            "give them as options, or run it on a terminal to be asked"});

@@ -13,6 +13,7 @@ built=${TUTTI_BIN:-build/release/bin}
 root=${DESTDIR:-}
 bin=$root/usr/local/bin
 doc=$root/usr/local/share/doc/tutti
+man=$root/usr/local/share/man/man1
 etc=$root/etc
 
 reload() {
@@ -24,7 +25,8 @@ case "${1:-}" in
   "") ;;
   --remove)
     rm -f "${programs[@]/#/$bin/}" "${units[@]/#/$etc/systemd/system/}" \
-      "$etc/sysusers.d/tutti.conf" "$etc/tmpfiles.d/tutti.conf" "$doc/operations.md"
+      "$etc/sysusers.d/tutti.conf" "$etc/tmpfiles.d/tutti.conf" "$doc/operations.md" \
+      "$man/tutti.1"
     reload
     echo "removed; data stays in /var/lib/tutti, /var/lib/tutti-worker and /var/backups/tutti"
     exit 0
@@ -45,7 +47,7 @@ if [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then
 fi
 
 # Renamed into place: programs that run keep their old file.
-mkdir -p "$bin" "$doc" "$etc/systemd/system" "$etc/sysusers.d" "$etc/tmpfiles.d"
+mkdir -p "$bin" "$doc" "$man" "$etc/systemd/system" "$etc/sysusers.d" "$etc/tmpfiles.d"
 for program in "${programs[@]}"; do
   install -m 755 "$built/$program" "$bin/.$program.new"
   mv -f "$bin/.$program.new" "$bin/$program"
@@ -56,6 +58,7 @@ done
 install -m 644 packaging/systemd/sysusers.conf "$etc/sysusers.d/tutti.conf"
 install -m 644 packaging/systemd/tmpfiles.conf "$etc/tmpfiles.d/tutti.conf"
 install -m 644 docs/operations.md "$doc/operations.md"
+"$bin/tutti" man >"$man/tutti.1"
 if [ -z "$root" ]; then
   systemd-sysusers tutti.conf
   systemd-tmpfiles --create tutti.conf

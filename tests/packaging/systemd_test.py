@@ -72,6 +72,7 @@ class Units(unittest.TestCase):
             self.assertIn(f"etc/systemd/system/{name}", put)
         for program in ("tutti", "tutti-coordinator", "tutti-worker", "tutti-engine"):
             self.assertIn(f"usr/local/bin/{program}", put)
+        self.assertIn(".TH TUTTI 1", (self.dir / "usr/local/share/man/man1/tutti.1").read_text())
         self.assertEqual(script().returncode, 0)  # again: an upgrade
         self.assertEqual(files() - before, put)
         self.assertEqual(script("--remove").returncode, 0)

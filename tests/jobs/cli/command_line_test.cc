@@ -19,7 +19,7 @@ TEST(CommandLine, WrongWordsExit2AndSayWhereHelpIs) {
                                              {"submit"},
                                              {"model"},
                                              {"show"},
-                                             {"show", "a", "b"},
+                                             {"why", "a", "b"},
                                              {"ps", "--state", "gone"},
                                              {"ps", "--nonsense"},
                                              {"resume", "j", "--ranks", "0"},
@@ -36,6 +36,42 @@ TEST(CommandLine, WrongWordsExit2AndSayWhereHelpIs) {
 TEST(CommandLine, AMistypedCommandIsGuessed) {
   EXPECT_THAT(RunTutti({"sumbit"}).err, HasSubstr("did you mean `tutti submit`"));
   EXPECT_THAT(RunTutti({"model", "exprt"}).err, HasSubstr("did you mean `tutti model export`"));
+}
+
+// What is wrong, in words of people, and what was meant.
+TEST(CommandLine, WrongWordsAreNamedAndTheRightOnesGuessed) {
+  struct Case {
+    std::vector<std::string> args;
+    std::string message;
+    std::string hint;
+  };
+  for (const Case& one : std::vector<Case>{
+           {{"sumbit", "x.yaml"},
+            "'sumbit' is no command of `tutti`",
+            "did you mean `tutti submit`?"},
+           {{"deploi", "x"}, "'deploi' is no command of `tutti`", "`tutti --help`"},
+           {{"model", "tri", "x"}, "'tri' is no command of `tutti model`", "`tutti model try`?"},
+           {{"queue"}, "which of its commands? list, set", "`tutti queue --help`"},
+           {{"ui", "--prnt"}, "there is no option --prnt", "did you mean --print?"},
+           {{"ps", "--jsno"}, "there is no option --jsno", "did you mean --json?"},
+           {{"ps", "--state", "runing"},
+            "--state cannot be 'runing'; it is one of",
+            "mean running?"},
+           {{"completion", "tcsh"}, "it is one of bash, zsh, fish", "`tutti completion --help`"},
+           {{"resize", "j", "--ranks", "0"},
+            "--ranks cannot be '0': it has to be above 0",
+            "--help"},
+           {{"logs", "j", "--rank", "-1"},
+            "'-1': it has to be a number that is not negative",
+            "--help"},
+           {{"up", "--workers", "0"}, "it goes from 1 to 64", "`tutti up --help`"},
+           {{"why", "a", "b"}, "that is more than it takes", "`tutti why --help`"}}) {
+    SCOPED_TRACE(one.args[0] + " " + one.args.back());
+    const Ran ran = RunTutti(one.args);
+    EXPECT_EQ(ran.exit, 2);
+    EXPECT_THAT(ran.err, HasSubstr(one.message));
+    EXPECT_THAT(ran.err, HasSubstr(one.hint));
+  }
 }
 
 TEST(CommandLine, NothingAtAllPrintsTheCommands) {
