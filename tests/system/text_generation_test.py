@@ -113,13 +113,14 @@ class TextGeneration(ClusterTest):
     def test_the_same_bits_on_two_ranks(self):
         spec = chat_spec("adapted-2", 2, lora=LORA, eval_steps=6)
         self.assertEqual(self.done(spec)["result"]["digest"], self.job["result"]["digest"])
-        self.assertEqual(self.samples("adapted-2")[-1], self.samples("adapted")[0])
+        self.assertEqual(self.samples("adapted-2", 2)[-1], self.samples("adapted", 1)[0])
 
-    def samples(self, job):
-        """What it answered at each evaluation; the history is written a moment later."""
-        wait_for("the answers", lambda: self.cluster.json("show", job, "--samples")["samples"], 20)
-        evaluations = self.cluster.json("show", job, "--samples")["samples"]
-        return [(each["step"], each["samples"]) for each in evaluations]
+    def samples(self, job, evaluations):
+        """What it answered at each of so many evaluations; the history is written a moment later."""
+        def kept():
+            return self.cluster.json("show", job, "--samples")["samples"]
+        wait_for("the answers", lambda: len(kept()) == evaluations, 20)
+        return [(each["step"], each["samples"]) for each in kept()]
 
     def test_answers_are_kept_with_each_evaluation(self):
         rows = [json.loads(line)["messages"]
@@ -127,9 +128,9 @@ class TextGeneration(ClusterTest):
         spec = chat_spec("answered", lora=LORA, eval_steps=6)
         spec["evaluation"] = {"samples": 2, "max_new_tokens": 12}
         self.done(spec)
-        wait_for("both evaluations", lambda: len(self.samples("answered")) == 2, 20)
-        self.assertEqual([step for step, _ in self.samples("answered")], [6, 12])
-        for sample, messages in zip(self.samples("answered")[1][1], rows[:2], strict=True):
+        answered = self.samples("answered", 2)
+        self.assertEqual([step for step, _ in answered], [6, 12])
+        for sample, messages in zip(answered[1][1], rows[:2], strict=True):
             question, answer = (next(one["content"] for one in messages if one["role"] == role)
                                 for role in ("user", "assistant"))
             self.assertIn(question, sample["prompt"])
@@ -138,7 +139,7 @@ class TextGeneration(ClusterTest):
             self.assertTrue(sample["answer"].strip())
         shown = self.cluster.run("show", "answered", check=True).stdout
         self.assertIn("answers at step 12", shown)
-        newest = " ".join(self.samples("answered")[1][1][0]["answer"].split())
+        newest = " ".join(answered[1][1][0]["answer"].split())
         self.assertIn(newest[:20], " ".join(shown.split()))
         self.assertIn("step 6\n", self.cluster.run("show", "answered", "--samples", check=True).stdout)
 
