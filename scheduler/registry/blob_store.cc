@@ -176,19 +176,21 @@ Result<Bytes> BlobStore::Touch(const Digest& digest) const {
   const std::lock_guard lock(touches_->mutex);
   TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
   const Instant now = MonotonicNow();
-  touches_->last[digest] = now;
+  const auto [touched, first] = touches_->by_digest.try_emplace(digest, Touched{now, now});
+  touched->second.last = now;
+  if (!first && now - touched->second.on_disk < kOnDiskEvery) return size;
+  touched->second.on_disk = now;
   // The file's time is for later processes; where it cannot be set, it only stays older.
-  const auto [on_disk, first] = touches_->on_disk.try_emplace(digest, now);
-  if (!first && now - on_disk->second < kOnDiskEvery) return size;
-  on_disk->second = now;
   ::utimensat(AT_FDCWD, PathOf(digest).c_str(), nullptr, 0);
   return size;
 }
 
 // REQUIRES: touches_->mutex is held.
 bool BlobStore::IsUntouched(const Digest& digest, const fs::path& path, Duration grace) const {
-  const auto last = touches_->last.find(digest);
-  if (last != touches_->last.end() && MonotonicNow() - last->second < grace) return false;
+  const auto touched = touches_->by_digest.find(digest);
+  if (touched != touches_->by_digest.end() && MonotonicNow() - touched->second.last < grace) {
+    return false;
+  }
   struct stat stat {};
   if (::lstat(path.c_str(), &stat) != 0 || !S_ISREG(stat.st_mode)) return false;
   const std::int64_t touched_ms =
@@ -220,8 +222,7 @@ Result<std::optional<Bytes>> BlobStore::RemoveUntouched(const Digest& digest,
   if (::unlink(path.c_str()) != 0) {
     return Fail(ErrnoError("cannot remove the blob", digest.ToString(), errno));
   }
-  touches_->last.erase(digest);
-  touches_->on_disk.erase(digest);
+  touches_->by_digest.erase(digest);
   return size;
 }
 

@@ -59,10 +59,13 @@ class BlobStore {
 
  private:
   // Of this process. Monotonic: a wall clock that jumps ahead makes nothing of it old.
+  struct Touched {
+    Instant last;
+    Instant on_disk;  // when the file's time was set
+  };
   struct Touches {
     std::mutex mutex;
-    std::map<Digest, Instant> last;
-    std::map<Digest, Instant> on_disk;  // when the file's time was set
+    std::map<Digest, Touched> by_digest;
   };
 
   BlobStore(fs::path blobs, fs::path uploads)
