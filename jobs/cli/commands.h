@@ -75,7 +75,6 @@ std::string NewestSamples(Context& context, const nlohmann::json& job);
 int Why(Context& context, const std::string& job);
 
 struct LogsOptions {
-  std::string job{};
   std::optional<int> rank{};
   std::optional<int> attempt{};
   std::optional<int> tail{};  // the last so many lines
@@ -84,13 +83,10 @@ struct LogsOptions {
   bool numbers = false;
   bool follow = false;
 };
-int Logs(Context& context, const LogsOptions& options);
 
 struct EventsOptions {
-  std::string job{};  // "" = every job's, as they come
   bool follow = false;
 };
-int Events(Context& context, const EventsOptions& options);
 
 struct WaitOptions {
   std::string job{};

@@ -340,18 +340,6 @@ std::string EventText(const json& event) {
   return out;
 }
 
-// Line by line without what a terminal would act on.
-std::string Shown(const std::string& text) {
-  std::string out;
-  for (std::size_t at = 0;;) {
-    const std::size_t end = text.find('\n', at);
-    out += OneLine(std::string_view(text).substr(at, end - at));
-    if (end == std::string::npos) return out;
-    out += '\n';
-    at = end + 1;
-  }
-}
-
 // Rows as the model will read them. What it learns to write is green; without colour it stands in
 // ⟦ ⟧.
 std::string RenderExamples(const json& report, bool color) {
@@ -366,7 +354,7 @@ std::string RenderExamples(const json& report, bool color) {
     std::string text;
     for (const json& piece : pieces) {
       const bool trained = At(piece, "/weight").is_number() && At(piece, "/weight") > 0;
-      const std::string part = Shown(TextAt(piece, "/text"));
+      const std::string part = Lines(TextAt(piece, "/text"));
       text += !trained ? Painted(part, Paint::kDim, color)
               : color  ? Painted(part, Paint::kGreen, color)
                        : "⟦" + part + "⟧";

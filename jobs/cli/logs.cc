@@ -342,14 +342,4 @@ int EventsOf(Context& context, const std::vector<std::string>& jobs, const Event
   return kOk;
 }
 
-int Logs(Context& context, const LogsOptions& options) {
-  return LogsOf(context, {options.job}, options);
-}
-
-int Events(Context& context, const EventsOptions& options) {
-  std::vector<std::string> jobs;
-  if (!options.job.empty()) jobs.push_back(options.job);
-  return EventsOf(context, jobs, options);
-}
-
 }  // namespace tutti::cli

@@ -118,6 +118,17 @@ std::string OneLine(std::string_view text) {
   return out;
 }
 
+std::string Lines(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0;;) {
+    const std::size_t end = text.find('\n', at);
+    out += OneLine(text.substr(at, end - at));
+    if (end == std::string_view::npos) return out;
+    out += '\n';
+    at = end + 1;
+  }
+}
+
 std::string Number(double value, int digits) { return Format("%.*g", digits, value); }
 
 std::string Count(std::int64_t value) {

@@ -20,6 +20,8 @@ std::string Pad(std::string_view text, int width, bool right = false);
 // Control characters (escape sequences too) shown as '?': text from elsewhere cannot steer the
 // terminal. Newlines and tabs become spaces.
 std::string OneLine(std::string_view text);
+// The same, but that newlines stay.
+std::string Lines(std::string_view text);
 
 // "1.234", "0.00012", "5e-05": `digits` significant ones at most.
 std::string Number(double value, int digits = 4);

@@ -21,18 +21,6 @@ constexpr Duration kOpenTimeout = std::chrono::seconds(30);
 // A stream has a heartbeat every few seconds; without one for so long nobody is there.
 constexpr Duration kStreamSilence = std::chrono::seconds(30);
 
-// Without what a terminal would act on; lines stay lines.
-std::string Shown(const std::string& text) {
-  std::string out;
-  for (std::size_t at = 0;;) {
-    const std::size_t end = text.find('\n', at);
-    out += OneLine(std::string_view(text).substr(at, end - at));
-    if (end == std::string::npos) return out;
-    out += '\n';
-    at = end + 1;
-  }
-}
-
 // "perl  ████████░░░ 0.82" a label.
 std::string LabelBars(const json& labels, bool color) {
   constexpr int kBar = 24;
@@ -111,7 +99,7 @@ class StreamedAnswer {
   }
   void Print(const std::string& text) {
     printed_ += text;
-    context_.console.OutRaw(Shown(text));
+    context_.console.OutRaw(Lines(text));
   }
 
   std::optional<int> Take(const client::ServerEvent& event) {
