@@ -69,11 +69,12 @@ at::Tensor Factor(const float* data, const Extent& e, const LinearMode& mode, Sc
   return View(copy, compact);
 }
 
-// Calls use(first row, panel) for the rows of a compact matrix as the mode multiplies it: all of
-// them at once where they lie so, else some at a time.
+// Calls use(first row, panel) for the rows of a weight, as it lies, as the mode multiplies it: all
+// of them at once where they lie so, else some at a time.
 template <typename Use>
-void ForPanels(const WeightPlace& w, std::int64_t rows, std::int64_t columns,
-               const LinearMode& mode, const Use& use) {
+void ForPanels(const WeightPlace& w, const LinearShape& s, const LinearMode& mode, const Use& use) {
+  const std::int64_t rows = s.input_major ? s.in : s.out;
+  const std::int64_t columns = s.input_major ? s.out : s.in;
   if (w.halves == nullptr && !mode.bf16) return use(0, View(w.floats, {rows, columns, columns}));
   if (w.halves != nullptr && mode.by_cpu) return use(0, View(w.halves, {rows, columns, columns}));
   const std::int64_t step = std::clamp<std::int64_t>(kPanelFloats / columns, 1, rows);
@@ -122,11 +123,7 @@ void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride,
       Multiply(out.narrow(1, first, panel.size(0)), left, panel.t(), /*add=*/false);
     }
   };
-  if (s.input_major) {
-    ForPanels(w, s.in, s.out, mode, use);
-  } else {
-    ForPanels(w, s.out, s.in, mode, use);
-  }
+  ForPanels(w, s, mode, use);
 }
 
 void LinearInputGradient(const LinearShape& s, const float* dy, std::int64_t dy_stride,
@@ -143,11 +140,7 @@ void LinearInputGradient(const LinearShape& s, const float* dy, std::int64_t dy_
       Multiply(out, left.narrow(1, first, panel.size(0)), panel, add || first > 0);
     }
   };
-  if (s.input_major) {
-    ForPanels(w, s.in, s.out, mode, use);
-  } else {
-    ForPanels(w, s.out, s.in, mode, use);
-  }
+  ForPanels(w, s, mode, use);
 }
 
 void LinearWeightGradient(const LinearShape& s, const float* dy, std::int64_t dy_stride,

@@ -107,6 +107,14 @@ Batch Rows(std::span<const std::int64_t> lengths, std::int64_t columns) {
   return batch;
 }
 
+// Of several lengths; documents are of language models alone.
+Batch RowsFor(Model& model) {
+  const std::int64_t lengths[] = {12, 3, 1, 9};
+  Batch batch = Rows(lengths, 12);
+  if (model.language() == nullptr) batch.documents.clear();
+  return batch;
+}
+
 class EveryArchitecture : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Configs, EveryArchitecture,
                          testing::Values(kDeepGpt2, kDeepLlama, kDeepMistral, kDeepQwen2, kBert,
@@ -116,9 +124,7 @@ TEST_P(EveryArchitecture, WhatIsComputedAnewHasTheSameBits) {
   for (const bool adapts : {false, true}) {
     Trained kept(GetParam(), adapts), anew(GetParam(), adapts);
     anew.model->SetGradientCheckpointing(true);
-    const std::int64_t lengths[] = {12, 3, 1, 9};
-    Batch batch = Rows(lengths, 12);
-    if (kept.model->language() == nullptr) batch.documents.clear();
+    const Batch batch = RowsFor(*kept.model);
     kept.Learn(batch);
     anew.Learn(batch);
     EXPECT_EQ(anew.grads, kept.grads) << (adapts ? "LoRA" : "full");
@@ -133,9 +139,7 @@ TEST_P(EveryArchitecture, ABaseInBfloat16HasTheBitsOfTheSameWeights) {
   std::vector<std::uint16_t> halves(wide.base.size());
   NarrowToBf16(wide.base, halves.data());
   narrow.model->BindBase(halves.data());
-  const std::int64_t lengths[] = {12, 3, 1, 9};
-  Batch batch = Rows(lengths, 12);
-  if (wide.model->language() == nullptr) batch.documents.clear();
+  const Batch batch = RowsFor(*wide.model);
   wide.Learn(batch);
   narrow.Learn(batch);
   EXPECT_EQ(narrow.grads, wide.grads);
@@ -145,9 +149,7 @@ TEST_P(EveryArchitecture, GradientsInBfloat16AreNearThoseInFloat32) {
   for (const bool adapts : {false, true}) {
     Trained exact(GetParam(), adapts), rounded(GetParam(), adapts);
     rounded.model->SetBf16(true);
-    const std::int64_t lengths[] = {12, 3, 1, 9};
-    Batch batch = Rows(lengths, 12);
-    if (exact.model->language() == nullptr) batch.documents.clear();
+    const Batch batch = RowsFor(*exact.model);
     exact.Learn(batch);
     rounded.Learn(batch);
     double difference = 0, length = 0;
