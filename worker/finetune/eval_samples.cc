@@ -35,7 +35,8 @@ std::string EndOf(const std::string& text) {
   return std::string(kEllipsis).append(text, begin);
 }
 
-Result<std::string> TextOf(const text::Tokenizer& tokenizer, std::span<const std::int32_t> tokens) {
+template <typename Token>
+Result<std::string> TextOf(const text::Tokenizer& tokenizer, std::span<const Token> tokens) {
   const std::vector<std::uint32_t> ids(tokens.begin(), tokens.end());
   return tokenizer.Decode(ids, /*skip_special=*/true);
 }
@@ -72,8 +73,8 @@ Result<enginelink::EvalSample> AnswerRow(Job& job, const SampledRow& row,
       const std::vector<generate::Answer> answers,
       generate::Generate(*job.model->language(), std::span(&row.prompt, 1),
                          {.max_new_tokens = RoomAfter(job, row), .end_tokens = end_tokens}, told));
-  const std::vector<std::uint32_t> ids(answers[0].tokens.begin(), answers[0].tokens.end());
-  TUTTI_ASSIGN_OR_RETURN(std::string text, job.tokenizer.Decode(ids, /*skip_special=*/true));
+  TUTTI_ASSIGN_OR_RETURN(std::string text,
+                         TextOf(job.tokenizer, std::span<const std::int64_t>(answers[0].tokens)));
   return enginelink::EvalSample{.prompt = row.prompt_text,
                                 .answer = BeginningOf(std::move(text)),
                                 .expected = row.expected,

@@ -15,16 +15,10 @@
 
 namespace tutti::finetune {
 
-// An evaluation row as a prompt and what follows it there.
-struct SampledRow {
-  std::vector<std::int64_t> prompt{};
-  std::string prompt_text{};  // without special tokens, as `expected`; the end of a long one
-  std::string expected{};     // the beginning of a long one; of a preference the chosen answer
-};
-
 // The first rows whose prompt leaves room for an answer, at most spec.evaluation.samples; none
 // without evaluation data and of a classifier. The prompt is what stands before the first token to
 // predict; where a row is predicted from its beginning, the first half of it, at most 32 tokens.
+// Of a prepared job they are its `sampled`.
 Result<std::vector<SampledRow>> SampledRows(const Job& job);
 
 // Floats that the cache of the longest of these answers needs.

@@ -29,6 +29,13 @@ struct JobInputs {
   std::filesystem::path cache_dir{};  // of tokenised rows; empty = none
 };
 
+// An evaluation row as a prompt and what follows it there.
+struct SampledRow {
+  std::vector<std::int64_t> prompt{};
+  std::string prompt_text{};  // without special tokens, as `expected`; the end of a long one
+  std::string expected{};     // the beginning of a long one; of a preference the chosen answer
+};
+
 struct Job {
   spec::JobSpec spec;
   std::filesystem::path model_dir;
@@ -37,6 +44,7 @@ struct Job {
   std::int64_t max_length = 0;          // tokens of a row
   train::Samples train;
   std::optional<train::Samples> eval{};
+  std::vector<SampledRow> sampled{};  // what evaluations answer
   train::StepCounts counts{};
   std::vector<std::string> warnings{};
   data::RowFormat format = data::RowFormat::kTextLabel;

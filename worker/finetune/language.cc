@@ -77,10 +77,9 @@ Status CheckMethod(const spec::JobSpec& spec, data::RowFormat format) {
               TrainName(spec), dpo ? "" : "write method: {dpo: {}}");
 }
 
-Status WarnOfNoSamples(Job& job) {
-  if (!job.eval || job.spec.evaluation.samples == 0) return {};
-  TUTTI_ASSIGN_OR_RETURN(const std::vector<SampledRow> sampled, SampledRows(job));
-  if (sampled.empty()) {
+Status ChooseSamples(Job& job) {
+  TUTTI_ASSIGN_OR_RETURN(job.sampled, SampledRows(job));
+  if (job.eval && job.spec.evaluation.samples != 0 && job.sampled.empty()) {
     job.warnings.emplace_back(
         "no evaluation row has a prompt with room for an answer: none is sampled");
   }
@@ -197,7 +196,7 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
   WarnOfCutRows(*dataset, job.max_length, job.train.pairs, job.warnings);
   TUTTI_RETURN_IF_ERROR(PrepareEval(loader, nullptr, job));
   if (spec.data.packing) job.train = train::Pack(job.train, job.max_length);
-  TUTTI_RETURN_IF_ERROR(WarnOfNoSamples(job));
+  TUTTI_RETURN_IF_ERROR(ChooseSamples(job));
   return job;
 }
 

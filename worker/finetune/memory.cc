@@ -77,9 +77,8 @@ Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& wei
   job.model->BindGradients(gradients.data());
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t floats,
                          train::WorkingFloats(*job.model, job.train, LargestMicroBatch(job)));
-  TUTTI_ASSIGN_OR_RETURN(const std::vector<SampledRow> sampled, SampledRows(job));
   const std::int64_t working =
-      (floats + CacheFloats(job, sampled)) * static_cast<std::int64_t>(sizeof(float));
+      (floats + CacheFloats(job, job.sampled)) * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t buffers = BufferBytes({.parameters = job.model->layout().total(),
                                             .shards = job.spec.training.shards,
                                             .ranks = ranks});

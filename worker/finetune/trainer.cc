@@ -168,10 +168,10 @@ Status Trainer::EvaluateNow() {
   TUTTI_ASSIGN_OR_RETURN(metrics_, EvaluateWeights());
   evaluated_step_ = cursor_.step;
   std::vector<enginelink::EvalSample> samples;
-  if (!sampled_.empty()) {
+  if (!o_.job.sampled.empty()) {
     const AnswerOptions options{.gang = &o_.gang,
                                 .on_token = [this] { return KeepBeating(Phase::kEvaluate); }};
-    TUTTI_ASSIGN_OR_RETURN(samples, AnswerRows(o_.job, sampled_, options));
+    TUTTI_ASSIGN_OR_RETURN(samples, AnswerRows(o_.job, o_.job.sampled, options));
   }
   const bool better = best_.Observe(cursor_.step, metrics_, cursor_);
   meter_.Resume();

@@ -104,7 +104,6 @@ class Trainer {
   std::unique_ptr<CheckpointWriter> writer_;  // rank 0's
   ProgressMeter meter_;
   checkpoint::Cursor cursor_;
-  std::vector<SampledRow> sampled_;   // what evaluations answer
   train::Metrics metrics_;            // of the last evaluation
   std::int64_t evaluated_step_ = -1;  // whose weights metrics_ are of
   train::PhaseClock::Clock::time_point last_beat_{};

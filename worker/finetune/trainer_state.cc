@@ -54,7 +54,6 @@ Trainer::~Trainer() = default;
 Status Trainer::Start() {
   TUTTI_RETURN_IF_ERROR(Beat(train::Phase::kLoad));
   TUTTI_ASSIGN_OR_RETURN(schedule_, MakeSchedule(training(), o_.job.counts.total_steps));
-  TUTTI_ASSIGN_OR_RETURN(sampled_, SampledRows(o_.job));
   step_.emplace(train::GradientStep::Parts{.model = *o_.job.model,
                                            .samples = o_.job.train,
                                            .training = training(),
