@@ -12,6 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/system"))
 
+from cluster import ClusterTest  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 SCREENS = pathlib.Path(os.environ.get("TUTTI_SCREENS", ROOT / "build/screens"))
@@ -124,3 +125,23 @@ class Visitor:
                  for (let i = 3; i < data.length; i += 4) inked += data[i] > 0;
                  return inked;
                }""", selector)
+
+
+class PageTest(ClusterTest):
+    """Tests of one cluster's dashboard as `cls.ana` sees it, signed in. After each, she has nothing to complain of."""
+
+    @classmethod
+    def prepare(cls):
+        cls.browser = Browser().__enter__()
+        cls.ana = cls.browser.visitor()
+        cls.url = cls.ana.sign_in(cls.cluster)
+        cls.page = cls.ana.page
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.__exit__()
+        super().tearDownClass()
+
+    def tearDown(self):
+        self.assertEqual(self.ana.complaints, [])
+        self.assertEqual(self.ana.strangers(), [])

@@ -12,8 +12,8 @@ import re
 import signal
 import unittest
 
-from browser import PHONE, ROOT, SCREENS, Browser, expect
-from cluster import EXAMPLES, Cluster, ClusterTest, sections_spec, wait_for
+from browser import PHONE, ROOT, SCREENS, PageTest, expect
+from cluster import EXAMPLES, Cluster, sections_spec, wait_for
 from receiver import Receiver
 
 # What a hostile model card might try. Each has to be shown as text, or be gone.
@@ -42,29 +42,13 @@ def slow_spec(name, **training):
     return spec
 
 
-class Story(ClusterTest):
+class Story(PageTest):
     @classmethod
     def start(cls):
         return Cluster(workers=2, slots=2)
 
-    @classmethod
-    def prepare(cls):
-        cls.browser = Browser().__enter__()
-        cls.ana = cls.browser.visitor()
-        cls.url = cls.ana.sign_in(cls.cluster)
-        cls.page = cls.ana.page
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.__exit__()
-        super().tearDownClass()
-
     def setUp(self):
         self.page.set_viewport_size({"width": 1440, "height": 900})
-
-    def tearDown(self):
-        self.assertEqual(self.ana.complaints, [])
-        self.assertEqual(self.ana.strangers(), [])
 
     # ---- getting in ----------------------------------------------------------------------------
 

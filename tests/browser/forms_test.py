@@ -7,8 +7,8 @@ import json
 import re
 import unittest
 
-from browser import PHONE, Browser, expect
-from cluster import EXAMPLES, Cluster, ClusterTest, wait_for
+from browser import PHONE, PageTest, expect
+from cluster import EXAMPLES, Cluster, wait_for
 
 ROWS = 48  # enough for a few steps
 
@@ -18,26 +18,10 @@ def rows_of(name):
     return [json.loads(line) for line in lines]
 
 
-class Forms(ClusterTest):
+class Forms(PageTest):
     @classmethod
     def start(cls):
         return Cluster(workers=1, slots=2)
-
-    @classmethod
-    def prepare(cls):
-        cls.browser = Browser().__enter__()
-        cls.ana = cls.browser.visitor()
-        cls.ana.sign_in(cls.cluster)
-        cls.page = cls.ana.page
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.__exit__()
-        super().tearDownClass()
-
-    def tearDown(self):
-        self.assertEqual(self.ana.complaints, [])
-        self.assertEqual(self.ana.strangers(), [])
 
     # ---- steps ---------------------------------------------------------------------------------
 
