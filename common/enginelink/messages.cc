@@ -98,6 +98,8 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Progress> {
   v("step_seconds", m.step_seconds);
   v("eta_seconds", m.eta_seconds);
   v("phase_seconds", m.phase_seconds);
+  v("reduced_bytes", m.reduced_bytes);
+  v("reduced_seconds", m.reduced_seconds);
   v("tokens_total", m.tokens_total);
   v("samples_total", m.samples_total);
 }

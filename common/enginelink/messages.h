@@ -95,6 +95,10 @@ struct Progress {  // rank 0, every logging_steps and on the last step
   double step_seconds = 0;  // mean
   double eta_seconds = 0;
   std::map<std::string, double> phase_seconds{};  // of rank 0, summed since the last Progress
+  // Of the gang's gradient sums since the last Progress, by path ("memory": between ranks of a
+  // machine, "network": between machines). Empty where there is nothing to sum.
+  std::map<std::string, double> reduced_bytes{};    // of all ranks
+  std::map<std::string, double> reduced_seconds{};  // of rank 0, waiting for others included
   std::uint64_t tokens_total = 0;
   std::uint64_t samples_total = 0;
 };

@@ -135,6 +135,10 @@ Families::Families()
       wire_dropped_frames(Counter(registry, "tutti_wire_dropped_frames_total",
                                   "Frames from workers that could not be read, by reason")),
       wire_refused_peers(Counter(registry, "tutti_wire_refused_peers_total",
-                                 "Connections to the workers' port refused at the handshake")) {}
+                                 "Connections to the workers' port refused at the handshake")),
+      webhook_deliveries(Counter(registry, "tutti_webhook_deliveries_total",
+                                 "Messages of webhooks, and tries that failed, by outcome")),
+      webhook_pending(Gauge(registry, "tutti_webhook_pending",
+                            "Messages of webhooks that no receiver has taken yet")) {}
 
 }  // namespace tutti::metrics

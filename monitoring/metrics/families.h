@@ -103,6 +103,9 @@ struct Families {
   Counters& wire_dropped_frames;
   Counters& wire_refused_peers;
 
+  Counters& webhook_deliveries;
+  Gauges& webhook_pending;
+
   // What nodes have: remembered so that Forget can remove it.
   std::mutex nodes_mutex;
   std::map<std::string, std::map<Gauges*, std::vector<prometheus::Gauge*>>, std::less<>>

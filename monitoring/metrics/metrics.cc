@@ -265,6 +265,13 @@ void WireMetrics::PeerRefused(std::string_view reason) {
   f_.wire_refused_peers.Add({{"reason", Label(reason)}}).Increment();
 }
 
+void WebhookMetrics::Delivery(std::string_view of, std::string_view outcome) {
+  f_.webhook_deliveries.Add({{"of", Label(of)}, {"outcome", Label(outcome)}}).Increment();
+}
+void WebhookMetrics::Pending(std::int64_t messages) {
+  f_.webhook_pending.Add({}).Set(static_cast<double>(messages));
+}
+
 Metrics::Metrics(std::string_view version, std::string_view revision)
     : families_(std::make_unique<Families>()),
       job_series_(std::make_unique<JobSeries>(*families_)),
@@ -275,11 +282,17 @@ Metrics::Metrics(std::string_view version, std::string_view revision)
       training(*families_, *job_series_),
       checkpoints(*families_, *job_series_),
       http(*families_),
-      wire(*families_) {
+      wire(*families_),
+      webhooks(*families_) {
   families_->build_info.Add({{"version", Label(version)}, {"revision", Label(revision)}}).Set(1);
   families_->sse_dropped_events.Add({});
   for (const char* reason : {"disk_full", "not_arrived"}) {
     families_->checkpoint_failures.Add({{"reason", reason}});
+  }
+  for (const char* of : {"cluster", "job"}) {
+    for (const char* outcome : {"sent", "failed", "given_up", "dropped"}) {
+      families_->webhook_deliveries.Add({{"of", of}, {"outcome", outcome}});
+    }
   }
 }
 Metrics::~Metrics() = default;

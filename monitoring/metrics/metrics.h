@@ -163,6 +163,18 @@ class WireMetrics {
   Families& f_;
 };
 
+// Messages of webhooks. outcome: "sent" (its receiver took it), "failed" (a try that is made
+// again), "given_up", "dropped" (too many waited). of: "cluster" or "job", whose webhook it is.
+class WebhookMetrics {
+ public:
+  explicit WebhookMetrics(Families& families) : f_(families) {}
+  void Delivery(std::string_view of, std::string_view outcome);
+  void Pending(std::int64_t messages);
+
+ private:
+  Families& f_;
+};
+
 class Metrics {
  public:
   Metrics(std::string_view version, std::string_view revision);
@@ -192,6 +204,7 @@ class Metrics {
   CheckpointMetrics checkpoints;
   HttpMetrics http;
   WireMetrics wire;
+  WebhookMetrics webhooks;
 };
 
 }  // namespace tutti::metrics

@@ -141,7 +141,7 @@ struct Coordinator::Parts {
         history(history::History::Open({.path = options.data_dir / "coordinator" / "history.db"})),
         event_files({.directory = options.data_dir / "tensorboard"}),
         progress(events, metrics, history.get(), &event_files),
-        webhooks(loop, events, opened.webhooks_key, SendersOf(options)),
+        webhooks(loop, events, metrics, opened.webhooks_key, SendersOf(options)),
         gangs(events, metrics.training),
         logs(options.data_dir / "coordinator" / "logs") {
     auth.Believe(sessions);

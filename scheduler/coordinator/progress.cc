@@ -28,6 +28,12 @@ std::optional<metrics::Phase> PhaseOf(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<metrics::ReducePath> ReducePathOf(std::string_view name) {
+  if (name == "memory") return metrics::ReducePath::kMemory;
+  if (name == "network") return metrics::ReducePath::kNetwork;
+  return std::nullopt;
+}
+
 std::int64_t Grown(std::uint64_t from, std::uint64_t to) {
   return to > from ? static_cast<std::int64_t>(to - from) : 0;
 }
@@ -264,6 +270,13 @@ void ProgressBoard::Measure(const core::Job& job, const JobProgress& before,
     if (const auto phase = PhaseOf(name)) {
       metrics_.training.PhaseTime(*phase, FromSeconds(seconds / steps));
     }
+  }
+  for (const auto& [name, bytes] : now.reduced_bytes) {
+    const auto path = ReducePathOf(name);
+    const auto seconds = now.reduced_seconds.find(name);
+    if (!path || seconds == now.reduced_seconds.end() || !(bytes >= 0 && bytes < 1e15)) continue;
+    metrics_.training.Reduced(*path, Bytes{static_cast<std::int64_t>(bytes)},
+                              FromSeconds(std::clamp(seconds->second / steps, 0.0, 1e6)));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/words.h"
+#include "monitoring/metrics/metrics.h"
 #include "scheduler/coordinator/on_loop.h"
 #include "scheduler/coordinator/random_bits.h"
 #include "scheduler/webhooks/message.h"
@@ -57,6 +58,11 @@ webhooks::News About(const JobNews& news, const core::Job& job, const std::strin
           .page = pages + "jobs/" + job.id.ToString()};
 }
 
+// Whose webhook it is, as metrics call it.
+const char* OwnerOf(const store::StoredDelivery& row) {
+  return row.webhook.empty() ? "job" : "cluster";
+}
+
 Status MayWrite(const View& view) {
   if (!view.read_only) return {};
   return Fail(ErrorCode::kDiskFull, "the state database cannot be written now");
@@ -88,10 +94,11 @@ Status CheckWebhooks(const spec::JobSpec& job, const webhooks::Networks& allowed
   return {};
 }
 
-Webhooks::Webhooks(Loop& loop, http::EventHub& events, std::string secret,
-                   webhooks::SenderOptions sender)
+Webhooks::Webhooks(Loop& loop, http::EventHub& events, metrics::Metrics& metrics,
+                   std::string secret, webhooks::SenderOptions sender)
     : loop_(loop),
       events_(events),
+      metrics_(metrics),
       secret_(std::move(secret)),
       networks_for_cluster_(sender.for_cluster),
       networks_for_jobs_(sender.for_jobs),
@@ -215,6 +222,7 @@ void Webhooks::Enqueue(store::StoredDelivery row) {
   if (waiting_.contains(row.id)) return;
   std::size_t& count = receiver_counts_[ReceiverOf(row)];
   if (count >= kReceiverWaitingMax || waiting_.size() >= kWaitingMessagesMax) {
+    metrics_.webhooks.Delivery(OwnerOf(row), "dropped");
     if (MonotonicNow() >= next_drop_log_) {
       next_drop_log_ = MonotonicNow() + kDropLogEvery;
       Log(kError, "webhook_dropped", {{"receiver", ReceiverOf(row)}, {"waiting", count}});
@@ -264,6 +272,9 @@ void Webhooks::TakeOutcomes() {
     if (found == waiting_.end()) continue;
     Waiting& waiting = found->second;
     const bool failed = !outcome.tried.error.empty();
+    metrics_.webhooks.Delivery(OwnerOf(waiting.row), !failed                 ? "sent"
+                                                     : outcome.tried.is_over ? "given_up"
+                                                                             : "failed");
     const auto hook = hooks_.find(waiting.row.webhook);
     if (hook != hooks_.end()) {
       hook->second.last = outcome.tried;
@@ -301,6 +312,7 @@ void Webhooks::GiveUp(const store::StoredDelivery& row, const std::string& error
 
 void Webhooks::Tick(Instant now) {
   TakeOutcomes();
+  metrics_.webhooks.Pending(static_cast<std::int64_t>(waiting_.size()));
   if (now < next_save_ || saving_ || !open_) return;
   next_save_ = now + kSaveEvery;
   const bool dirty = std::any_of(waiting_.begin(), waiting_.end(),

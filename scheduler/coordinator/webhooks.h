@@ -25,6 +25,10 @@
 #include "scheduler/http/events.h"
 #include "scheduler/webhooks/sender.h"
 
+namespace tutti::metrics {
+class Metrics;
+}
+
 namespace tutti::coordinator {
 
 inline constexpr std::size_t kWebhooksMax = 100;          // of the cluster
@@ -57,8 +61,9 @@ Status CheckWebhooks(const spec::JobSpec& job, const webhooks::Networks& allowed
 
 class Webhooks {
  public:
-  // Both outlive it. `secret`: the cluster's; secrets of webhooks follow from it.
-  Webhooks(Loop& loop, http::EventHub& events, std::string secret, webhooks::SenderOptions sender);
+  // All outlive it. `secret`: the cluster's; secrets of webhooks follow from it.
+  Webhooks(Loop& loop, http::EventHub& events, metrics::Metrics& metrics, std::string secret,
+           webhooks::SenderOptions sender);
 
   // What the store has. Before the loop's thread runs.
   Status Load(const View& view);
@@ -115,6 +120,7 @@ class Webhooks {
 
   Loop& loop_;
   http::EventHub& events_;
+  metrics::Metrics& metrics_;
   const std::string secret_;
   const webhooks::Networks networks_for_cluster_;
   const webhooks::Networks networks_for_jobs_;

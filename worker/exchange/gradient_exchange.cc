@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -13,6 +14,21 @@
 
 namespace tutti::exchange {
 namespace {
+
+// Adds the time until it goes to `seconds`.
+class Timed {
+ public:
+  explicit Timed(double& seconds) : seconds_(seconds) {}
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+  ~Timed() {
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - since_).count();
+  }
+
+ private:
+  double& seconds_;
+  const std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+};
 
 class NodeExchange final : public GradientExchange {
  public:
@@ -41,6 +57,7 @@ class NodeExchange final : public GradientExchange {
   }
   std::uint32_t shards() const override { return shards_; }
   std::uint64_t collectives() const override { return memory_.barriers(); }
+  ReduceUse use() const override { return use_; }
   std::span<float> gradient() const override { return memory_.gradients(memory_.local_rank(), 0); }
   std::span<const float> reduced_gradient() const override { return memory_.gradients(0, 0); }
 
@@ -66,6 +83,7 @@ class NodeExchange final : public GradientExchange {
     }
     ready = std::clamp(ready, begin_, end_);
     SumOverRanks(ready);
+    const Timed timed(use_.network.seconds);
     status_ = machine_sum_->Advance(ready - begin_);
   }
 
@@ -73,19 +91,17 @@ class NodeExchange final : public GradientExchange {
     TUTTI_RETURN_IF_ERROR(status_);
     const bool first = memory_.local_rank() == 0;
     if (first) memory_.control().store(control, std::memory_order_relaxed);
-    TUTTI_RETURN_IF_ERROR(memory_.Barrier());
+    TUTTI_RETURN_IF_ERROR(Meet());
 
     SumOverRanks(begin_);
-    if (machine_sum_) {
-      TUTTI_RETURN_IF_ERROR(machine_sum_->Finish());
-      if (first) TUTTI_RETURN_IF_ERROR(ShareBoard());
-    }
+    TUTTI_RETURN_IF_ERROR(SumOverMachines());
+    CountBytes();
     StartStep();
     for (std::uint64_t block = first_block_; block < end_block_; ++block) {
       memory_.block_sums()[block] = BlockSumOfSquares(Block(block));
     }
     Reduced reduced;
-    TUTTI_RETURN_IF_ERROR(memory_.Barrier());
+    TUTTI_RETURN_IF_ERROR(Meet());
     reduced.control = memory_.control().load(std::memory_order_relaxed);
 
     double squares = 0;
@@ -162,11 +178,36 @@ class NodeExchange final : public GradientExchange {
     const NodeLayout& l = memory_.layout();
     const std::uint64_t count = std::exchange(summed_from_, from) - from;
     if (l.local_size == 1 || count == 0) return;
+    const Timed timed(use_.memory.seconds);
     std::vector<const float*> terms(l.local_size);
     for (std::uint32_t rank = 0; rank < l.local_size; ++rank) {
       terms[rank] = memory_.gradients(rank, 0).data() + from;
     }
     TreeSum(terms, memory_.gradients(0, 0).data() + from, count);
+  }
+
+  // Waits for the machine's other ranks.
+  Status Meet() {
+    if (memory_.layout().local_size == 1) return memory_.Barrier();
+    const Timed timed(use_.memory.seconds);
+    return memory_.Barrier();
+  }
+
+  Status SumOverMachines() {
+    if (!machine_sum_) return {};
+    const Timed timed(use_.network.seconds);
+    TUTTI_RETURN_IF_ERROR(machine_sum_->Finish());
+    return memory_.local_rank() == 0 ? ShareBoard() : Status();
+  }
+
+  // A sum in memory reads each rank's gradient once; between machines, each sends one gradient a
+  // round of the doubling.
+  void CountBytes() {
+    const NodeLayout& l = memory_.layout();
+    const std::uint64_t a_gradient = l.elements * sizeof(float);
+    const std::uint64_t rounds = std::bit_width(machines_.count) - 1U;
+    if (l.local_size > 1) use_.memory.bytes += a_gradient * l.local_size * machines_.count;
+    use_.network.bytes += a_gradient * rounds * machines_.count;
   }
 
   // Every machine gets every shard's sums, and the control word of the first machine. Round r swaps
@@ -205,6 +246,7 @@ class NodeExchange final : public GradientExchange {
   std::uint64_t folded_from_ = 0;                  // own shards are summed from here on
   std::uint64_t summed_from_ = 0;                  // and the machine's ranks' from here on
   Status status_;                                  // of what FinishFrom began
+  ReduceUse use_;
 };
 
 }  // namespace

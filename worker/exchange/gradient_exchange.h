@@ -31,6 +31,16 @@ struct Reduced {
   std::uint64_t control = 0;  // rank 0's word of this step
 };
 
+// What reductions took so far, by path.
+struct PathUse {
+  std::uint64_t bytes = 0;  // of gradients, of all ranks of the gang
+  double seconds = 0;       // of this rank, waiting for others included
+};
+struct ReduceUse {
+  PathUse memory;   // between the ranks of a machine; 0 when it has one
+  PathUse network;  // between machines; 0 when there is one
+};
+
 // A rank's part of the flat buffers; [begin, begin + parameters.size()), block-aligned.
 struct Slice {
   std::uint64_t begin = 0;
@@ -66,6 +76,7 @@ class GradientExchange {
   virtual std::span<const float> reduced_gradient() const = 0;
   // Reductions entered so far.
   virtual std::uint64_t collectives() const = 0;
+  virtual ReduceUse use() const = 0;
 };
 
 // Over the memory of this machine, which outlives the exchange, and the links to the gang's other

@@ -1,6 +1,7 @@
 #include "worker/finetune/progress_meter.h"
 
 #include <algorithm>
+#include <string>
 
 namespace tutti::finetune {
 
@@ -19,6 +20,17 @@ void ProgressMeter::Add(const StepDone& step) {
   learning_rate_ = step.learning_rate;
   norm_ = step.reduced.norm;
 }
+
+namespace {
+
+void TellUse(const exchange::PathUse& told, const exchange::PathUse& now, const std::string& path,
+             enginelink::Progress& progress) {
+  if (now.bytes == told.bytes) return;
+  progress.reduced_bytes[path] = static_cast<double>(now.bytes - told.bytes);
+  progress.reduced_seconds[path] = now.seconds - told.seconds;
+}
+
+}  // namespace
 
 enginelink::Progress ProgressMeter::Take(const Place& place, train::PhaseClock& clock) {
   Pause();
@@ -39,6 +51,9 @@ enginelink::Progress ProgressMeter::Take(const Place& place, train::PhaseClock& 
       .phase_seconds = clock.Take(),
       .tokens_total = static_cast<std::uint64_t>(place.tokens_total),
       .samples_total = static_cast<std::uint64_t>(place.rows_total)};
+  TellUse(told_use_.memory, place.use.memory, "memory", progress);
+  TellUse(told_use_.network, place.use.network, "network", progress);
+  told_use_ = place.use;
   seconds_ = 0;
   steps_ = 0;
   loss_ = tokens_ = rows_ = 0;

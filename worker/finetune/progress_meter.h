@@ -27,6 +27,7 @@ class ProgressMeter {
     std::int64_t step = 0, total_steps = 0;
     double epoch = 0;
     std::int64_t tokens_total = 0, rows_total = 0;
+    exchange::ReduceUse use = {};  // of the exchange, so far
   };
   // What was added since the last Take.
   enginelink::Progress Take(const Place& place, train::PhaseClock& clock);
@@ -37,6 +38,7 @@ class ProgressMeter {
   std::int64_t steps_ = 0;
   double loss_ = 0, tokens_ = 0, rows_ = 0;
   double learning_rate_ = 0, norm_ = 0;
+  exchange::ReduceUse told_use_;
 };
 
 }  // namespace tutti::finetune

@@ -138,7 +138,8 @@ Status Trainer::TellProgress() {
                    .total_steps = o_.job.counts.total_steps,
                    .epoch = static_cast<double>(cursor_.step) / per_epoch,
                    .tokens_total = cursor_.tokens_total,
-                   .rows_total = cursor_.rows_total},
+                   .rows_total = cursor_.rows_total,
+                   .use = o_.gang.exchange.use()},
                   clock_);
   std::printf("step %lld/%lld  loss %.4f  lr %.3g  %.0f tokens/s  %.1f rows/s\n",
               static_cast<long long>(cursor_.step),

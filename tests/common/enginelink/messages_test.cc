@@ -62,6 +62,8 @@ TEST(Messages, EveryMessageSurvivesTheLink) {
                                .learning_rate = 5e-5,
                                .grad_norm = 0.75,
                                .phase_seconds = {{"forward", 0.5}},
+                               .reduced_bytes = {{"memory", 4096}},
+                               .reduced_seconds = {{"memory", 0.25}},
                                .tokens_total = 1ull << 40}));
   ExpectSame(ToWorker(Eval{.step = 5, .metrics = {{"accuracy", 0.5}, {"loss", 1}}, .best = true}));
   ExpectSame(ToWorker(Eval{

@@ -65,6 +65,8 @@ inline void Fill(Metrics& m) {
   m.http.AuthFailure("unknown");
   m.wire.FrameDropped("malformed");
   m.wire.PeerRefused("key");
+  m.webhooks.Delivery("cluster", "sent");
+  m.webhooks.Pending(1);
 }
 
 }  // namespace tutti::metrics

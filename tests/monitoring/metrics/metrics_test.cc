@@ -98,6 +98,8 @@ TEST(Metrics, FamiliesKeepTheirNamesAndKinds) {
       {"tutti_auth_failures_total", "counter"},
       {"tutti_wire_dropped_frames_total", "counter"},
       {"tutti_wire_refused_peers_total", "counter"},
+      {"tutti_webhook_deliveries_total", "counter"},
+      {"tutti_webhook_pending", "gauge"},
   };
   Metrics m("0.1.0", "abc");
   Fill(m);
@@ -159,6 +161,8 @@ TEST(Metrics, ForgetRemovesANode) {
 TEST(Metrics, WhatIsExpectedIsZeroUntilItHappens) {
   Metrics m("0.1.0", "abc");
   EXPECT_THAT(m.ToText(), HasSubstr("tutti_sse_dropped_events_total 0"));
+  EXPECT_THAT(m.ToText(),
+              HasSubstr("tutti_webhook_deliveries_total{of=\"job\",outcome=\"given_up\"} 0"));
   m.jobs.ExpectRestarted("hang");
   EXPECT_THAT(m.ToText(), HasSubstr("tutti_job_restarts_total{reason=\"hang\"} 0"));
   m.jobs.Restarted("hang");

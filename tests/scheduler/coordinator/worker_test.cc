@@ -36,6 +36,8 @@ TEST_F(WithWorker, AJobRunsToItsModel) {
                {"step_seconds", 0.01},
                {"eta_seconds", 3.0},
                {"phase_seconds", {{"forward", 0.1}}},
+               {"reduced_bytes", {{"memory", 4096.0}, {"other", 1.0}}},
+               {"reduced_seconds", {{"memory", 0.5}, {"other", 1.0}}},
                {"tokens_total", 1000},
                {"samples_total", 80}});
   Say(launch, {{"type", "eval"},
@@ -64,6 +66,10 @@ TEST_F(WithWorker, AJobRunsToItsModel) {
   EXPECT_EQ(coordinator.Get("/api/v1/models/sections/files/model.safetensors").text, weights);
   EXPECT_THAT(coordinator.Get("/metrics").text,
               HasSubstr("tutti_train_step{job=\"" + launch.job() + "\"} 10"));
+  EXPECT_THAT(coordinator.Get("/metrics").text,
+              HasSubstr("tutti_allreduce_bytes_total{path=\"memory\"} 4096\n"));
+  EXPECT_THAT(coordinator.Get("/metrics").text,
+              HasSubstr("tutti_allreduce_duration_seconds_sum{path=\"memory\"} 0.05\n"));
 }
 
 TEST_F(WithWorker, AReportSaidTwiceChangesNothing) {

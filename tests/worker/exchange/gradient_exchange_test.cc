@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -101,6 +102,13 @@ int TrainRank(Board& board, UniqueFd fd, std::uint32_t local_rank, std::uint32_t
     });
     if (!updated) return 3;
   }
+  const ReduceUse use = exchange->use();
+  const std::uint64_t bytes = kSteps * kElements * sizeof(float);
+  const std::uint64_t rounds = std::bit_width(machines.count) - 1U;
+  if (use.memory.bytes != (size == 1 ? 0 : bytes * size * machines.count)) return 4;
+  if (use.network.bytes != bytes * rounds * machines.count) return 5;
+  if ((use.memory.seconds > 0) != (size > 1)) return 6;
+  if ((use.network.seconds > 0) != (machines.count > 1)) return 7;
   // The last machine's copy: it must be what the first one's is.
   if (machines.index + 1 == machines.count && local_rank == 0) {
     std::memcpy(board.parameters, memory->parameters().data(), sizeof board.parameters);

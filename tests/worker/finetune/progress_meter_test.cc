@@ -29,6 +29,23 @@ TEST(ProgressMeter, AveragesOverTheStepsSinceTheLastMessage) {
   EXPECT_EQ(meter.steps(), 0);
 }
 
+TEST(ProgressMeter, TellsWhatReductionsTookSinceTheLastMessage) {
+  ProgressMeter meter;
+  train::PhaseClock clock;
+  meter.Resume();
+  EXPECT_TRUE(meter.Take({.step = 1}, clock).reduced_bytes.empty());
+  const auto first = meter.Take(
+      {.step = 2, .use = {.memory = {.bytes = 100, .seconds = 1}, .network = {}}}, clock);
+  EXPECT_EQ(first.reduced_bytes, (std::map<std::string, double>{{"memory", 100}}));
+  const auto second = meter.Take(
+      {.step = 3,
+       .use = {.memory = {.bytes = 150, .seconds = 1.5}, .network = {.bytes = 8, .seconds = 0.25}}},
+      clock);
+  EXPECT_EQ(second.reduced_bytes, (std::map<std::string, double>{{"memory", 50}, {"network", 8}}));
+  EXPECT_EQ(second.reduced_seconds,
+            (std::map<std::string, double>{{"memory", 0.5}, {"network", 0.25}}));
+}
+
 TEST(PhaseClock, GivesEachPhaseItsTime) {
   train::PhaseClock clock;
   clock.Enter(train::Phase::kForward);
