@@ -86,6 +86,7 @@ core::Estimate ReadEstimate(const json& answer) {
     estimate.total_steps = CountIn(*found, "total_steps");
     estimate.rows = CountIn(*found, "rows");
     estimate.tokens = CountIn(*found, "tokens");
+    estimate.duration_ms = CountIn(*found, "duration_ms");
   }
   if (const auto found = answer.find("warnings"); found != answer.end() && found->is_array()) {
     for (const json& warning : *found) {

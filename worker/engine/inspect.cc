@@ -115,18 +115,20 @@ Result<json> Inspect(const json& request) {
   for (const std::string& one : {frozen_warning, warning}) {
     if (!one.empty()) job.warnings.push_back(one);
   }
-  TUTTI_ASSIGN_OR_RETURN(const Bytes memory,
-                         finetune::PredictMemory(job, inputs.spec.resources.ranks_min,
-                                                 {.parameters = parameters, .base = base}));
+  TUTTI_ASSIGN_OR_RETURN(const finetune::Prediction predicted,
+                         finetune::Predict(job, inputs.spec.resources.ranks_min,
+                                           {.parameters = parameters, .base = base}));
   const data::LengthStatistics lengths = LengthsOf(job.train);
-  json estimate = {{"rows", job.train.size()},
-                   {"eval_rows", job.eval ? job.eval->size() : 0},
-                   {"tokens", lengths.tokens},
-                   {"total_steps", job.counts.total_steps},
-                   {"memory_bytes_per_rank", memory.count},
-                   {"disk_bytes", DiskBytes(job)},
-                   {"export_bytes", ParametersOf(*job.model) * kWeightBytes},
-                   {"parameters", ParametersOf(*job.model)}};
+  json estimate = {
+      {"rows", job.train.size()},
+      {"eval_rows", job.eval ? job.eval->size() : 0},
+      {"tokens", lengths.tokens},
+      {"total_steps", job.counts.total_steps},
+      {"memory_bytes_per_rank", predicted.memory.count},
+      {"duration_ms", std::chrono::ceil<std::chrono::milliseconds>(predicted.training).count()},
+      {"disk_bytes", DiskBytes(job)},
+      {"export_bytes", ParametersOf(*job.model) * kWeightBytes},
+      {"parameters", ParametersOf(*job.model)}};
   TUTTI_ASSIGN_OR_RETURN(json examples, ExamplesOf(job));
   return json{{"estimate", std::move(estimate)},
               {"format", std::string(ToString(job.format))},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,6 +48,22 @@ std::vector<std::int64_t> LargestMicroBatch(const Job& job) {
   return largest;
 }
 
+// All steps' tokens at the rate of one micro-batch, divided among the ranks.
+Duration TrainingTime(const Job& job, std::int64_t ranks, Duration took,
+                      std::span<const std::int64_t> micro) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(job.train.size()));
+  std::iota(rows.begin(), rows.end(), 0);
+  const std::int64_t all = train::CountTokens(job.train, rows);
+  const double tokens =
+      static_cast<double>(std::max<std::int64_t>(train::CountTokens(job.train, micro), 1));
+  const double per_row =
+      static_cast<double>(all) / static_cast<double>(std::max<std::int64_t>(job.train.size(), 1));
+  const double trained = per_row * static_cast<double>(job.spec.training.global_batch_size) *
+                         static_cast<double>(job.counts.total_steps);
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(took) *
+                                              (trained / tokens / static_cast<double>(ranks)));
+}
+
 }  // namespace
 
 std::int64_t BufferBytes(const MemoryParts& parts) {
@@ -68,22 +85,26 @@ Result<Bytes> ResidentMemory() {
   return Bytes{kibibytes << 10};
 }
 
-Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& weights) {
+Result<Prediction> Predict(Job& job, std::int64_t ranks, const WeightsHeld& weights) {
   TUTTI_ASSIGN_OR_RETURN(const Bytes now, ResidentMemory());
   const auto held = static_cast<std::int64_t>(weights.parameters.size_bytes());
   std::vector<float> gradients(weights.parameters.size());
   job.model->Bind(weights.parameters.data());
   job.model->BindBase(FrozenIn(job, weights.base));
   job.model->BindGradients(gradients.data());
+  const std::vector<std::int64_t> largest = LargestMicroBatch(job);
+  const Instant started = MonotonicNow();
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t floats,
-                         train::WorkingFloats(*job.model, job.train, LargestMicroBatch(job)));
+                         train::WorkingFloats(*job.model, job.train, largest));
+  const Duration took = MonotonicNow() - started;
   const std::int64_t working =
       (floats + CacheFloats(job, job.sampled)) * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t buffers = BufferBytes({.parameters = job.model->layout().total(),
                                             .shards = job.spec.training.shards,
                                             .ranks = ranks});
   // The base stays in `now`: it is held once, as it will be in the gang's memory.
-  return Bytes{now.count - held + buffers + working + kRankBytes};
+  return Prediction{.memory = {now.count - held + buffers + working + kRankBytes},
+                    .training = TrainingTime(job, ranks, took, largest)};
 }
 
 }  // namespace tutti::finetune

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "common/base/result.h"
+#include "common/base/time.h"
 #include "common/base/units.h"
 #include "worker/finetune/job.h"
 
@@ -29,7 +30,11 @@ struct WeightsHeld {
   std::span<const float> parameters{};
   std::span<const float> base{};
 };
-Result<Bytes> PredictMemory(Job& job, std::int64_t ranks, const WeightsHeld& weights);
+struct Prediction {
+  Bytes memory;         // of a rank
+  Duration training{};  // all steps of a gang of `ranks`, by the time that micro-batch took
+};
+Result<Prediction> Predict(Job& job, std::int64_t ranks, const WeightsHeld& weights);
 
 // Resident memory of this process now.
 Result<Bytes> ResidentMemory();
