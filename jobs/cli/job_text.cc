@@ -77,6 +77,12 @@ std::string StragglerText(const json& job) {
          " a step, the median rank " + number("/straggler/median_seconds");
 }
 
+// "about 12 min", or "" where it is not known.
+std::string AboutAt(const json& object, const char* pointer) {
+  const auto seconds = NumberAt(object, pointer);
+  return seconds ? "about " + RoughDuration(*seconds) : std::string();
+}
+
 std::string EstimateText(const json& job) {
   std::string text;
   const auto add = [&](const std::string& value, const std::string& after) {
@@ -85,6 +91,7 @@ std::string EstimateText(const json& job) {
   add(CountAt(job, "/estimate/rows"), " rows");
   add(CountAt(job, "/estimate/tokens"), " tokens");
   add(CountAt(job, "/estimate/total_steps"), " steps");
+  add(AboutAt(job, "/estimate/training_seconds"), "");
   add(BytesAt(job, "/estimate/memory_bytes_per_rank"), " a rank");
   add(BytesAt(job, "/estimate/disk_bytes"), " disk");
   return text;
@@ -372,14 +379,15 @@ std::string RenderInspection(const json& answer, bool color) {
   const json& report = At(answer, "/report");
   std::string out =
       RenderFields({{"rows", CountAt(estimate, "/rows")},
-                    {"eval rows", CountAt(estimate, "/eval_rows")},
+                    {"eval rows", CountAt(report, "/estimate/eval_rows")},
                     {"tokens", CountAt(estimate, "/tokens")},
-                    {"parameters", CountAt(estimate, "/parameters")},
+                    {"parameters", CountAt(report, "/estimate/parameters")},
                     {"steps", CountAt(estimate, "/total_steps")},
                     {"memory", BytesAt(estimate, "/memory_bytes_per_rank").empty()
                                    ? std::string()
                                    : BytesAt(estimate, "/memory_bytes_per_rank") + " a rank"},
                     {"disk", BytesAt(estimate, "/disk_bytes")},
+                    {"training", AboutAt(estimate, "/training_seconds")},
                     {"start", TextAt(estimate, "/start_at")},
                     {"end", TextAt(estimate, "/end_at")},
                     {"labels", Joined(ListAt(report, "/labels"))}},

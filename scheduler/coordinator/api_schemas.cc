@@ -17,6 +17,7 @@ constexpr const char* kEstimate = R"json({
     "total_steps": {"type": ["integer", "null"]},
     "rows": {"type": ["integer", "null"]},
     "tokens": {"type": ["integer", "null"]},
+    "training_seconds": {"type": ["number", "null"]},
     "warnings": {"type": "array", "items": {"type": "string"}},
     "start_at": {"type": ["string", "null"], "format": "date-time"},
     "start_at_earliest": {"type": ["string", "null"], "format": "date-time"},

@@ -146,13 +146,16 @@ json ProgressJson(const enginelink::Progress& progress) {
 }
 
 json EstimateJson(const core::Estimate& estimate) {
-  return {{"memory_bytes_per_rank", CountOrNull(estimate.memory_bytes_per_rank)},
-          {"disk_bytes", CountOrNull(estimate.disk_bytes)},
-          {"export_bytes", CountOrNull(estimate.export_bytes)},
-          {"total_steps", CountOrNull(estimate.total_steps)},
-          {"rows", CountOrNull(estimate.rows)},
-          {"tokens", CountOrNull(estimate.tokens)},
-          {"warnings", estimate.warnings}};
+  return {
+      {"memory_bytes_per_rank", CountOrNull(estimate.memory_bytes_per_rank)},
+      {"disk_bytes", CountOrNull(estimate.disk_bytes)},
+      {"export_bytes", CountOrNull(estimate.export_bytes)},
+      {"total_steps", CountOrNull(estimate.total_steps)},
+      {"rows", CountOrNull(estimate.rows)},
+      {"tokens", CountOrNull(estimate.tokens)},
+      {"training_seconds",
+       estimate.duration_ms == 0 ? json() : json(static_cast<double>(estimate.duration_ms) / 1000)},
+      {"warnings", estimate.warnings}};
 }
 
 json JobJson(const JobView& view, const std::filesystem::path& models_dir) {

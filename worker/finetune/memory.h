@@ -1,4 +1,5 @@
-// How much memory a rank of a job will use: what it allocates, added up. One thread.
+// What a job will take: the memory of a rank, added up from what it allocates, and the time of its
+// steps. One thread.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +22,22 @@ struct MemoryParts {
 // that a rank reads. All of it is shared memory, counted for each rank that touches it.
 std::int64_t BufferBytes(const MemoryParts& parts);
 
-// The peak of resident memory of a rank of `ranks`, as getrusage's ru_maxrss will have it: the
-// process as it is now (libraries, tokenizer, rows), the buffers, the cache of an evaluation's
-// answers, and the working memory of the largest micro-batch that this job will meet, which is
-// computed once to know it. `parameters` and `base` are flat buffers of layout() and, with an
-// adapter, base_layout(). REQUIRES: nothing is bound to the model yet.
+// Flat buffers of a model's layout() and, with an adapter, base_layout().
 struct WeightsHeld {
   std::span<const float> parameters{};
   std::span<const float> base{};
 };
+
 struct Prediction {
-  Bytes memory;         // of a rank
-  Duration training{};  // all steps of a gang of `ranks`, by the time that micro-batch took
+  Bytes memory;         // of a rank, its peak
+  Duration training{};  // of all steps
 };
+
+// Of a gang of `ranks`, from the largest micro-batch that the job will meet, which is computed
+// once. Memory is what getrusage's ru_maxrss will have: the process as it is now (libraries,
+// tokenizer, rows), the buffers, the cache of an evaluation's answers, and that micro-batch's
+// working memory. The training is all steps' tokens at that micro-batch's rate. REQUIRES: nothing
+// is bound to the model yet.
 Result<Prediction> Predict(Job& job, std::int64_t ranks, const WeightsHeld& weights);
 
 // Resident memory of this process now.

@@ -44,6 +44,7 @@ export interface Estimate {
   total_steps: number | null;
   rows: number | null;
   tokens: number | null;
+  training_seconds: number | null;
   warnings: string[];
   start_at: string | null;
   end_at: string | null;

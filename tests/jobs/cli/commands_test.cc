@@ -238,9 +238,14 @@ TEST_F(SubmitTest, AMissingSpecExits2) {
 
 TEST_F(SubmitTest, DryRunPrintsTheEstimateAndCreatesNothing) {
   const json answer = {
-      {"estimate", {{"rows", 1234}, {"total_steps", 30}, {"memory_bytes_per_rank", 50 << 20}}},
+      {"estimate",
+       {{"rows", 1234},
+        {"total_steps", 30},
+        {"memory_bytes_per_rank", 50 << 20},
+        {"training_seconds", 754.2}}},
       {"report",
-       {{"labels", {"a", "b"}},
+       {{"estimate", {{"parameters", 4321}}},
+        {"labels", {"a", "b"}},
         {"length_histogram", {{{"up_to", 16}, {"rows", 10}}, {{"up_to", 32}, {"rows", 5}}}},
         {"warnings", {"label c is only in eval"}}}}};
   routes_["POST /api/v1/inspect"] = [answer](const Seen&) {
@@ -248,7 +253,7 @@ TEST_F(SubmitTest, DryRunPrintsTheEstimateAndCreatesNothing) {
   };
   const Ran ran = Run({"submit", spec_, "--dry-run"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
-  for (const char* part : {"1,234", "30", "50.0 MiB", "a, b", "16"})
+  for (const char* part : {"1,234", "30", "50.0 MiB", "about 12 min", "4,321", "a, b", "16"})
     EXPECT_THAT(ran.out, HasSubstr(part));
   EXPECT_THAT(ran.err, HasSubstr("label c is only in eval"));
   EXPECT_TRUE(sent_.is_null());

@@ -62,6 +62,7 @@ TEST(Inspect, TellsWhatTrainingWillDo) {
   EXPECT_EQ(estimate.at("total_steps"), 12);
   EXPECT_GT(estimate.at("tokens"), 5 * finetune::kTrainRows);
   EXPECT_GT(estimate.at("parameters"), 128'000);
+  EXPECT_GT(estimate.at("duration_ms"), 0);
   EXPECT_EQ(estimate.at("disk_bytes"),
             estimate.at("parameters").get<std::int64_t>() * (4 * 12 + 4));
   EXPECT_EQ(answer.body.at("labels"), json({"a", "b", "c"}));

@@ -6,7 +6,7 @@ import type {Doc, Estimate, Job, Json, ModelFile} from "../types";
 import {api, upload} from "../api";
 import {START, useDraft, withInputs} from "../draft";
 import {Editor, Problems} from "../editor";
-import {bytes, count, plural, until} from "../format";
+import {bytes, count, duration, plural, until} from "../format";
 import {useLive} from "../live";
 import {Button, Empty, Facts, Failure, Field, Heading, Icon, Notice, Panel, Radios, tell, useTitle} from "../parts";
 import {preview, readable, type Preview} from "../preview";
@@ -63,6 +63,7 @@ function Found({found: {estimate, report}}: {found: Inspection}) {
           ["Steps", count(estimate.total_steps)],
           ["Memory per rank", bytes(estimate.memory_bytes_per_rank)],
           ["Disk", bytes(estimate.disk_bytes)],
+          ["Training takes", estimate.training_seconds === null ? "not known" : `about ${duration(estimate.training_seconds)}`],
           ["Would start", estimate.start_at ? until(estimate.start_at) : "not known"],
           ...[...flatten(report as Json)]
             .filter(([name, value]) => /^(format|labels|num_labels)/.test(name) && value !== "[]").slice(0, 8)
