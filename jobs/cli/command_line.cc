@@ -140,6 +140,13 @@ void Definitions::ModelArgument(CLI::App* command, std::string& into) {
   model_commands.push_back(command);
 }
 
+void Definitions::ModelOrFolderArgument(CLI::App* command, std::string& into) {
+  ModelArgument(command, into);
+  command->get_option("MODEL")->description(
+      "ft:…, the id or name of the job that made it, or ./DIR: a model's or an adapter's folder on "
+      "this machine");
+}
+
 std::vector<CommandWords> Definitions::Words() const {
   std::vector<CommandWords> words;
   const auto has = [](const std::vector<const CLI::App*>& list, const CLI::App* command) {

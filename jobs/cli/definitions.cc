@@ -241,7 +241,7 @@ void DefineModels(Definitions& d) {
 
   auto* attempt = d.Add(model, "try", "Answer texts, given as arguments or one a line on stdin");
   auto tried = std::make_shared<TryOptions>();
-  d.ModelArgument(attempt, tried->model);
+  d.ModelOrFolderArgument(attempt, tried->model);
   attempt->add_option("TEXT", tried->texts, "The texts")->type_name("");
   attempt->add_option("--top-k", tried->top_k, "How many labels a text, of a classifier")
       ->capture_default_str()
@@ -253,7 +253,7 @@ void DefineModels(Definitions& d) {
 
   auto* eval = d.Add(model, "eval", "Measure a model on a data file");
   auto evaluated = std::make_shared<std::pair<std::string, std::string>>();
-  d.ModelArgument(eval, evaluated->first);
+  d.ModelOrFolderArgument(eval, evaluated->first);
   eval->add_option("--data", evaluated->second, "JSONL, CSV or TSV")->required()->type_name("FILE");
   d.On(eval, [evaluated](Context& c) { return ModelEval(c, evaluated->first, evaluated->second); });
 
@@ -268,7 +268,7 @@ void DefineModels(Definitions& d) {
   auto* merge =
       d.Add(model, "merge", "Write an adapter and its base as one Hugging Face directory");
   auto merged = std::make_shared<std::pair<std::string, std::string>>();
-  d.ModelArgument(merge, merged->first);
+  d.ModelOrFolderArgument(merge, merged->first);
   merge->add_option("DIR", merged->second, "A folder that is not there, or empty")
       ->required()
       ->type_name("");

@@ -20,6 +20,7 @@ struct Definitions {
   // A command's positional that names a job (or model): completed with ids.
   void JobArgument(CLI::App* command, std::string& into);
   void ModelArgument(CLI::App* command, std::string& into);
+  void ModelOrFolderArgument(CLI::App* command, std::string& into);
   std::vector<CommandWords> Words() const;
 
   CLI::App app{"Tutti fine-tunes Hugging Face models on a cluster.", "tutti"};

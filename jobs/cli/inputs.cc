@@ -1,14 +1,15 @@
 #include "jobs/cli/inputs.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "common/digest/sha256.h"
 #include "jobs/cli/json_fields.h"
+#include "jobs/cli/model_folder.h"
 #include "jobs/spec/json_text.h"
+#include "jobs/spec/model_files.h"
 #include "jobs/spec/suggest.h"
 
 namespace tutti::cli {
@@ -25,10 +26,6 @@ constexpr std::string_view kFileUrl = "file:///";
 constexpr std::int64_t kSlowest = 20 << 20;
 constexpr Duration kUploadLeast = std::chrono::seconds(60);
 
-bool LooksLikePath(std::string_view text) {
-  return text.starts_with("./") || text.starts_with("../") || text.starts_with("/");
-}
-
 // "org/name" or "org/name@revision".
 bool LooksLikeHubId(std::string_view text) {
   const std::size_t slash = text.find('/');
@@ -39,13 +36,6 @@ bool LooksLikeHubId(std::string_view text) {
                               c == '_' || c == '.' || c == '/' || c == '@';
                      }) &&
          text.find('/', slash + 1) == std::string_view::npos;
-}
-
-std::string Convert(const fs::path& directory) {
-  return "convert them once: python3 -c \"from transformers import AutoModel; "
-         "AutoModel.from_pretrained('" +
-         directory.string() + "').save_pretrained('" + directory.string() +
-         "', safe_serialization=True)\"";
 }
 
 spec::InputFile Input(const std::string& path, const LocalFile& file) {
@@ -67,61 +57,42 @@ void ResolveData(const std::string& written, const fs::path& base, const std::st
   out.files.push_back(*std::move(file));
 }
 
-// A model of this cluster: its files are blobs already.
-Answer<std::vector<spec::InputFile>> ModelOfCluster(const std::string& model,
-                                                    const std::string& where,
-                                                    client::Client& client) {
-  const auto found = client.Get(client::ModelTarget(model));
-  if (!found && found.error().front().code == ErrorCode::kNotFound) {
-    if (LooksLikeHubId(model)) {
-      const std::string name = model.substr(model.find('/') + 1);
-      return Fails({ErrorCode::kUnsupported,
-                    "'" + model + "' is a hub id; downloading from a hub is not supported yet",
-                    where,
-                    "download it (hf download " + model + " --local-dir " + name +
-                        ") and write `model: ./" + name + "`"});
-    }
-    return Fails({ErrorCode::kInvalid,
-                  "no directory and no model of this cluster is called '" + model + "'", where,
-                  "a directory is written ./NAME or /NAME; models here: tutti model list"});
-  }
-  if (!found) return tl::unexpected<Errors>(found.error());
-  std::vector<spec::InputFile> files;
-  for (const json& file : ListAt(*found, "/files")) {
-    const std::string path = TextAt(file, "/path");
-    if (!IsModelFile(path)) continue;
-    files.push_back({path, TextAt(file, "/digest"), IntAt(file, "/size_bytes").value_or(0)});
-  }
-  std::sort(files.begin(), files.end(),
-            [](const auto& a, const auto& b) { return a.path < b.path; });
-  return files;
-}
-
 void ResolveModel(const spec::JobSpec& job, const fs::path& base, const std::string& where,
                   client::Client& client, ResolvedInputs& out, Errors& errors) {
   const fs::path directory = base / job.model;
   std::error_code ignored;
-  if (LooksLikePath(job.model) || fs::is_directory(directory, ignored)) {
-    auto files = HashModel(directory.lexically_normal());
-    if (!files) {
-      Error error = files.error();
-      error.message += ": " + error.where;
-      error.where = where;
-      error.code = ErrorCode::kInvalid;
-      errors.push_back(std::move(error));
-      return;
-    }
-    for (auto& [name, file] : *files) {
-      out.inputs.model.push_back(Input(name, file));
-      out.files.push_back(std::move(file));
+  if (!LooksLikePath(job.model) && !fs::is_directory(directory, ignored)) {
+    auto files = ModelOfCluster(job.model, where, client);
+    if (files) {
+      out.inputs.model = *std::move(files);
+    } else {
+      errors.insert(errors.end(), files.error().begin(), files.error().end());
     }
     return;
   }
-  auto files = ModelOfCluster(job.model, where, client);
-  if (files) {
-    out.inputs.model = *std::move(files);
-  } else {
-    errors.insert(errors.end(), files.error().begin(), files.error().end());
+  const auto refuse = [&](Error error) {
+    if (!error.where.empty() && error.where != where) error.message += ": " + error.where;
+    error.where = where;
+    if (error.code == ErrorCode::kNotFound || error.code == ErrorCode::kIo) {
+      error.code = ErrorCode::kInvalid;
+    }
+    errors.push_back(std::move(error));
+  };
+  const auto model =
+      ReadModelFolder(directory.lexically_normal(), base,
+                      [&](const std::string& name) { return ModelOfCluster(name, where, client); });
+  if (!model) {
+    for (const Error& error : model.error()) refuse(error);
+    return;
+  }
+  for (const FolderFile& found : model->files) {
+    auto file = HashFile(found.path);
+    if (!file) return refuse(file.error());
+    out.inputs.model.push_back(Input(found.place, *file));
+    out.files.push_back(*std::move(file));
+  }
+  for (const ModelFolder::OfCluster& one : model->of_cluster) {
+    out.inputs.model.push_back({one.place, one.file.digest, one.file.size_bytes});
   }
 }
 
@@ -176,14 +147,6 @@ PlaceOf PlacesIn(std::string text, std::string file_name, std::vector<std::strin
   };
 }
 
-bool IsModelFile(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kEnds = {".safetensors", ".json", ".jinja", ".spm",
-                                                     ".model"};
-  if (name == "vocab.txt" || name == "merges.txt") return true;
-  return std::any_of(kEnds.begin(), kEnds.end(),
-                     [name](std::string_view end) { return name.ends_with(end); });
-}
-
 Result<LocalFile> HashFile(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
@@ -199,37 +162,32 @@ Result<LocalFile> HashFile(const fs::path& path) {
   return file;
 }
 
-Result<std::vector<std::pair<std::string, LocalFile>>> HashModel(const fs::path& directory) {
-  std::error_code error;
-  std::set<std::string> names;
-  bool pickles = false;
-  bool weights = false;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    std::error_code ignored;
-    if (!entry.is_regular_file(ignored)) continue;
-    pickles |= name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
-    weights |= name.ends_with(".safetensors");
-    if (IsModelFile(name)) names.insert(name);
+Answer<std::vector<spec::InputFile>> ModelOfCluster(const std::string& model,
+                                                    const std::string& where,
+                                                    client::Client& client) {
+  const auto found = client.Get(client::ModelTarget(model));
+  if (!found && found.error().front().code == ErrorCode::kNotFound) {
+    if (LooksLikeHubId(model)) {
+      const std::string name = model.substr(model.find('/') + 1);
+      return Fails({ErrorCode::kUnsupported,
+                    "'" + model + "' is a hub id; downloading from a hub is not supported yet",
+                    where,
+                    "download it (hf download " + model + " --local-dir " + name +
+                        ") and write `model: ./" + name + "`"});
+    }
+    return Fails({ErrorCode::kInvalid,
+                  "no directory and no model of this cluster is called '" + model + "'", where,
+                  "a directory is written ./NAME or /NAME; models here: tutti model list"});
   }
-  if (error)
-    return Fail(ErrnoError("cannot read the model's folder", directory.string(), error.value()));
-  if (!names.contains("config.json")) {
-    return Fail(ErrorCode::kInvalid, "this is no Hugging Face model: it has no config.json",
-                directory.string(),
-                "name a folder with config.json, model.safetensors and a tokenizer");
+  if (!found) return tl::unexpected<Errors>(found.error());
+  std::vector<spec::InputFile> files;
+  for (const json& file : ListAt(*found, "/files")) {
+    const std::string path = TextAt(file, "/path");
+    if (!spec::IsModelFile(path)) continue;
+    files.push_back({path, TextAt(file, "/digest"), IntAt(file, "/size_bytes").value_or(0)});
   }
-  if (!weights) {
-    return Fail(ErrorCode::kInvalid,
-                pickles ? "its weights are pickled (.bin), which Tutti never reads"
-                        : "it has no weights (model.safetensors)",
-                directory.string(), pickles ? Convert(directory) : "");
-  }
-  std::vector<std::pair<std::string, LocalFile>> files;
-  for (const std::string& name : names) {
-    TUTTI_ASSIGN_OR_RETURN(LocalFile file, HashFile(directory / name));
-    files.emplace_back(name, std::move(file));
-  }
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   return files;
 }
 

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "jobs/client/api.h"
@@ -29,14 +28,10 @@ struct ResolvedInputs {
   std::vector<LocalFile> files;
 };
 
-// Whether a file of that name belongs to a model: weights as safetensors, configuration,
-// vocabulary, templates. Never pickles.
-bool IsModelFile(std::string_view name);
-
-// The files of a Hugging Face directory, hashed and sorted. kInvalid for a folder that is no model,
-// or has only pickled weights (the hint converts them).
-Result<std::vector<std::pair<std::string, LocalFile>>> HashModel(
-    const std::filesystem::path& directory);
+// The files of a model of this cluster, which are blobs already; `where` is for errors.
+client::Answer<std::vector<spec::InputFile>> ModelOfCluster(const std::string& model,
+                                                            const std::string& where,
+                                                            client::Client& client);
 Result<LocalFile> HashFile(const std::filesystem::path& path);
 
 // Relative paths are below `base`, the folder of the spec. All that is wrong at once.

@@ -1,6 +1,8 @@
 // Finished models: looking, trying, measuring.
 #include <algorithm>
 #include <istream>
+#include <optional>
+#include <utility>
 
 #include "common/base/units.h"
 #include "jobs/cli/commands.h"
@@ -8,6 +10,8 @@
 #include "jobs/cli/inputs.h"
 #include "jobs/cli/job_text.h"
 #include "jobs/cli/json_fields.h"
+#include "jobs/cli/local_model.h"
+#include "jobs/cli/model_folder.h"
 #include "jobs/cli/table.h"
 #include "jobs/cli/text.h"
 #include "jobs/cli/try_stream.h"
@@ -27,8 +31,10 @@ std::int64_t SizeOf(const json& model) {
   return size;
 }
 
-client::Answer<json> TryTexts(Context& context, const TryOptions& options,
+// Asks a folder of this machine, or (without) a model of the cluster.
+client::Answer<json> TryTexts(Context& context, const TryOptions& options, const LocalModel* folder,
                               const std::vector<std::string>& texts) {
+  if (folder != nullptr) return folder->Ask(context, "try", TryBody(options, texts));
   return context.client.Post(client::ModelTarget(options.model, "/try"), TryBody(options, texts),
                              {.timeout = kToolTimeout});
 }
@@ -41,9 +47,9 @@ bool Streams(const Console& console, const TryOptions& options,
 }
 
 // Asks for the texts and prints (or, for --json, collects) the answers.
-int TryAndPrint(Context& context, const TryOptions& options, const std::vector<std::string>& texts,
-                json& results) {
-  if (Streams(context.console, options, texts)) {
+int TryAndPrint(Context& context, const TryOptions& options, const LocalModel* folder,
+                const std::vector<std::string>& texts, json& results) {
+  if (folder == nullptr && Streams(context.console, options, texts)) {
     for (const std::string& text : texts) {
       if (const int exit = TryStreaming(context, options, text); exit != kOk) return exit;
     }
@@ -53,7 +59,7 @@ int TryAndPrint(Context& context, const TryOptions& options, const std::vector<s
     const std::size_t end = std::min(texts.size(), at + kTextsAtOnce);
     const std::vector<std::string> some(texts.begin() + static_cast<std::ptrdiff_t>(at),
                                         texts.begin() + static_cast<std::ptrdiff_t>(end));
-    const auto answer = TryTexts(context, options, some);
+    const auto answer = TryTexts(context, options, folder, some);
     if (!answer) return context.console.Complain(answer.error());
     const json& list = ListAt(*answer, "/results");
     for (std::size_t i = 0; i < list.size(); ++i) {
@@ -71,6 +77,25 @@ int TryAndPrint(Context& context, const TryOptions& options, const std::vector<s
     }
   }
   return kOk;
+}
+
+client::Answer<json> EvalFolder(Context& context, const std::string& model,
+                                const std::string& data) {
+  const auto folder = LocalModel::Find(context, model);
+  if (!folder) return tl::unexpected(folder.error());
+  return folder->Ask(context, "eval", {{"data_path", data}});
+}
+
+client::Answer<json> EvalOnCluster(Context& context, const std::string& model,
+                                   const std::string& data, const LocalFile& file) {
+  if (const auto uploaded = Upload(context.client, {file}); !uploaded) {
+    return tl::unexpected(uploaded.error());
+  }
+  const json body = {{"data",
+                      {{"path", std::filesystem::path(data).filename().string()},
+                       {"digest", file.digest},
+                       {"size_bytes", file.size_bytes}}}};
+  return context.client.Post(client::ModelTarget(model, "/eval"), body, {.timeout = kToolTimeout});
 }
 
 }  // namespace
@@ -149,16 +174,23 @@ int ModelTry(Context& context, const TryOptions& options) {
                            "ask POST /api/v1/models/MODEL/try with \"stream\": true for events"});
     return kUsage;
   }
+  std::optional<LocalModel> local;
+  if (LooksLikePath(options.model)) {
+    auto found = LocalModel::Find(context, options.model);
+    if (!found) return console.Complain(found.error());
+    local.emplace(*std::move(found));
+  }
+  const LocalModel* const folder = local ? &*local : nullptr;
   json results = json::array();
   int exit = kOk;
   if (!options.texts.empty()) {
-    exit = TryAndPrint(context, options, options.texts, results);
+    exit = TryAndPrint(context, options, folder, options.texts, results);
   } else if (console.in_terminal() && !console.json()) {
     // A conversation: an answer after each line.
     console.Note("one text a line; Ctrl-D ends");
     std::string line;
     while (exit == kOk && std::getline(console.in(), line)) {
-      if (!line.empty()) exit = TryAndPrint(context, options, {line}, results);
+      if (!line.empty()) exit = TryAndPrint(context, options, folder, {line}, results);
     }
   } else {
     std::vector<std::string> texts;
@@ -168,7 +200,7 @@ int ModelTry(Context& context, const TryOptions& options) {
                              "give texts as arguments or one a line on stdin"});
       return kUsage;
     }
-    exit = TryAndPrint(context, options, texts, results);
+    exit = TryAndPrint(context, options, folder, texts, results);
   }
   if (exit == kOk && console.json()) console.OutJson({{"results", results}});
   return exit;
@@ -180,15 +212,8 @@ int ModelEval(Context& context, const std::string& model, const std::string& dat
     context.console.Complain(file.error());
     return kUsage;
   }
-  if (const auto uploaded = Upload(context.client, {*file}); !uploaded) {
-    return context.console.Complain(uploaded.error());
-  }
-  const json body = {{"data",
-                      {{"path", std::filesystem::path(data).filename().string()},
-                       {"digest", file->digest},
-                       {"size_bytes", file->size_bytes}}}};
-  const auto metrics =
-      context.client.Post(client::ModelTarget(model, "/eval"), body, {.timeout = kToolTimeout});
+  const auto metrics = LooksLikePath(model) ? EvalFolder(context, model, data)
+                                            : EvalOnCluster(context, model, data, *file);
   if (!metrics) return context.console.Complain(metrics.error());
   Console& console = context.console;
   if (console.json()) {

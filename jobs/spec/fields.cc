@@ -33,9 +33,11 @@ void AddTop(std::vector<Field>& rows) {
                   "1-63 letters, digits, '.', '_', '-'; starts with a letter or digit"});
   rows.push_back({"task", TUTTI_CHOICE(TaskNames(), job.task, ParseTask), Use::kRequired, kAny,
                   "what the model learns to do"});
-  rows.push_back({"model", TUTTI_REF(std::string, job.model), Use::kRequired, kAny,
-                  "./ ../ / = a path, relative to the spec; else an existing directory, a model of "
-                  "this cluster, ft:… of an earlier job, or a hub id org/name[@revision]"});
+  rows.push_back(
+      {"model", TUTTI_REF(std::string, job.model), Use::kRequired, kAny,
+       "./ ../ / = a model's or an adapter's folder, relative to the spec; else an existing "
+       "directory, a model of this cluster, ft:… of an earlier job, or a hub id "
+       "org/name[@revision]"});
 }
 
 void AddData(std::vector<Field>& rows) {

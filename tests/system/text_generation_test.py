@@ -4,6 +4,7 @@ adapters that PEFT loads, merged models that Transformers loads, warm starts."""
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import unittest
 import urllib.request
@@ -198,6 +199,52 @@ class TextGeneration(ClusterTest):
         spec["resume_from"] = self.job["result"]["model"]
         self.assertAlmostEqual(self.done(spec)["result"]["metrics"]["loss"],
                                self.job["result"]["metrics"]["loss"], places=3)
+
+    def test_an_exported_adapter_is_a_model(self):
+        """Its folder without the base, which it then has beside it, or names; tried, measured, trained further."""
+        folder = self.cluster.dir / "folder"
+        self.cluster.run("model", "export", "adapted", folder, check=True)
+        words = ("--system", SYSTEM, "--max-new-tokens", "12", QUESTION)
+        asked = self.cluster.json("model", "try", "adapted", *words)
+        self.assertEqual(self.cluster.json("model", "try", folder, *words), asked)
+        held = EXAMPLES / "data/chat.eval.jsonl"
+        measured = self.cluster.json("model", "eval", folder, "--data", held)
+
+        bare = self.cluster.dir / "bare"  # as PEFT saves one: its two files, and a base elsewhere
+        bare.mkdir()
+        config = json.loads((folder / "adapter_config.json").read_text())
+        shutil.copy(folder / "adapter_model.safetensors", bare)
+        config["base_model_name_or_path"] = "./nowhere"
+        (bare / "adapter_config.json").write_text(json.dumps(config))
+        path = self.cluster.dir / "further.json"
+        spec = chat_spec("further", lora=LORA)
+        spec["model"] = str(bare)
+        path.write_text(json.dumps(spec))
+        for command in (("submit", path), ("model", "try", bare, QUESTION)):
+            refused = self.cluster.run(*command)
+            self.assertEqual(refused.returncode, 3, refused.stderr)
+            self.assertIn("'./nowhere' is not found", refused.stderr)
+            self.assertIn(str(bare / "nowhere"), refused.stderr)
+        config["base_model_name_or_path"] = os.path.relpath(EXAMPLES / "models/llama-tiny", bare)
+        (bare / "adapter_config.json").write_text(json.dumps(config))
+        temporary = self.cluster.dir / "temporary"
+        temporary.mkdir()
+        self.assertEqual(self.cluster.json("model", "eval", bare, "--data", held,
+                                           env={"TMPDIR": str(temporary)}), measured)
+        self.assertEqual(list(temporary.iterdir()), [])
+        merged = self.cluster.dir / "merged-bare"
+        self.cluster.run("model", "merge", bare, merged, check=True)
+        self.assertEqual(self.cluster.json("model", "eval", merged, "--data", held)["rows"], measured["rows"])
+
+        further = self.done(spec)
+        self.assertLess(further["result"]["metrics"]["loss"], self.job["result"]["metrics"]["loss"])
+        self.assertEqual(self.done({**spec, "name": "further-of", "model": self.job["result"]["model"]})
+                         ["result"]["digest"], further["result"]["digest"])
+        spec["method"] = {"lora": {**LORA, "r": 4}}
+        path.write_text(json.dumps(spec))
+        refused = self.cluster.run("submit", path, "--dry-run")
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("with r 8, the job asks for 4", refused.stderr)
 
     def test_peft_loads_the_adapter_and_transformers_the_merged_model(self):
         texts = [QUESTION, "The package scummvm is", "<|im_start|>user\nhi<|im_end|>\n"]

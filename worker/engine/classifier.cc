@@ -40,8 +40,7 @@ Classifier::Classifier(text::Tokenizer tokenizer, std::unique_ptr<model::Model> 
       max_length_(max_length) {}
 
 Result<Classifier> Classifier::Load(const Options& options) {
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(options.directory)));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadConfigOf(options.directory));
   config.head = model::Head::kClassification;
   if (options.fresh_labels) config.labels = *options.fresh_labels;
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(options.directory));

@@ -145,8 +145,7 @@ Result<json> EvalText(const EvalInput& input) {
 
 // Without a new head, the classes are the model's; with one, the data's.
 Result<json> EvalRows(const EvalInput& input) {
-  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(input.model_dir)));
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfigOf(input.model_dir));
   if (config.head == model::Head::kCausalLm && !input.fresh_head) return EvalText(input);
   TUTTI_ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::Load(input.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,

@@ -71,8 +71,7 @@ Result<json> Try(const json& request) {
   TUTTI_ASSIGN_OR_RETURN(const std::string directory, RequiredText(request, "model_dir"));
   TUTTI_ASSIGN_OR_RETURN(const std::vector<std::string> texts, RequiredTexts(request, "texts"));
   TUTTI_ASSIGN_OR_RETURN(const auto top_k, OptionalCount(request, "top_k"));
-  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(directory)));
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfigOf(directory));
   if (config.head == model::Head::kClassification) return Classify(directory, texts, top_k);
   const auto generation = request.find("generation");
   const bool given = generation != request.end() && !generation->is_null();

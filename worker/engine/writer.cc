@@ -142,8 +142,7 @@ Writer::Writer(std::filesystem::path directory, text::Tokenizer tokenizer,
       parameters_(static_cast<std::size_t>(model_->layout().total())) {}
 
 Result<Writer> Writer::Load(const std::filesystem::path& directory) {
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(directory)));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadConfigOf(directory));
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(directory));
   config.head = model::Head::kCausalLm;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));

@@ -55,11 +55,12 @@ Status WriteModel(const fs::path& directory, const ExportInput& input,
   return WriteFileAtomically(directory / "config.json", config);
 }
 
-// The base's weights as they are; of a base that was an adapter itself, merged.
+// The base's weights as they are; of an adapter that a new one was trained on, merged.
 Status WriteBaseWeights(const fs::path& directory, const ExportInput& input,
                         std::vector<std::string>& files) {
   const std::string base = std::string(model::kBaseFolder) + "/";
-  const fs::path& from = input.job.model_dir;
+  const fs::path& model_dir = input.job.model_dir;
+  const fs::path from = input.job.goes_on ? model::BaseOf(model_dir) : model_dir;
   if (model::IsAdapter(from)) {
     files.push_back(base + "model.safetensors");
     const model::ParameterLayout& layout = input.job.model->base_layout();
@@ -86,11 +87,15 @@ Status WriteAdapter(const fs::path& directory, const ExportInput& input,
                     std::vector<std::string>& files) {
   const model::Model& model = *input.job.model;
   const std::string base_config = std::string(model::kBaseFolder) + "/config.json";
+  std::string base_name = input.job.spec.model;
+  if (input.job.goes_on) {
+    TUTTI_ASSIGN_OR_RETURN(base_name, model::BaseNameOf(input.job.model_dir));
+  }
   TUTTI_RETURN_IF_ERROR(
       safetensors::Write(directory / model::kAdapterWeightsFile,
                          model::TensorsToWrite(model.layout(), input.parameters)));
   TUTTI_RETURN_IF_ERROR(WriteFileAtomically(directory / model::kAdapterConfigFile,
-                                            model::AdapterConfigText(model, input.job.spec.model)));
+                                            model::AdapterConfigText(model, base_name)));
   TUTTI_ASSIGN_OR_RETURN(const std::string config,
                          model::ExportConfig(model, model::Problem::kSingleLabel));
   TUTTI_RETURN_IF_ERROR(MakeDirectories(directory / model::kBaseFolder));
@@ -133,8 +138,7 @@ Result<std::vector<std::string>> MergeAdapter(const fs::path& from, const fs::pa
     return Fail(ErrorCode::kInvalid, "this is no adapter: there is nothing to merge", from.string(),
                 "merge what a job with method: lora made");
   }
-  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(from)));
+  TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfigOf(from));
   TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<model::Model> model, model::MakeModel(config));
   std::vector<float> merged(static_cast<std::size_t>(model->layout().total()));
   TUTTI_RETURN_IF_ERROR(model::LoadMerged(*model, from, /*seed=*/0, merged));

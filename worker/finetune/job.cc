@@ -8,6 +8,7 @@
 #include "common/digest/sha256.h"
 #include "jobs/spec/names.h"
 #include "jobs/spec/parse.h"
+#include "worker/finetune/going_on.h"
 #include "worker/finetune/start.h"
 #include "worker/model/adapter_files.h"
 #include "worker/model/load.h"
@@ -57,7 +58,7 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
   start.config.labels = table.names;
   start.config.problem = model::Problem::kSingleLabel;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
-  TUTTI_RETURN_IF_ERROR(SetUpModel(spec, *model));
+  TUTTI_RETURN_IF_ERROR(SetUpModel(inputs, *model));
   TUTTI_ASSIGN_OR_RETURN(train::Samples samples, train::AllRows(dataset, table, /*strict=*/true));
   Job job{.spec = spec,
           .model_dir = inputs.model_dir,
@@ -77,8 +78,9 @@ Result<Job> PrepareClassification(const JobInputs& inputs, Start start) {
 // held so, too: nothing is lost.
 void ChooseNumbers(Job& job) {
   const bool bf16 = job.spec.training.bf16;
+  const std::filesystem::path base = job.goes_on ? model::BaseOf(job.model_dir) : job.model_dir;
   job.model->SetBf16(bf16);
-  job.narrow_base = job.model->adapter() != nullptr && (bf16 || model::LiesInBf16(job.model_dir));
+  job.narrow_base = job.model->adapter() != nullptr && (bf16 || model::LiesInBf16(base));
   if (bf16 && !model::CpuMultipliesBf16()) {
     job.warnings.emplace_back(
         "this CPU has no bfloat16 arithmetic (avx512_bf16 or amx_bf16): training.bf16 rounds "
@@ -181,8 +183,7 @@ std::string SpecDigest(const spec::JobSpec& spec) {
 Result<Job> PrepareJob(const JobInputs& inputs) {
   const spec::JobSpec& spec = inputs.spec;
   TUTTI_RETURN_IF_ERROR(CheckSupported(spec));
-  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config,
-                         model::ReadModelConfig(model::BaseOf(inputs.model_dir)));
+  TUTTI_ASSIGN_OR_RETURN(model::ModelConfig config, model::ReadConfigOf(inputs.model_dir));
   TUTTI_ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::Load(inputs.model_dir));
   TUTTI_ASSIGN_OR_RETURN(const std::int64_t max_length,
                          MaxLength(spec.data.max_length, config, tokenizer));
@@ -196,6 +197,7 @@ Result<Job> PrepareJob(const JobInputs& inputs) {
                                   .epochs = spec.training.num_train_epochs,
                                   .max_steps = spec.training.max_steps.value_or(0)});
   TUTTI_RETURN_IF_ERROR(MakeSchedule(spec.training, job.counts.total_steps));
+  job.goes_on = GoesOnWithAdapter(spec, inputs.model_dir);
   ChooseNumbers(job);
   return job;
 }

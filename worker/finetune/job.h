@@ -54,6 +54,7 @@ struct Job {
   std::optional<train::PreferenceOptions> preference{};
 
   bool narrow_base = false;  // an adapter's base lies in bfloat16
+  bool goes_on = false;      // the model is an adapter, which is trained further (going_on.h)
 
   // Room for the weights that are read and not trained, in floats: an adapter's base, and what
   // preferences are compared with.

@@ -157,7 +157,7 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
   const spec::JobSpec& spec = inputs.spec;
   start.config.head = model::Head::kCausalLm;
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(start.config));
-  TUTTI_RETURN_IF_ERROR(SetUpModel(spec, *model));
+  TUTTI_RETURN_IF_ERROR(SetUpModel(inputs, *model));
   Job job{.spec = spec,
           .model_dir = inputs.model_dir,
           .tokenizer = std::move(start.tokenizer),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker/finetune/going_on.h"
+
 namespace tutti::finetune {
 namespace {
 
@@ -44,19 +46,25 @@ Result<std::shared_ptr<const data::Dataset>> Loader::Load(const std::filesystem:
   return std::make_shared<const data::Dataset>(std::move(dataset));
 }
 
-Status SetUpModel(const spec::JobSpec& spec, model::Model& model) {
+Status SetUpModel(const JobInputs& inputs, model::Model& model) {
+  const spec::JobSpec& spec = inputs.spec;
   model.SetGradientCheckpointing(spec.training.gradient_checkpointing);
   const auto* const dpo = std::get_if<spec::DpoSpec>(&spec.method);
   const spec::LoraSpec* lora = std::get_if<spec::LoraSpec>(&spec.method);
   if (dpo != nullptr && dpo->lora) lora = &*dpo->lora;
   if (lora == nullptr) return {};
-  Status adapted = model.Adapt({.r = lora->r,
-                                .lora_alpha = lora->lora_alpha,
-                                .lora_dropout = lora->lora_dropout,
-                                .use_rslora = lora->use_rslora,
-                                .all_linear = lora->all_linear,
-                                .target_modules = lora->target_modules,
-                                .modules_to_save = lora->modules_to_save});
+  model::LoraOptions options{.r = lora->r,
+                             .lora_alpha = lora->lora_alpha,
+                             .lora_dropout = lora->lora_dropout,
+                             .use_rslora = lora->use_rslora,
+                             .all_linear = lora->all_linear,
+                             .target_modules = lora->target_modules,
+                             .modules_to_save = lora->modules_to_save};
+  if (GoesOnWithAdapter(spec, inputs.model_dir)) {
+    TUTTI_ASSIGN_OR_RETURN(options, OptionsToGoOnWith(inputs.model_dir, model, options));
+    return model.Adapt(options);
+  }
+  Status adapted = model.Adapt(options);
   if (!adapted) {
     Error error = adapted.error();
     error.where = (dpo == nullptr ? "method.lora." : "method.dpo.lora.") + error.where;

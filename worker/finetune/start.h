@@ -50,8 +50,9 @@ Status PrepareEval(const Loader& loader, const data::LabelTable* table, Job& job
 void WarnOfCutRows(const data::Dataset& dataset, std::int64_t max_length, bool pairs,
                    std::vector<std::string>& warnings);
 
-// Makes the model what the spec's method and training ask for: its adapter, what it keeps.
-Status SetUpModel(const spec::JobSpec& spec, model::Model& model);
+// Makes the model what the spec's method and training ask for: its adapter (that of model_dir,
+// where the job goes on with it), what it keeps.
+Status SetUpModel(const JobInputs& inputs, model::Model& model);
 
 // A job of text-generation.
 Result<Job> PrepareGeneration(const JobInputs& inputs, Start start);

@@ -21,7 +21,9 @@ std::optional<fs::path> ResumedFrom(const Job& job) {
 Result<std::string> LoadFrozen(const Job& job, std::span<float> frozen) {
   if (job.frozen() == 0) return std::string();
   const bool adapts = job.model->adapter() != nullptr;
-  const fs::path from = adapts ? job.model_dir : ResumedFrom(job).value_or(job.model_dir);
+  const fs::path from = job.goes_on ? model::BaseOf(job.model_dir)
+                        : adapts    ? job.model_dir
+                                    : ResumedFrom(job).value_or(job.model_dir);
   if (!job.narrow_base) {
     TUTTI_ASSIGN_OR_RETURN(const model::LoadedWeights loaded,
                            model::LoadMerged(*job.model, from, SeedOf(job), frozen));
@@ -43,6 +45,10 @@ Result<std::string> LoadTrained(const Job& job, std::span<const float> frozen,
                                 std::span<float> trained) {
   const auto resumed = ResumedFrom(job);
   if (const model::Adapter* adapter = job.model->adapter()) {
+    if (job.goes_on) {
+      TUTTI_RETURN_IF_ERROR(model::LoadAdapter(*job.model, job.model_dir, trained));
+      return std::string();
+    }
     if (!resumed) {
       adapter->Initialise(FrozenIn(job, frozen), SeedOf(job), trained);
       return std::string();

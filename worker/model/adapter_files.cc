@@ -135,6 +135,12 @@ void DropOwnHeads(const Json& json, LoraOptions& options) {
                 [](const std::string& name) { return name == "classifier" || name == "score"; });
 }
 
+std::string SizesText(std::span<const std::int64_t> shape) {
+  std::string text;
+  for (const std::int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
 Json WholeOr(double value) {
   const auto whole = static_cast<std::int64_t>(value);
   return static_cast<double>(whole) == value ? Json(whole) : Json(value);
@@ -190,23 +196,45 @@ Result<LoraOptions> ReadAdapterConfig(const fs::path& directory) {
   return options;
 }
 
+Result<std::string> BaseNameOf(const fs::path& directory) {
+  const std::string path = (directory / kAdapterConfigFile).string();
+  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kAdapterFileMax));
+  return spec::BaseNamed(text, path);
+}
+
+Status CheckAdapter(const Model& model, const fs::path& directory) {
+  TUTTI_CHECK(model.adapter() != nullptr, "Adapt comes before CheckAdapter");
+  const fs::path path = directory / kAdapterWeightsFile;
+  TUTTI_ASSIGN_OR_RETURN(const safetensors::File file, safetensors::File::Open(path));
+  const auto& parameters = model.layout().parameters();
+  for (const ParameterInfo& parameter : parameters) {
+    if (!file.Contains(parameter.name)) {
+      return Fail(ErrorCode::kInvalid, "the adapter lacks " + parameter.name, path.string(),
+                  "adapter_config.json, the weights and the base do not belong together");
+    }
+    TUTTI_ASSIGN_OR_RETURN(const safetensors::Tensor tensor, file.Find(parameter.name));
+    if (std::ranges::equal(tensor.shape, parameter.shape)) continue;
+    return Fail(ErrorCode::kInvalid,
+                parameter.name + " is " + SizesText(tensor.shape) +
+                    ", with this base it has to be " + SizesText(parameter.shape),
+                path.string(), "the adapter is another model's, or its head has other labels");
+  }
+  if (file.size() == parameters.size()) return {};
+  return Fail(ErrorCode::kInvalid,
+              "the adapter has " + std::to_string(file.size()) + " tensors, " +
+                  std::to_string(parameters.size()) + " belong to it",
+              path.string(), "adapter_config.json and the weights do not belong together");
+}
+
 Status LoadAdapter(const Model& model, const fs::path& directory, std::span<float> trained) {
-  TUTTI_CHECK(model.adapter() != nullptr, "Adapt comes before LoadAdapter");
+  TUTTI_RETURN_IF_ERROR(CheckAdapter(model, directory));
   const ParameterLayout& layout = model.layout();
   TUTTI_CHECK(trained.size() == static_cast<std::size_t>(layout.total()), trained.size());
   const fs::path path = directory / kAdapterWeightsFile;
   TUTTI_ASSIGN_OR_RETURN(const safetensors::File file, safetensors::File::Open(path));
   std::ranges::fill(trained, 0.0F);
   for (const ParameterInfo& parameter : layout.parameters()) {
-    if (!file.Contains(parameter.name)) {
-      return Fail(ErrorCode::kInvalid, "the adapter lacks " + parameter.name, path.string(),
-                  "adapter_config.json, the weights and the base do not belong together");
-    }
     TUTTI_ASSIGN_OR_RETURN(const safetensors::Tensor tensor, file.Find(parameter.name));
-    if (!std::ranges::equal(tensor.shape, parameter.shape)) {
-      return Fail(ErrorCode::kInvalid, parameter.name + " has another shape than the base needs",
-                  path.string(), "the adapter is another model's");
-    }
     const auto out = trained.subspan(static_cast<std::size_t>(parameter.offset),
                                      static_cast<std::size_t>(parameter.count));
     TUTTI_RETURN_IF_ERROR(safetensors::ToFloat32(tensor, out));
@@ -215,15 +243,32 @@ Status LoadAdapter(const Model& model, const fs::path& directory, std::span<floa
                   "the adapter is broken: start from another one");
     }
   }
-  if (file.size() == layout.parameters().size()) return {};
-  return Fail(ErrorCode::kInvalid,
-              "the adapter has " + std::to_string(file.size()) + " tensors, " +
-                  std::to_string(layout.parameters().size()) + " belong to it",
-              path.string(), "adapter_config.json and the weights do not belong together");
+  return {};
 }
 
 fs::path BaseOf(const fs::path& directory) {
   return IsAdapter(directory) ? directory / kBaseFolder : directory;
+}
+
+Result<ModelConfig> ReadConfigOf(const fs::path& directory) {
+  if (!IsAdapter(directory)) return ReadModelConfig(directory);
+  const fs::path base = directory / kBaseFolder;
+  std::error_code absent;
+  if (!fs::exists(base / "config.json", absent)) {
+    TUTTI_ASSIGN_OR_RETURN(const std::string name, BaseNameOf(directory));
+    return Fail(
+        ErrorCode::kInvalid,
+        "the model is an adapter, and its base is not beside it" +
+            (name.empty() ? "" : " (adapter_config.json calls it '" + ShowJson(name) + "')"),
+        base.string(),
+        "its files have to lie below base/: a link or a copy of the base's folder does, "
+        "and `tutti submit` brings them along");
+  }
+  if (IsAdapter(base)) {
+    return Fail(ErrorCode::kInvalid, "the adapter's base is an adapter itself", base.string(),
+                "merge that one first (tutti model merge)");
+  }
+  return ReadModelConfig(base);
 }
 
 Result<LoadedWeights> LoadMerged(const Model& model, const fs::path& directory, std::uint64_t seed,
@@ -232,6 +277,7 @@ Result<LoadedWeights> LoadMerged(const Model& model, const fs::path& directory, 
   TUTTI_ASSIGN_OR_RETURN(const LoraOptions options, ReadAdapterConfig(directory));
   TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<Model> adapted, MakeModel(model.config()));
   TUTTI_RETURN_IF_ERROR(adapted->Adapt(options));
+  TUTTI_RETURN_IF_ERROR(CheckAdapter(*adapted, directory));
   std::vector<float> trained(static_cast<std::size_t>(adapted->layout().total()));
   TUTTI_ASSIGN_OR_RETURN(LoadedWeights loaded,
                          LoadWeights(*adapted, directory / kBaseFolder, seed, params));

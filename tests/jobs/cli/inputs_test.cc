@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "common/digest/sha256.h"
@@ -56,7 +57,7 @@ class InputsTest : public testing::Test {
         client);
   }
   std::string Answer(const Seen& seen) {
-    if (seen.target == "/api/v1/models/earlier") {
+    if (seen.target.ends_with("earlier")) {
       return FakeServer::Json(R"({"id": "ft:earlier", "files": [
           {"path": "model.safetensors", "digest": "sha256:aa", "size_bytes": 7},
           {"path": "README.md", "digest": "sha256:bb", "size_bytes": 8},
@@ -138,6 +139,46 @@ TEST_F(InputsTest, AModelOfTheClusterIsItsBlobs) {
               ElementsAre(spec::InputFile{"config.json", "sha256:cc", 9},
                           spec::InputFile{"model.safetensors", "sha256:aa", 7}));
   EXPECT_EQ(resolved->files.size(), 1u);
+}
+
+// Whoever changes a byte of either has other inputs.
+TEST_F(InputsTest, AnAdapterIsItsFilesAndThoseOfItsBase) {
+  WriteModel();
+  fs::create_directories(dir_ / "adapter");
+  Write("adapter/adapter_config.json", R"({"base_model_name_or_path": "../model"})");
+  Write("adapter/adapter_model.safetensors", "trained");
+  const auto digests = [this] {
+    const auto resolved = Resolve(Job("./adapter"));
+    EXPECT_TRUE(resolved.has_value()) << resolved.error().at(0).ToString();
+    std::map<std::string, std::string> of;
+    for (const auto& file : resolved->inputs.model) of[file.path] = file.digest;
+    return of;
+  };
+  const auto before = digests();
+  EXPECT_THAT(before,
+              testing::AllOf(testing::SizeIs(6), testing::Contains(testing::Key("vocab.txt"))));
+  EXPECT_EQ(before.at("base/model.safetensors"), Sha256Of("weights").ToString());
+  EXPECT_EQ(before.at("adapter_model.safetensors"), Sha256Of("trained").ToString());
+  Write("model/model.safetensors", "others");
+  EXPECT_NE(digests().at("base/model.safetensors"), before.at("base/model.safetensors"));
+}
+
+TEST_F(InputsTest, AnAdaptersBaseMayBeAModelOfTheCluster) {
+  WriteModel();
+  fs::create_directories(dir_ / "adapter");
+  Write("adapter/adapter_config.json", R"({"base_model_name_or_path": "ft:earlier"})");
+  Write("adapter/adapter_model.safetensors", "trained");
+  const auto resolved = Resolve(Job("./adapter"));
+  ASSERT_TRUE(resolved.has_value()) << resolved.error().at(0).ToString();
+  EXPECT_THAT(resolved->inputs.model,
+              testing::IsSupersetOf({spec::InputFile{"base/config.json", "sha256:cc", 9},
+                                     spec::InputFile{"base/model.safetensors", "sha256:aa", 7}}));
+  EXPECT_EQ(resolved->files.size(), 3u);  // the adapter's two, and the data
+  Write("adapter/adapter_config.json", R"({"base_model_name_or_path": "ft:gone"})");
+  const auto gone = Resolve(Job("./adapter"));
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().at(0).where, "spec.yaml:model");
+  EXPECT_THAT(gone.error().at(0).message, HasSubstr("the adapter's base 'ft:gone'"));
 }
 
 TEST_F(InputsTest, AHubIdIsNotDownloadedButExplained) {

@@ -188,6 +188,7 @@ class Trainers {
     if (rank == 0 && done->kind == TrainingEnd::Kind::kFinished) {
       const auto exported = ExportModel(ExportOf(run.name), {.job = *job,
                                                              .parameters = memory->parameters(),
+                                                             .frozen = memory->frozen(),
                                                              .metrics = done->metrics,
                                                              .step = done->step});
       if (!exported) return Report(end, rank, kOther, exported.error().ToString());

@@ -1,0 +1,76 @@
+#include "jobs/spec/model_files.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "common/json/limits.h"
+
+namespace tutti::spec {
+namespace {
+
+using nlohmann::json;
+
+constexpr JsonLimits kAdapterConfigLimits{.depth_max = 16, .values_max = 100'000};
+constexpr std::size_t kNameMax = 4096;
+constexpr std::array<std::string_view, 6> kVocabularies = {
+    "tokenizer.json", "tokenizer.model", "vocab.json",
+    "vocab.txt",      "spiece.model",    "sentencepiece.bpe.model"};
+
+bool IsWeights(std::string_view name) {
+  return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+}
+
+bool IsVocabulary(std::string_view name) {
+  return std::ranges::find(kVocabularies, name) != kVocabularies.end();
+}
+
+// What lies below "base": the rest is of the text.
+bool IsOfModelItself(std::string_view name) { return name == "config.json" || IsWeights(name); }
+
+}  // namespace
+
+bool IsModelFile(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kEnds = {".safetensors", ".json", ".jinja", ".spm",
+                                                     ".model"};
+  if (name == "vocab.txt" || name == "merges.txt") return true;
+  return std::any_of(kEnds.begin(), kEnds.end(),
+                     [name](std::string_view end) { return name.ends_with(end); });
+}
+
+std::vector<PlacedFile> PlaceAdapter(std::span<const std::string> adapter,
+                                     std::span<const std::string> base) {
+  std::vector<PlacedFile> files;
+  for (const std::string& name : adapter) {
+    if (!IsModelFile(name) || (IsOfModelItself(name) && name != kAdapterWeightsName)) continue;
+    files.push_back({.place = name, .of_base = false, .name = name});
+  }
+  const bool reads = std::ranges::any_of(adapter, IsVocabulary);
+  for (const std::string& name : base) {
+    if (!IsModelFile(name) || name == kAdapterConfigName || name == kAdapterWeightsName) continue;
+    if (IsOfModelItself(name)) {
+      files.push_back({.place = "base/" + name, .of_base = true, .name = name});
+    } else if ((!reads || name == "generation_config.json") &&
+               std::ranges::find(adapter, name) == adapter.end()) {
+      files.push_back({.place = name, .of_base = true, .name = name});
+    }
+  }
+  std::ranges::sort(files, {}, &PlacedFile::place);
+  return files;
+}
+
+Result<std::string> BaseNamed(const std::string& adapter_config, const std::string& where) {
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(adapter_config, kAdapterConfigLimits, where));
+  const json config = json::parse(adapter_config, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", where);
+  const auto found = config.find("base_model_name_or_path");
+  if (found == config.end() || found->is_null()) return std::string();
+  const bool good = found->is_string() && found->get_ref<const std::string&>().size() <= kNameMax &&
+                    std::ranges::none_of(found->get_ref<const std::string&>(), [](char c) {
+                      return static_cast<unsigned char>(c) < ' ';
+                    });
+  if (good) return found->get<std::string>();
+  return Fail(ErrorCode::kInvalid, "base_model_name_or_path is no name and no path", where);
+}
+
+}  // namespace tutti::spec
