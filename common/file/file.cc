@@ -146,7 +146,8 @@ Status RemoveTree(const fs::path& path) {
 
 Status LinkOrCopy(const fs::path& from, const fs::path& to) {
   const fs::path temporary = TemporaryBeside(to);
-  if (::link(from.c_str(), temporary.c_str()) != 0) {
+  // Of what a link leads to: link(2) would make another name of the link itself.
+  if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) != 0) {
     if (Status status = CopyContents(from, temporary); !status) {
       ::unlink(temporary.c_str());
       return status;

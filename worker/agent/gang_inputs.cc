@@ -1,7 +1,5 @@
 #include "worker/agent/gang_inputs.h"
 
-#include <algorithm>
-
 #include "common/file/file.h"
 
 namespace tutti::agent {
@@ -11,7 +9,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uint32_t kCpusMax = 4096;
-constexpr std::size_t kFolderEntriesMax = 10'000;
 
 Unexpected Malformed(const std::string& where) {
   return Fail(ErrorCode::kInvalid, "the resolved spec is not as it should be", where);
@@ -78,12 +75,13 @@ Status ReadResources(const json& resources, GangInputs& inputs) {
 }
 
 Result<fs::path> PlaceData(const DataSource& source, const std::string& role,
-                           const PlaceOptions& options, std::stop_token stop) {
+                           const PlaceOptions& options, PinnedFiles& pinned, std::stop_token stop) {
+  const fs::path folder = options.folder / role;
   if (const auto* in_place = std::get_if<InPlace>(&source)) {
-    return CheckInPlace(in_place->path, options.data_roots);
+    return PinData(in_place->path,
+                   {.data_roots = options.data_roots, .folder = folder, .files = pinned});
   }
   const WantedFile& file = std::get<WantedFile>(source);
-  const fs::path folder = options.folder / role;
   TUTTI_RETURN_IF_ERROR(PlaceFile(file, folder, options, std::move(stop)));
   return JoinBeneath(folder, file.path);
 }
@@ -120,44 +118,6 @@ Result<GangInputs> ReadGangInputs(const std::string& spec_json) {
   return inputs;
 }
 
-std::optional<fs::path> PathOfFileUrl(std::string_view url) {
-  constexpr std::string_view kScheme = "file://";
-  if (!url.starts_with("file:///")) return std::nullopt;
-  return fs::path(url.substr(kScheme.size()));
-}
-
-Result<fs::path> CheckInPlace(const fs::path& path, std::span<const fs::path> data_roots) {
-  std::error_code error;
-  const fs::path real = fs::canonical(path, error);
-  if (error) return Fail(ErrnoError("cannot find the data", path.string(), error.value()));
-  for (const fs::path& root : data_roots) {
-    const fs::path real_root = fs::canonical(root, error);
-    if (error) continue;
-    const auto parts = std::mismatch(real_root.begin(), real_root.end(), real.begin(), real.end());
-    if (parts.first == real_root.end()) return real;
-  }
-  return Fail(ErrorCode::kInvalid, "this worker may not read data there", path.string(),
-              "start the worker with --data-root of a folder above it, or submit the file itself");
-}
-
-Result<fs::path> CheckFolderInPlace(const fs::path& path, std::span<const fs::path> data_roots) {
-  TUTTI_ASSIGN_OR_RETURN(fs::path real, CheckInPlace(path, data_roots));
-  std::error_code error;
-  std::size_t seen = 0;
-  for (auto entry = fs::directory_iterator(real, error); !error && entry != fs::end(entry);
-       entry.increment(error)) {
-    if (++seen > kFolderEntriesMax) {
-      return Fail(ErrorCode::kTooLarge, "a model's folder with more than 10,000 entries",
-                  path.string());
-    }
-    if (entry->is_symlink()) {
-      TUTTI_RETURN_IF_ERROR(CheckInPlace(entry->path(), data_roots));
-    }
-  }
-  if (error) return Fail(ErrnoError("cannot read the folder", path.string(), error.value()));
-  return real;
-}
-
 Status PlaceFile(const WantedFile& file, const fs::path& folder, const PlaceOptions& options,
                  std::stop_token stop) {
   TUTTI_ASSIGN_OR_RETURN(const fs::path to, JoinBeneath(folder, file.path));
@@ -168,19 +128,23 @@ Status PlaceFile(const WantedFile& file, const fs::path& folder, const PlaceOpti
 Result<LocalInputs> PlaceInputs(const GangInputs& inputs, const PlaceOptions& options,
                                 std::stop_token stop) {
   LocalInputs local;
+  local.pinned = std::make_shared<PinnedFiles>();
   local.model_dir = options.folder / "model";
   TUTTI_RETURN_IF_ERROR(MakeDirectories(local.model_dir));
   if (inputs.model_in_place) {
-    TUTTI_ASSIGN_OR_RETURN(local.model_dir,
-                           CheckFolderInPlace(inputs.model_in_place->path, options.data_roots));
+    TUTTI_RETURN_IF_ERROR(PinModel(
+        inputs.model_in_place->path,
+        {.data_roots = options.data_roots, .folder = local.model_dir, .files = *local.pinned}));
   }
   for (const WantedFile& file : inputs.model) {
     if (stop.stop_requested()) return Fail(ErrorCode::kTimeout, "stopped");
     TUTTI_RETURN_IF_ERROR(PlaceFile(file, local.model_dir, options, stop));
   }
-  TUTTI_ASSIGN_OR_RETURN(local.train_path, PlaceData(*inputs.train, "train", options, stop));
+  TUTTI_ASSIGN_OR_RETURN(local.train_path,
+                         PlaceData(*inputs.train, "train", options, *local.pinned, stop));
   if (inputs.eval) {
-    TUTTI_ASSIGN_OR_RETURN(local.eval_path, PlaceData(*inputs.eval, "eval", options, stop));
+    TUTTI_ASSIGN_OR_RETURN(local.eval_path,
+                           PlaceData(*inputs.eval, "eval", options, *local.pinned, stop));
   }
   return local;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 #include "common/base/units.h"
 #include "common/digest/sha256.h"
 #include "worker/agent/blob_cache.h"
+#include "worker/agent/in_place.h"
 #include "worker/agent/remote_blobs.h"
 
 namespace tutti::agent {
@@ -46,6 +48,7 @@ struct LocalInputs {
   std::filesystem::path model_dir;
   std::filesystem::path train_path;
   std::optional<std::filesystem::path> eval_path;
+  std::shared_ptr<PinnedFiles> pinned;  // what is read in place can be while this is held
 };
 
 struct PlaceOptions {
@@ -60,16 +63,5 @@ Result<LocalInputs> PlaceInputs(const GangInputs& inputs, const PlaceOptions& op
 // One file below `folder`, its parents made.
 Status PlaceFile(const WantedFile& file, const std::filesystem::path& folder,
                  const PlaceOptions& options, std::stop_token stop);
-
-// The real path of `path`, which must be one of the roots or lie below one. kInvalid otherwise.
-Result<std::filesystem::path> CheckInPlace(const std::filesystem::path& path,
-                                           std::span<const std::filesystem::path> data_roots);
-// The same for a model's folder: links in it, as a Hugging Face cache has, must stay below a root
-// too.
-Result<std::filesystem::path> CheckFolderInPlace(const std::filesystem::path& path,
-                                                 std::span<const std::filesystem::path> data_roots);
-
-// "file:///a/b" -> "/a/b", as it is written; nullopt for anything else.
-std::optional<std::filesystem::path> PathOfFileUrl(std::string_view url);
 
 }  // namespace tutti::agent

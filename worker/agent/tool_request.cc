@@ -9,7 +9,6 @@
 
 #include "common/base/ids.h"
 #include "common/file/file.h"
-#include "worker/agent/gang_inputs.h"
 
 namespace tutti::agent {
 namespace {
@@ -21,12 +20,15 @@ constexpr std::array<std::string_view, 4> kTools = {"inspect", "try", "eval", "c
 constexpr std::array<const char*, 5> kPaths = {"model_dir", "reference_dir", "train_path",
                                                "eval_path", "data_path"};
 
-Result<fs::path> LocalPath(const std::string& text, const fs::path& folder, bool is_folder,
-                           std::span<const fs::path> data_roots) {
-  const auto check = is_folder ? CheckFolderInPlace : CheckInPlace;
-  if (const auto path = PathOfFileUrl(text)) return check(*path, data_roots);
-  if (text.starts_with('/')) return check(text, data_roots);
-  return JoinBeneath(folder, text);
+Result<fs::path> LocalPath(const std::string& text, const std::string& key,
+                           const ToolPlaces& places) {
+  auto in_place = PathOfFileUrl(text);
+  if (text.starts_with('/')) in_place = text;
+  if (!in_place) return JoinBeneath(places.folder, text);
+  const auto pin = key.ends_with("_dir") ? PinModel : PinData;
+  return pin(*in_place, {.data_roots = places.data_roots,
+                         .folder = places.folder / "in-place" / key,
+                         .files = places.pinned});
 }
 
 std::string HowItEnded(std::string_view tool, int wait_status) {
@@ -53,9 +55,7 @@ Result<std::string> LocalRequest(const std::string& request_json, const ToolPlac
   for (const char* key : kPaths) {
     const auto found = request.find(key);
     if (found == request.end() || !found->is_string()) continue;
-    TUTTI_ASSIGN_OR_RETURN(const fs::path path,
-                           LocalPath(found->get<std::string>(), places.folder,
-                                     std::string_view(key).ends_with("_dir"), places.data_roots));
+    TUTTI_ASSIGN_OR_RETURN(const fs::path path, LocalPath(found->get<std::string>(), key, places));
     *found = path.string();
   }
   request["cache_dir"] = places.cache_dir.string();

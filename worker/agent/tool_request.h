@@ -1,5 +1,5 @@
 // A tool's request, from what the coordinator asks to what the engine can do on this machine, and
-// the engine's answer back. Pure but for looking at paths.
+// the engine's answer back. Pure but for opening what is read in place.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/agent/in_place.h"
 
 namespace tutti::agent {
 
@@ -20,10 +21,11 @@ struct ToolPlaces {
   std::filesystem::path cache_dir;  // of tokens
   std::filesystem::path jobs_dir;
   std::span<const std::filesystem::path> data_roots;
+  PinnedFiles& pinned;  // held while the tool runs
 };
 // Paths of the request (model_dir, train_path, eval_path, data_path): relative ones are below the
-// folder, others must lie below a data root. Sets "cache_dir", and for a request with a "job" the
-// "directory" of its checkpoints. kInvalid says which path or id.
+// folder, others must lie below a data root and get links in the folder. Sets "cache_dir", and for
+// a request with a "job" the "directory" of its checkpoints. kInvalid says which path or id.
 Result<std::string> LocalRequest(const std::string& request_json, const ToolPlaces& places);
 
 struct ToolAnswer {

@@ -100,7 +100,7 @@ void Tools::StartNext() {
 
 void Tools::Fetch(ToolRun& run) {
   run.stage = Stage::kFetching;
-  auto work = [this, request = run.request,
+  auto work = [this, request = run.request, pinned = run.pinned,
                folder = FolderOf(run)](std::stop_token stop) -> Status {
     TUTTI_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
     TUTTI_RETURN_IF_ERROR(MakeDirectories(folder / "tmp"));
@@ -117,7 +117,8 @@ void Tools::Fetch(ToolRun& run) {
                                         {.folder = folder,
                                          .cache_dir = services_.settings.dir / "cache" / "tokens",
                                          .jobs_dir = services_.settings.jobs_dir,
-                                         .data_roots = services_.settings.data_roots}));
+                                         .data_roots = services_.settings.data_roots,
+                                         .pinned = *pinned}));
     return WriteFileAtomically(folder / "request.json", local, {.mode = 0600, .durable = false});
   };
   run.stop = services_.background.Run<Status>(std::move(work), [this, &run](Status fetched) {

@@ -62,6 +62,7 @@ class Tools {
     Instant deadline;
     Stage stage = Stage::kQueued;
     std::stop_source stop;
+    std::shared_ptr<PinnedFiles> pinned = std::make_shared<PinnedFiles>();
     std::optional<Children::Id> child;
     std::unique_ptr<OutputPipe> out_pipe;
     std::unique_ptr<OutputPipe> error_pipe;

@@ -139,22 +139,23 @@ TEST_F(Start, AToolsPathsBecomeLocal) {
   fs::create_directories(folder_ / "data");
   std::ofstream(folder_ / "data/rows.jsonl") << "rows";
   const std::vector<fs::path> roots = {folder_ / "data"};
+  PinnedFiles pinned;
+  const ToolPlaces places{folder_ / "tool-1", "/cache", "/jobs", roots, pinned};
   const std::string in_place = "file://" + (folder_ / "data/rows.jsonl").string();
   const auto local = LocalRequest(
-      R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})",
-      {"/run/tool-1", "/cache", "/jobs", roots});
+      R"({"model_dir": "model", "train_path": ")" + in_place + R"(", "eval_path": null})", places);
   ASSERT_TRUE(local) << local.error().ToString();
   const auto request = nlohmann::json::parse(*local);
-  EXPECT_EQ(request["model_dir"], "/run/tool-1/model");
-  EXPECT_EQ(request["train_path"], fs::canonical(folder_ / "data/rows.jsonl").string());
+  EXPECT_EQ(request["model_dir"], (folder_ / "tool-1/model").string());
+  EXPECT_EQ(request["train_path"], (folder_ / "tool-1/in-place/train_path/rows.jsonl").string());
+  EXPECT_TRUE(fs::exists(request["train_path"].get<std::string>()));
   EXPECT_TRUE(request["eval_path"].is_null());
   EXPECT_EQ(request["cache_dir"], "/cache");
   for (const char* bad : {R"({"model_dir": "../up"})", R"({"data_path": "/etc/passwd"})", "[]",
                           R"({"job": "../j-00000001"})", R"({"job": 7})"}) {
-    EXPECT_FALSE(LocalRequest(bad, {"/run/tool-1", "/cache", "/jobs", roots})) << bad;
+    EXPECT_FALSE(LocalRequest(bad, places)) << bad;
   }
-  const auto of_job = LocalRequest(R"({"job": "j-00000001", "directory": "/etc"})",
-                                   {"/run/tool-1", "/cache", "/jobs", roots});
+  const auto of_job = LocalRequest(R"({"job": "j-00000001", "directory": "/etc"})", places);
   ASSERT_TRUE(of_job);
   EXPECT_EQ(nlohmann::json::parse(*of_job)["directory"], "/jobs/j-00000001/checkpoints");
 }
