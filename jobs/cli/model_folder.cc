@@ -100,23 +100,22 @@ Result<fs::path> FindBase(const std::string& name, const fs::path& adapter,
                 "base_model_name_or_path",
                 adapter.string(), "link or copy the base's folder to " + link);
   }
-  std::string looked;
-  for (const fs::path& below : {adapter, also_below}) {
-    fs::path directory = (below / name).lexically_normal();
+  const fs::path own = (adapter / name).lexically_normal();
+  const fs::path other = (also_below / name).lexically_normal();
+  for (const fs::path& directory : {own, other}) {
     std::error_code ignored;
     if (fs::is_directory(directory, ignored)) return directory;
-    if (looked.find(directory.string()) != looked.npos) continue;
-    looked += (looked.empty() ? "" : " and ") + directory.string();
   }
+  const std::string looked =
+      link + ", " + own.string() + (own == other ? "" : ", " + other.string());
   std::string hint = "link or copy the base's folder to " + link +
                      ", or write its path as base_model_name_or_path in adapter_config.json";
   if (LooksLikeHubId(name)) {
     hint += "; if it is a hub's: hf download " + name + " --local-dir " + link;
   }
-  return Fail(
-      ErrorCode::kInvalid,
-      "the adapter's base '" + name + "' is not found: looked for " + link + " and " + looked,
-      adapter.string(), std::move(hint));
+  return Fail(ErrorCode::kInvalid,
+              "the adapter's base '" + name + "' is not found: looked for " + looked,
+              adapter.string(), std::move(hint));
 }
 
 Result<std::vector<std::string>> NamesOfBase(const fs::path& base) {
