@@ -5,6 +5,7 @@ cluster is shared. Screenshots go to build/screens.
 import csv
 import json
 import re
+import shutil
 import unittest
 
 from browser import PHONE, PageTest, expect
@@ -210,6 +211,28 @@ class Forms(PageTest):
         self.page.get_by_role("link", name="Train on from it").click()
         expect(self.page.get_by_label("write texts")).to_be_checked()
         self.spec_has("task: text-generation", f"model: {model}")
+
+    def test_18_an_adapters_folder_is_trained_further(self):
+        folder = self.cluster.dir / "our-adapter"
+        self.cluster.run("model", "export", "our-chats", folder, check=True)
+        choose = self.page.locator("input[aria-label=\"a model's folder\"]")
+        self.begin()
+        self.give(self.lines("more-chats.jsonl", rows_of("chat.train.jsonl")[:40]))
+        choose.set_input_files(folder / "base")
+        expect(self.page.locator("#spec")).to_have_value(re.compile("model: base"))  # a whole model
+        choose.set_input_files(folder)
+        expect(self.page.locator("#spec")).to_have_value(re.compile("model: our-adapter"))
+        self.page.get_by_text("a small adapter").click()
+        self.fill("Adapter's rank", "4")
+        self.fill("Epochs", "1")
+        self.estimate()
+        spec = self.start_and_finish("more-chats")
+        self.assertIn("base/model.safetensors", [file["path"] for file in spec["inputs"]["model"]])
+        self.assertIn("tokenizer.json", [file["path"] for file in spec["inputs"]["model"]])
+        shutil.rmtree(folder / "base")
+        self.begin()
+        choose.set_input_files(folder)
+        expect(self.page.get_by_text("its base in base/")).to_be_visible()
 
     # ---- how the cluster is shared -------------------------------------------------------------
 

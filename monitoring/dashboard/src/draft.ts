@@ -33,6 +33,34 @@ const NOTHING: Known = {data: {}, models: {}};
 const KEPT = "tutti-new-job";
 export const MODEL_FILE = /(\.safetensors|\.json|\.jinja|\.spm|\.model)$|^(vocab|merges)\.txt$/;
 
+const VOCABULARY = /^(tokenizer\.json|tokenizer\.model|vocab\.json|vocab\.txt|spiece\.model|sentencepiece\.bpe\.model)$/;
+const OF_BASE = /(^config\.json|\.safetensors|\.safetensors\.index\.json)$/;
+
+// The files of a chosen folder by the paths that a job knows them by (jobs/spec/model_files.cc): of a
+// model, or of an adapter with its base in base/. Null: it is neither.
+export function filesOfFolder(chosen: File[]): Map<string, File> | null {
+  const files = new Map(chosen.map((file) => [file.webkitRelativePath.split("/").slice(1).join("/"), file]));
+  const inside = (folder: string) => [...files].filter(([path]) =>
+    path.startsWith(folder) && !path.slice(folder.length).includes("/") && MODEL_FILE.test(path.slice(folder.length)));
+  const own = new Map(inside(""));
+  const hasWeights = (names: string[]) => names.some((name) => name.endsWith(".safetensors"));
+  if (!own.has("adapter_config.json")) {
+    return own.has("config.json") && hasWeights([...own.keys()]) ? own : null;
+  }
+  const base = inside("base/");
+  if (!own.has("adapter_model.safetensors") || !files.has("base/config.json") || !hasWeights(base.map(([path]) => path))) {
+    return null;
+  }
+  const placed = new Map([...own].filter(([path]) => path === "adapter_model.safetensors" || !OF_BASE.test(path)));
+  const reads = [...own.keys()].some((path) => VOCABULARY.test(path));
+  for (const [path, file] of base) {
+    const name = path.slice("base/".length);
+    if (OF_BASE.test(name)) placed.set(path, file);
+    else if ((!reads || name === "generation_config.json") && !own.has(name)) placed.set(name, file);
+  }
+  return placed;
+}
+
 export function isInPlace(path: string): boolean {
   return path.startsWith("file:///");
 }

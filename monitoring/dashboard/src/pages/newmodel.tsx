@@ -2,7 +2,7 @@
 import {useState} from "preact/hooks";
 import type {Doc, Job, Json, Model, ModelFile} from "../types";
 import {get, said, upload} from "../api";
-import {filesOfModel, isInPlace, MODEL_FILE} from "../draft";
+import {filesOfFolder, filesOfModel, isInPlace} from "../draft";
 import {useLive} from "../live";
 import {Icon, Radios, tell, useRead} from "../parts";
 import {aim, goalOf, isAdapter} from "../shapes";
@@ -54,19 +54,19 @@ export function ModelField({doc, set, know}: {
     set("model", name);
   };
   const takeFolder = async (files: FileList | null) => {
-    const list = [...(files ?? [])].filter((file) =>
-      MODEL_FILE.test(file.name) && file.webkitRelativePath.split("/").length === 2);
+    const list = [...(files ?? [])];
     const folder = list[0]?.webkitRelativePath.split("/")[0];
-    if (!folder || !list.some((file) => file.name === "config.json") ||
-        !list.some((file) => file.name.endsWith(".safetensors"))) {
-      tell("That folder is no Hugging Face model", "It needs config.json and *.safetensors.", true);
+    const placed = filesOfFolder(list);
+    if (!folder || !placed) {
+      tell("That folder is no Hugging Face model",
+        "It needs config.json and *.safetensors; an adapter its two files and its base in base/.", true);
       return;
     }
     const inputs: ModelFile[] = [];
     try {
-      for (const file of list) {
-        setBusy(`Uploading ${file.name}…`);
-        inputs.push({path: file.name, ...await upload(file)});
+      for (const [path, file] of placed) {
+        setBusy(`Uploading ${path}…`);
+        inputs.push({path, ...await upload(file)});
       }
       inputs.sort((a, b) => (a.path < b.path ? -1 : 1));
       know(folder, inputs);
