@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from cluster import ClusterTest, processes, sections_spec, wait_for
+from cluster import EXAMPLES, ClusterTest, processes, sections_spec, wait_for
 from machines import Machines, enter_user_namespace, why_not
 
 LEASE_SECONDS = 5
@@ -46,7 +46,7 @@ class Joined:
         told = json.loads(serving.read_text())
         self.head.env.update(TUTTI_URL=told["url"], TUTTI_PIN=told["pin"],
                              TUTTI_TOKEN=(data / "token").read_text().strip())
-        self.workers = {name: self.join(name) for name in ("one", "two")}
+        self.workers = {name: self.join(name, "--data-root", EXAMPLES / "data") for name in ("one", "two")}
         for name in self.workers:
             self.wait_up(name)
 
@@ -141,6 +141,20 @@ class Join(ClusterTest):
         self.assertEqual(self.cluster.digest(job), self.expected)
         [attempt] = self.cluster.show(job)["attempts"]
         self.assertEqual(sorted(attempt["workers"]), ["one", "two"])
+
+    def test_data_in_place_is_read_on_every_machine(self):
+        spec = long_spec("in-place")
+        for role in ("train", "eval"):
+            spec["data"][role] = f"file://{spec['data'][role]}"
+        job = self.cluster.submit(spec, 4)
+        self.assertEqual(self.cluster.digest(job), self.expected)
+        spec = long_spec("outside")
+        spec["data"]["train"] = f"file://{EXAMPLES}/README.md"
+        job = self.cluster.submit(spec, 1)
+        self.cluster.head.tutti("wait", job, "--timeout", "60s")
+        shown = self.cluster.show(job)
+        self.assertEqual((shown["state"], shown["reason"]), ("failed", "data"))
+        self.assertIn("may not read data there", shown["message"])
 
     def test_the_best_weights_come_to_every_machine(self):
         found = {}
