@@ -5,6 +5,7 @@ Each benchmark runs ours and the Trainer in turn on the same rows and model, one
 """
 
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -59,8 +60,14 @@ def ours(cluster, name, model_dir, rows, options):
     tokens = sum(event["tokens_per_second"] * event["step_seconds"] for event in timed)
     shown = cluster.show(name)
     return {"tokens_per_second": tokens / sum(event["step_seconds"] for event in timed),
-            "losses": [event["loss"] for event in progress], "memory_bytes": shown["measured"]["memory_bytes_peak"],
-            "parameters": shown["estimate"]["parameters"]}
+            "losses": [event["loss"] for event in progress], "memory_bytes": shown["measured"]["memory_bytes_peak"]}
+
+
+def parameters_of(model_dir):
+    """Numbers in its safetensors file."""
+    with open(model_dir / "model.safetensors", "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 
 def theirs(*arguments):
@@ -85,17 +92,18 @@ def benchmark(name):
                 products.append(theirs("--product"))
                 a.append(ours(cluster, f"ours-{run}", model_dir, rows, options))
                 b.append(theirs(model_dir, rows, json.dumps(options)))
-        return row_of(name, a, b, products, method == "full")
+        return row_of(name, a, b, products, parameters_of(model_dir) if method == "full" else None)
     return measure
 
 
-def row_of(name, a, b, products, full):
+def row_of(name, a, b, products, parameters):
+    """`parameters`: of a model of which all are trained; its products are compared with what a core multiplies."""
     def median(many, field):
         return statistics.median(one[field] for one in many)
 
     mine, peer = median(a, "tokens_per_second"), median(b, "tokens_per_second")
     row = {"name": name, "ours": mine, "peer": peer, "unit": "tokens/s", "ratio": round(mine / peer, 3), "runs": len(a),
-           "peer_name": "Hugging Face Trainer" + ("" if full else " + PEFT") + " on the same LibTorch, fp32, 1 thread"}
+           "peer_name": "Hugging Face Trainer" + ("" if parameters else " + PEFT") + " on the same LibTorch, fp32, 1 thread"}
     notes = [f"memory {median(a, 'memory_bytes') / 2**20:.0f} against {median(b, 'memory_bytes') / 2**20:.0f} MiB "
              f"({median(b, 'memory_bytes') / median(a, 'memory_bytes'):.2f})"]
     if name.endswith("default"):
@@ -104,9 +112,9 @@ def row_of(name, a, b, products, full):
         notes.append(f"losses {pairs[0][0]:.3f} to {pairs[-1][0]:.3f}, at most {off:.2%} off")
         if off > LOSS_WITHIN:
             raise AssertionError(f"{name}: losses differ by {off:.2%}: {pairs}")
-    if full:  # 2 operations a parameter forward, 4 backward
+    if parameters:  # 2 operations a parameter forward, 4 backward
         rate = statistics.median(products)
-        share = mine * 6 * a[0]["parameters"] / (rate * 1e9)
+        share = mine * 6 * parameters / (rate * 1e9)
         notes.append(f"a core multiplies {rate:.0f} GFLOP/s in fp32, of which we use {share:.0%}")
     row["phases"] = "; ".join(notes)
     return row

@@ -4,7 +4,9 @@
 
 OPTIONS: steps, batch, max_length, learning_rate, seed, lora, best. Rows are {"text"}. Rows are drawn in the order
 in which ours are drawn, so that losses can be compared step by step; with `best` by like length instead
-(group_by_length), which pads less. Useful (non-padding) tokens over the wall time of the steps after the first two.
+(group_by_length), which pads less. This Trainer divides a step's loss by the labels before they are shifted, each
+row's first token among them, which nothing predicts; the losses printed are by predicted token. Useful (non-padding)
+tokens over the wall time of the steps after the first two.
 `trainer_lm.py --product` prints what one core multiplies, in GFLOP/s.
 """
 
@@ -111,8 +113,11 @@ def main():
         output_dir="unused", max_steps=steps, per_device_train_batch_size=options["batch"],
         learning_rate=options["learning_rate"], save_strategy="no", report_to=[], logging_steps=1, disable_tqdm=True,
         use_cpu=True, dataloader_num_workers=0, group_by_length=options["best"], seed=options["seed"])
-    InOrder(model=model, args=arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Watch()]).train()
+    trainer = InOrder(model=model, args=arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Watch()])
+    trainer.train()
     seconds = clock[steps - 1] - clock[WARM_STEPS - 1]
+    if trainer.model_accepts_loss_kwargs:
+        losses = [loss * n / (n - options["batch"]) for loss, n in zip(losses, counted)]
     print(json.dumps({"tokens_per_second": sum(counted[WARM_STEPS:steps]) / seconds, "losses": losses,
                       "memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
