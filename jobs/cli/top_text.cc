@@ -42,7 +42,7 @@ std::vector<std::string> LinesOf(const std::string& text) {
   return lines;
 }
 
-std::string Percent(double part) {
+std::string RoundedPercent(double part) {
   return std::to_string(static_cast<int>(std::lround(100 * part))) + "%";
 }
 
@@ -95,7 +95,7 @@ Row MachineRow(const json& worker, const TopView& view, const TopLook& look) {
       OneLine(name),
       Cell(state == "up" && drains ? "drains" : state, paint),
       Bar(part, kBarWidth, look.unicode) + " " + std::to_string(used) + "/" + std::to_string(slots),
-      busy == view.busy.end() ? "" : Percent(busy->second),
+      busy == view.busy.end() ? "" : RoundedPercent(busy->second),
       memory,
       OfBytes(worker, "/disk_free_bytes"),
       jobs};

@@ -15,7 +15,7 @@ std::string Target(const std::string& webhook, const char* suffix = "") {
   return "/api/v1/webhooks/" + httpclient::EncodeSegment(webhook) + suffix;
 }
 
-std::string Joined(const json& states) {
+std::string StatesText(const json& states) {
   std::string text;
   for (const json& state : states) {
     if (state.is_string()) text += (text.empty() ? "" : ",") + state.get<std::string>();
@@ -48,7 +48,7 @@ int WebhookCreate(Context& context, const WebhookOptions& options) {
   }
   console.Out(console.quiet() ? TextAt(*made, "/id") : TextAt(*made, "/secret"));
   const std::string id = TextAt(*made, "/id");
-  console.Note(id + " is told of " + Joined(ListAt(*made, "/on")) +
+  console.Note(id + " is told of " + StatesText(ListAt(*made, "/on")) +
                "; the line above is what its messages are signed with");
   console.Note("try it: tutti webhook test " + id);
   return kOk;
@@ -68,7 +68,7 @@ int WebhookList(Context& context) {
     const std::string id = TextAt(webhook, "/id");
     if (console.quiet()) console.Out(id);
     const std::string name = OneLine(TextAt(webhook, "/name"));
-    rows.push_back({id, name, OneLine(TextAt(webhook, "/url")), Joined(ListAt(webhook, "/on")),
+    rows.push_back({id, name, OneLine(TextAt(webhook, "/url")), StatesText(ListAt(webhook, "/on")),
                     TextAt(webhook, "/waiting"), TextAt(webhook, "/given_up"),
                     LastOf(webhook, now)});
   }

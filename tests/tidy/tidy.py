@@ -220,7 +220,7 @@ def check_registered(root, files, report):
             report(name, 1, "unregistered", "no CMakeLists.txt builds this test")
 
 
-# What a unity build (the sanitizers') would define twice: names of unnamed namespaces.
+# What a unity build (release's, the sanitizers') would define twice: names of unnamed namespaces.
 DEFINITIONS = [
     re.compile(r"^(?:class|struct|enum class|enum) (\w+)(?: final)?(?: :[^\n;]*)? \{", re.M),
     re.compile(r"^using (\w+) = [^;]*;", re.M),
@@ -231,8 +231,26 @@ DEFINITIONS = [
 ]
 
 
+def parameter_types(definition):
+    """What tells overloads apart in a call: `Make(const Model& model, int rows = 1)` is `Make(const Model&)`."""
+    name, paren, parameters = definition.partition("(")
+    if not paren:
+        return definition
+    types, depth, word = [], 0, ""
+    for char in parameters.removesuffix(")") + ",":
+        depth += (char in "<({") - (char in ">)}")
+        if char == "," and depth == 0:
+            word = word.strip()
+            if word and "=" not in word:
+                types.append(re.sub(r"(?<=[\s&*>])\w+$", "", word).strip())
+            word = ""
+        else:
+            word += char
+    return f"{name}({', '.join(types)})"
+
+
 def unnamed_definitions(text):
-    """{name with its namespace and, for functions, its parameters: (line, text of an alias or None)}"""
+    """{name with its namespace and, for functions, its parameters' types: (line, text of an alias or None)}"""
     found = {}
     outer = ""
     for match in re.finditer(r"^namespace ([\w:]+) \{$|^namespace \{\n(.*?)^\}  // namespace$",
@@ -244,7 +262,7 @@ def unnamed_definitions(text):
             for name in pattern.finditer(match.group(2)):
                 line = text.count("\n", 0, match.start(2) + name.start()) + 1
                 alias = name.group(0) if name.group(0).startswith("using") else None
-                found[outer + "::" + re.sub(r"\s+", " ", name.group(1))] = line, alias
+                found[outer + "::" + parameter_types(re.sub(r"\s+", " ", name.group(1)))] = line, alias
     return found
 
 
@@ -266,8 +284,8 @@ def check_unity(root, files, report):
                     for what, (line, alias) in unnamed_definitions(read(root, path)).items():
                         other, other_alias = first.setdefault(what, (path, alias))
                         if other != path and (alias is None or alias != other_alias):
-                            report(path, line, "unity", f"{what} is in {other} too, and the "
-                                   "sanitizers' builds put them into one file: name what differs")
+                            report(path, line, "unity", f"{what} is in {other} too, and a "
+                                   "unity build puts them into one file: name what differs")
 
 
 RULES = [check_unity, check_includes, check_sizes, check_names, check_words, check_headers, check_registered]

@@ -42,7 +42,7 @@ constexpr const char* kQwen2 =
         "num_attention_heads": 2, "num_key_value_heads": 2, "num_labels": 3, "pad_token_id": 3,
         "use_sliding_window": true, "sliding_window": 4, "max_window_layers": 1})";
 
-Result<std::unique_ptr<Model>> Make(const std::string& text) {
+Result<std::unique_ptr<Model>> MakeDecoder(const std::string& text) {
   auto config = ParseModelConfig(text, "config.json");
   if (!config) return Fail(config.error());
   return MakeModel(*config);
@@ -50,7 +50,7 @@ Result<std::unique_ptr<Model>> Make(const std::string& text) {
 
 class Tiny {
  public:
-  explicit Tiny(const char* config) : model_(std::move(*Make(config))) {
+  explicit Tiny(const char* config) : model_(std::move(*MakeDecoder(config))) {
     params.resize(static_cast<std::size_t>(model_->layout().total()));
     grads.resize(params.size());
     for (const ParameterInfo& info : model_->layout().parameters()) {
@@ -101,7 +101,8 @@ std::int64_t Token(std::size_t row, std::int64_t column) {
 }
 
 // Rows of these lengths, padded on the right, or on the left; labels everywhere.
-Batch MakeBatch(const std::vector<std::int64_t>& lengths, std::int64_t columns, bool left = false) {
+Batch DecoderBatch(const std::vector<std::int64_t>& lengths, std::int64_t columns,
+                   bool left = false) {
   Batch batch{.rows = static_cast<std::int64_t>(lengths.size()), .columns = columns};
   for (std::size_t row = 0; row < lengths.size(); ++row) {
     const std::int64_t begin = left ? columns - lengths[row] : 0;
@@ -124,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(Configs, EveryLanguageModel, testing::Values(kGpt2, kLl
 // row's look-ups give none: no row of the batch reads it.
 TEST_P(EveryFamily, GradientsAreThoseOfTheLoss) {
   Tiny tiny(GetParam());
-  const Batch batch = MakeBatch({7, 3, 1, 9}, 9);
+  const Batch batch = DecoderBatch({7, 3, 1, 9}, 9);
   tiny.Loss(batch, /*backward=*/true);
   const Floats start = tiny.params;
   for (const ParameterInfo& info : tiny.model().layout().parameters()) {
@@ -152,7 +153,7 @@ TEST_P(EveryFamily, GradientsAreThoseOfTheLoss) {
 
 TEST_P(EveryFamily, WhatBackwardCallsFinalIsFinal) {
   Tiny tiny(GetParam());
-  const Batch batch = MakeBatch({7, 3, 9}, 9);
+  const Batch batch = DecoderBatch({7, 3, 9}, 9);
   std::vector<std::pair<std::int64_t, Floats>> told;
   const auto logits = tiny.model().Forward(batch, {.training = true, .seed = 5});
   ASSERT_TRUE(logits.has_value());
@@ -171,8 +172,8 @@ TEST_P(EveryFamily, WhatBackwardCallsFinalIsFinal) {
 
 TEST_P(EveryFamily, PaddingOnEitherSideChangesNothing) {
   Tiny tiny(GetParam());
-  const Floats right = tiny.Logits(MakeBatch({5, 8}, 8));
-  const Floats left = tiny.Logits(MakeBatch({5, 8}, 8, /*left=*/true));
+  const Floats right = tiny.Logits(DecoderBatch({5, 8}, 8));
+  const Floats left = tiny.Logits(DecoderBatch({5, 8}, 8, /*left=*/true));
   ASSERT_EQ(right.size(), left.size());
   if (tiny.model().language() == nullptr) {
     EXPECT_EQ(right, left);
@@ -184,7 +185,7 @@ TEST_P(EveryFamily, PaddingOnEitherSideChangesNothing) {
 
 TEST_P(EveryLanguageModel, LossByPartsIsThatOfTheLogits) {
   Tiny tiny(GetParam());
-  Batch batch = MakeBatch({7, 3, 9}, 9);
+  Batch batch = DecoderBatch({7, 3, 9}, 9);
   batch.labels[4] = kIgnoreLabel;
   batch.weights.assign(batch.labels.size(), 0.5F);
   batch.weights[2] = 2;
@@ -230,7 +231,7 @@ TEST_P(EveryLanguageModel, LossByPartsIsThatOfTheLogits) {
 
 TEST_P(EveryLanguageModel, DocumentsThatShareARowDoNotSeeEachOther) {
   Tiny tiny(GetParam());
-  const Batch apart = MakeBatch({4, 6}, 6);
+  const Batch apart = DecoderBatch({4, 6}, 6);
   Batch packed{.rows = 1, .columns = 10};
   for (const std::size_t row : {0, 1}) {
     for (std::int64_t i = 0; i < (row == 0 ? 4 : 6); ++i) {
@@ -246,7 +247,7 @@ TEST_P(EveryLanguageModel, DocumentsThatShareARowDoNotSeeEachOther) {
 
 TEST_P(EveryLanguageModel, ContinuingFromTheCacheIsReadingTheWholeText) {
   Tiny tiny(GetParam());
-  const Batch batch = MakeBatch({9, 7}, 9);
+  const Batch batch = DecoderBatch({9, 7}, 9);
   const Floats want = tiny.Logits(batch);
   KeyValueCache cache = tiny.language().MakeCache(3, 9);
   std::vector<Continuation> next = {{.slot = 2}, {.slot = 0}};
@@ -273,18 +274,18 @@ TEST_P(EveryLanguageModel, ContinuingFromTheCacheIsReadingTheWholeText) {
 
 TEST(Decoder, AClassifierReadsTheLastTokenThatIsNoPadding) {
   Tiny tiny(kQwen2);
-  Batch batch = MakeBatch({6}, 6);
+  Batch batch = DecoderBatch({6}, 6);
   const Floats whole = tiny.Logits(batch);
   batch.input_ids[5] = 3;  // a real token with the padding's id
   const Floats shorter = tiny.Logits(batch);
   EXPECT_NE(whole, shorter);
-  EXPECT_EQ(shorter, tiny.Logits(MakeBatch({5}, 5)));
+  EXPECT_EQ(shorter, tiny.Logits(DecoderBatch({5}, 5)));
 }
 
 TEST(Decoder, WhatIsNotBuiltIsRefusedByName) {
   const auto refused = [](const std::string& fields) {
-    const auto made =
-        Make(R"({"model_type": "llama", "architectures": ["LlamaForCausalLM"], )" + fields + "}");
+    const auto made = MakeDecoder(
+        R"({"model_type": "llama", "architectures": ["LlamaForCausalLM"], )" + fields + "}");
     EXPECT_FALSE(made.has_value()) << fields;
     return made ? Error{} : made.error();
   };
@@ -296,17 +297,18 @@ TEST(Decoder, WhatIsNotBuiltIsRefusedByName) {
   EXPECT_THAT(refused(R"("quantization_config": {"bits": 4})").message, HasSubstr("quantization"));
   EXPECT_THAT(refused(R"("num_attention_heads": 4, "num_key_value_heads": 3)").message,
               HasSubstr("num_key_value_heads"));
-  const auto family = Make(R"({"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"]})");
+  const auto family =
+      MakeDecoder(R"({"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"]})");
   EXPECT_THAT(family.error().message, HasSubstr("gemma2"));
   EXPECT_EQ(family.error().hint, "supported: gpt2, llama, mistral, qwen2");
 }
 
 TEST(Decoder, TextBeyondThePositionsIsRefused) {
   Tiny tiny(kGpt2);
-  const auto logits = tiny.model().Forward(MakeBatch({25}, 25), {});
+  const auto logits = tiny.model().Forward(DecoderBatch({25}, 25), {});
   ASSERT_FALSE(logits.has_value());
   EXPECT_THAT(logits.error().message, HasSubstr("24 positions"));
-  Batch batch = MakeBatch({3}, 3);
+  Batch batch = DecoderBatch({3}, 3);
   batch.input_ids[1] = kV;
   EXPECT_THAT(tiny.model().Forward(batch, {}).error().message, HasSubstr("token id 40"));
 }

@@ -14,7 +14,7 @@ namespace {
 using model::kIgnoreLabel;
 using Floats = std::vector<float>;
 
-Floats Draw(std::uint64_t seed, std::size_t count) {
+Floats DrawNormal(std::uint64_t seed, std::size_t count) {
   Floats values(count);
   model::FillNormal(seed, 2, values);
   return values;
@@ -23,7 +23,7 @@ Floats Draw(std::uint64_t seed, std::size_t count) {
 // `sum` of logits is a loss and fills the gradient: beside central differences.
 void ExpectGradient(std::int64_t columns, std::size_t count,
                     const std::function<double(const Logits&)>& sum) {
-  Floats values = Draw(1, count), grad(count, 99.0F);
+  Floats values = DrawNormal(1, count), grad(count, 99.0F);
   constexpr double kScale = 0.25;
   sum({.values = values, .columns = columns, .grad = grad, .scale = kScale});
   for (std::size_t i = 0; i < count; ++i) {
@@ -41,7 +41,7 @@ void ExpectGradient(std::int64_t columns, std::size_t count,
 
 TEST(Loss, GradientsAreScaledSlopesOfTheSum) {
   const std::vector<std::int64_t> labels = {2, kIgnoreLabel, 0, 1};
-  const Floats targets = Draw(2, 12), weights = {1.0F, 3.0F, 0.5F, 0.0F};
+  const Floats targets = DrawNormal(2, 12), weights = {1.0F, 3.0F, 0.5F, 0.0F};
   ExpectGradient(3, 12, [&](const Logits& x) { return CrossEntropySum(x, labels); });
   ExpectGradient(3, 12, [&](const Logits& x) {
     return CrossEntropySum(x, labels, {.label_smoothing = 0.2, .weights = weights});
@@ -51,7 +51,7 @@ TEST(Loss, GradientsAreScaledSlopesOfTheSum) {
 }
 
 TEST(Loss, IgnoredLabelsAddNothing) {
-  const Floats values = Draw(1, 6);
+  const Floats values = DrawNormal(1, 6);
   Floats grad(6, 5.0F);
   const std::vector<std::int64_t> none = {kIgnoreLabel, kIgnoreLabel};
   EXPECT_EQ(CrossEntropySum({.values = values, .columns = 3, .grad = grad}, none), 0);
@@ -61,7 +61,7 @@ TEST(Loss, IgnoredLabelsAddNothing) {
 }
 
 TEST(Loss, SumsOfPartsAreTheSumOfAll) {
-  const Floats values = Draw(1, 20);
+  const Floats values = DrawNormal(1, 20);
   const std::vector<std::int64_t> labels = {0, 3, kIgnoreLabel, 4};
   const std::span<const float> all = values;
   const std::span<const std::int64_t> targets = labels;
@@ -82,7 +82,7 @@ TEST(Loss, LargeLogitsDoNotOverflow) {
 }
 
 TEST(Loss, TheProblemChoosesTheLossAndItsItems) {
-  const Floats values = Draw(1, 6);
+  const Floats values = DrawNormal(1, 6);
   const model::Batch single{.rows = 2, .labels = {1, kIgnoreLabel}};
   const model::Batch multi{.rows = 2, .targets = {0, 1, 0, 1, 1, 0}};
   const Logits logits{.values = values, .columns = 3};
