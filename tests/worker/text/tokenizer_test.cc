@@ -114,15 +114,15 @@ TEST(Tokenizer, DecodeLeavesOutUnknownIds) {
 
 TEST(Tokenizer, RefusesHostileFilesWithoutFalling) {
   const std::string deep(100'000, '[');
-  for (const std::string& json :
+  for (const std::string& file :
        {std::string(), std::string("{}"), std::string("[]"), std::string("null"), deep,
         std::string(R"({"version":"1.0","model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}})"),
         std::string(R"({"version":"1.0","model":{"type":"Unigram","vocab":[],"unk_id":7}})"),
         std::string(R"({"version":"1.0","pre_tokenizer":{"type":"Split","pattern":)"
                     R"({"Regex":"(((("},"behavior":"Isolated","invert":false},)"
                     R"("model":{"type":"WordLevel","vocab":{},"unk_token":"x"}})")}) {
-    const auto tokenizer = Tokenizer::FromJson(json, "bad.json");
-    ASSERT_FALSE(tokenizer.has_value()) << json.substr(0, 80);
+    const auto tokenizer = Tokenizer::FromJson(file, "bad.json");
+    ASSERT_FALSE(tokenizer.has_value()) << file.substr(0, 80);
     EXPECT_EQ(tokenizer.error().code, ErrorCode::kInvalid);
     EXPECT_EQ(tokenizer.error().where, "bad.json");
   }
