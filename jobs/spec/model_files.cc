@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr JsonLimits kAdapterConfigLimits{.depth_max = 16, .values_max = 100'000};
-constexpr std::size_t kNameMax = 4096;
+constexpr std::size_t kFileNameMax = 4096;
 constexpr std::array<std::string_view, 6> kVocabularies = {
     "tokenizer.json", "tokenizer.model", "vocab.json",
     "vocab.txt",      "spiece.model",    "sentencepiece.bpe.model"};
@@ -65,10 +65,10 @@ Result<std::string> BaseNamed(const std::string& adapter_config, const std::stri
   if (!config.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", where);
   const auto found = config.find("base_model_name_or_path");
   if (found == config.end() || found->is_null()) return std::string();
-  const bool good = found->is_string() && found->get_ref<const std::string&>().size() <= kNameMax &&
-                    std::ranges::none_of(found->get_ref<const std::string&>(), [](char c) {
-                      return static_cast<unsigned char>(c) < ' ';
-                    });
+  const bool good =
+      found->is_string() && found->get_ref<const std::string&>().size() <= kFileNameMax &&
+      std::ranges::none_of(found->get_ref<const std::string&>(),
+                           [](char c) { return static_cast<unsigned char>(c) < ' '; });
   if (good) return found->get<std::string>();
   return Fail(ErrorCode::kInvalid, "base_model_name_or_path is no name and no path", where);
 }
