@@ -15,8 +15,8 @@ struct ClusterRow {
   std::uint64_t generation = 0;
   std::string_view policy;
   bool read_only = false;
-  std::uint64_t slots = 0;
-  std::uint64_t slots_used = 0;
+  core::Amount all;
+  core::Amount used;
   std::map<std::string_view, std::uint64_t> jobs;
 };
 
@@ -28,8 +28,8 @@ Result<ClusterRow> ReadCluster(const View& view) {
   row.read_only = view.read_only;
   for (const auto& [id, node] : state.ledger.nodes) {
     if (node.state != core::NodeState::kUp) continue;
-    row.slots += node.slots;
-    row.slots_used += node.slots_used;
+    row.all += {node.slots, node.gpus};
+    row.used += {node.slots_used, node.gpus_used};
   }
   for (const std::string_view name : spec::JobStateNames()) row.jobs[name] = 0;
   for (const auto& [sequence, id] : state.ledger.by_sequence) {
@@ -45,7 +45,8 @@ json ClusterJson(const ClusterRow& row, const std::filesystem::path& data_dir) {
           {"data_dir", data_dir.string()},
           {"policy", row.policy},
           {"read_only", row.read_only},
-          {"slots", {{"total", row.slots}, {"used", row.slots_used}}},
+          {"slots", {{"total", row.all.slots}, {"used", row.used.slots}}},
+          {"gpus", {{"total", row.all.gpus}, {"used", row.used.gpus}}},
           {"jobs", row.jobs}};
 }
 

@@ -75,6 +75,7 @@ constexpr const char* kJob = R"json({
     "pending": {"type": ["object", "null"], "description": "of a job that waits in the queue",
       "properties": {
         "missing_slots": {"type": "integer", "description": "of its smallest gang"},
+        "missing_gpus": {"type": "integer", "description": "likewise"},
         "jobs_ahead": {"type": "integer"},
         "would_help": {"type": "array", "items": {"type": "string"},
                        "description": "what would let it start now; of a single job"}}},
@@ -97,6 +98,8 @@ constexpr const char* kJob = R"json({
     "estimate": {"$ref": "#/components/schemas/Estimate"},
     "measured": {"type": ["object", "null"], "properties": {
       "memory_bytes_peak": {"type": "integer"}}},
+    "used": {"type": "object", "description": "by ended attempts", "properties": {
+      "slot_hours": {"type": "number"}, "gpu_hours": {"type": "number"}}},
     "attempts": {"type": "array", "items": {"type": "object", "properties": {
       "attempt": {"type": "integer"}, "ranks": {"type": "integer"},
       "workers": {"type": "array", "items": {"type": "string"}},
@@ -137,6 +140,9 @@ constexpr const char* kWorker = R"json({
     "version": {"type": "string"},
     "slots": {"type": "integer"},
     "slots_used": {"type": "integer"},
+    "gpus": {"type": "integer"},
+    "gpus_used": {"type": "integer"},
+    "gpu_model": {"type": ["string", "null"]},
     "cores": {"type": "integer"},
     "memory_bytes": {"type": ["integer", "null"]},
     "memory_bytes_used": {"type": ["integer", "null"]},
@@ -160,7 +166,7 @@ constexpr const char* kWorker = R"json({
 constexpr const char* kCluster = R"json({
   "type": "object",
   "required": ["version", "revision", "generation", "data_dir", "policy", "read_only", "slots",
-               "jobs"],
+               "gpus", "jobs"],
   "properties": {
     "version": {"type": "string"},
     "revision": {"type": "string"},
@@ -169,6 +175,8 @@ constexpr const char* kCluster = R"json({
     "policy": {"type": "string"},
     "read_only": {"type": "boolean"},
     "slots": {"type": "object", "properties": {
+      "total": {"type": "integer"}, "used": {"type": "integer"}}},
+    "gpus": {"type": "object", "properties": {
       "total": {"type": "integer"}, "used": {"type": "integer"}}},
     "jobs": {"type": "object", "additionalProperties": {"type": "integer"}}
   }

@@ -64,6 +64,7 @@ json JobsJson(const WorkloadRows& rows) {
                     {"ranks_min", row.request.ranks_min},
                     {"ranks_max", row.request.ranks_max},
                     {"cpus_per_rank", row.request.cpus_per_rank},
+                    {"gpus_per_rank", row.request.gpus_per_rank},
                     {"shards", row.request.shards},
                     {"memory_bytes_per_rank", row.request.memory_bytes_per_rank},
                     {"preemptible", row.request.preemptible},
@@ -83,12 +84,16 @@ json WorkloadJson(const WorkloadRows& rows) {
                       {"slots", config.slots},
                       {"slots_max", config.slots_max},
                       {"user_slots", config.user_slots},
+                      {"gpus", config.gpus},
+                      {"gpus_max", config.gpus_max},
+                      {"user_gpus", config.user_gpus},
                       {"parent", config.parent}});
   }
   json workers = json::array();
   for (const core::Node& node : rows.nodes) {
     workers.push_back({{"name", node.name},
                        {"slots", node.slots},
+                       {"gpus", node.gpus},
                        {"memory_bytes", node.memory_bytes},
                        {"numerics", node.numerics_fingerprint},
                        {"labels", node.labels}});

@@ -71,7 +71,8 @@ json EvalJson(const JobView& view) {
 
 json PendingJson(const JobView& view) {
   if (!view.pending) return nullptr;
-  return {{"missing_slots", view.pending->missing_slots},
+  return {{"missing_slots", view.pending->missing.slots},
+          {"missing_gpus", view.pending->missing.gpus},
           {"jobs_ahead", view.pending->jobs_ahead},
           {"would_help", view.helps}};
 }
@@ -110,6 +111,17 @@ json StragglerJson(const JobView& view) {
           {"compute_seconds", view.straggler->compute_seconds},
           {"median_seconds", view.straggler->median_seconds},
           {"delay_seconds", view.straggler->delay_seconds()}};
+}
+
+// Of ended attempts, as users and queues are charged.
+json UsedJson(const core::Job& job) {
+  core::Amount ms;
+  for (const core::AttemptRecord& attempt : job.attempts) {
+    const core::Amount held = core::AmountOf(job.request, attempt.ranks);
+    ms += {held.slots * attempt.ran_ms, held.gpus * attempt.ran_ms};
+  }
+  const auto hours = [](std::uint64_t amount) { return static_cast<double>(amount) / 3'600'000; };
+  return {{"slot_hours", hours(ms.slots)}, {"gpu_hours", hours(ms.gpus)}};
 }
 
 json JobEstimateJson(const JobView& view) {
@@ -193,6 +205,7 @@ json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
       {"estimate", JobEstimateJson(view)},
       {"measured",
        job.memory_peak_bytes == 0 ? json() : json{{"memory_bytes_peak", job.memory_peak_bytes}}},
+      {"used", UsedJson(job)},
       {"attempts", AttemptsJson(view)},
       {"checkpoints", CheckpointsJson(job)},
       {"result", ResultJson(job, models_dir)}};

@@ -71,6 +71,7 @@ core::JobRequest RequestOf(const spec::JobSpec& job, std::string user) {
   request.ranks_min = Count(job.resources.ranks_min);
   request.ranks_max = Count(job.resources.ranks_max);
   request.cpus_per_rank = Count(job.resources.cpus_per_rank);
+  request.gpus_per_rank = Count(job.resources.gpus_per_rank);
   request.shards = Count(job.training.shards);
   if (job.resources.memory_per_rank) {
     request.memory_bytes_per_rank =

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/base/check.h"
 #include "common/digest/sha256.h"
@@ -65,6 +66,16 @@ core::GangOutcome OutcomeOf(wire::GangEnded::Outcome outcome) {
   return core::GangOutcome::kFailed;
 }
 
+// "A, B": each once.
+std::string GpuModels(const wire::Resources& resources) {
+  std::set<std::string> known;
+  std::string text;
+  for (const wire::Gpu& gpu : resources.gpus()) {
+    if (known.insert(gpu.name()).second) text += (text.empty() ? "" : ", ") + gpu.name();
+  }
+  return Bounded(text);
+}
+
 }  // namespace
 
 bool IsWorkerName(const std::string& name) {
@@ -103,6 +114,8 @@ Result<core::RegisterNode> ReadRegister(const wire::Register& message, std::uint
   input.disk_bytes = message.resources().disk_bytes();
   input.cpu_model = Bounded(message.resources().cpu_model());
   input.numerics_fingerprint = Bounded(message.resources().numerics_fingerprint());
+  input.gpus = static_cast<std::uint32_t>(message.resources().gpus_size());
+  input.gpu_model = GpuModels(message.resources());
   input.gangs = ReadGangs(message.gangs());
   for (const auto& [name, value] : message.labels()) {
     if (input.labels.size() < kLabelsReadMax && spec::IsName(name))

@@ -31,7 +31,10 @@ void EndAttempt(Ledger& ledger, Job& job, AttemptEnd end, std::uint64_t step, st
                 WallTime at) {
   AttemptRecord& record = Newest(job);
   record.ran_ms = ran_ms;
-  ledger.sharing.usage[WhoOf(job)].slot_ms += SlotsOf(job, *ActiveGang(job)) * ran_ms;
+  const Amount held = AmountOf(job, *ActiveGang(job));
+  Usage& usage = ledger.sharing.usage[WhoOf(job)];
+  usage.slot_ms += held.slots * ran_ms;
+  usage.gpu_ms += held.gpus * ran_ms;
   record.end = end;
   record.ended_at = at;
   record.last_step = step;
@@ -208,6 +211,8 @@ struct Applier {
     node.numerics_fingerprint = f.numerics_fingerprint;
     node.registered_at = f.at;
     node.labels = f.labels;
+    node.gpus = f.gpus;
+    node.gpu_model = f.gpu_model;
     IndexNode(ledger.node_index, node);
     ledger.node_by_name[f.name] = f.node;
   }
@@ -233,9 +238,14 @@ struct Applier {
     Sharing& sharing = ledger.sharing;
     sharing.clock_ms += f.charged_ms;
     const double kept = std::exp2(-static_cast<double>(f.passed_ms) / kUsageHalfLifeMs);
-    for (auto& [who, usage] : sharing.usage) usage.recent_slot_ms *= kept;
-    for (const auto& [who, slots] : ledger.slots_by) {
-      sharing.usage[who].recent_slot_ms += static_cast<double>(slots * f.charged_ms);
+    for (auto& [who, usage] : sharing.usage) {
+      usage.recent_slot_ms *= kept;
+      usage.recent_gpu_ms *= kept;
+    }
+    for (const auto& [who, held] : ledger.held_by) {
+      Usage& usage = sharing.usage[who];
+      usage.recent_slot_ms += static_cast<double>(held.slots * f.charged_ms);
+      usage.recent_gpu_ms += static_cast<double>(held.gpus * f.charged_ms);
     }
   }
   void operator()(const CoordinatorStarted& f) { ledger.generation = f.generation; }

@@ -28,6 +28,8 @@ struct NodeRegistered {
   std::string numerics_fingerprint;
   WallTime at;
   std::map<std::string, std::string> labels = {};
+  std::uint32_t gpus = 0;
+  std::string gpu_model = {};
   bool operator==(const NodeRegistered&) const = default;
 };
 

@@ -33,7 +33,8 @@ std::string DrainText(const Ledger& ledger, const Gang& gang) {
                 " draining: it goes on elsewhere, from a checkpoint");
 }
 
-// The first job in the queue that waits for others to leave: it holds back all behind it.
+// The first job in the queue that waits for others to leave: it holds back all behind it; but one
+// that waits for GPUs only those that ask for some.
 struct Blocker {
   const Job* job = nullptr;
   std::string needs;
@@ -52,7 +53,7 @@ class Explainer {
     if (std::string refusal = held_.Refusal(job); !refusal.empty()) {
       return {spec::PendingReason::kQuota, std::move(refusal)};
     }
-    const std::uint64_t allowed = held_.Allows(job);
+    const Amount allowed = held_.Allows(job);
     const Shape shape = ShapeOf(job, allowed);
     const NoFit* no = nullptr;
     std::optional<Placement> placement;
@@ -71,25 +72,33 @@ class Explainer {
   }
 
  private:
-  Pending Behind(std::uint64_t missing) const {
+  const Blocker& BlockerOf(const Job& job) const {
+    return AsksForGpus(job) ? blocker_ : plain_blocker_;
+  }
+
+  static Pending Behind(const Blocker& blocker, const Amount& missing) {
     return {spec::PendingReason::kPriority,
-            Concat("waits behind ", blocker_.job->id, " (", blocker_.job->request.name, "), which ",
-                   blocker_.needs),
+            Concat("waits behind ", blocker.job->id, " (", blocker.job->request.name, "), which ",
+                   blocker.needs),
             missing};
   }
 
   Pending Refused(const Job& job, const NoFit& no) {
     // Where nothing could run it the order of the queue is not what it waits for.
-    if (blocker_.job != nullptr && no.blocks) return Behind(no.missing_slots);
-    if (no.blocks) blocker_ = {&job, no.message};
-    return {no.reason, no.message, no.missing_slots};
+    const Blocker& before = BlockerOf(job);
+    if (before.job != nullptr && no.blocks) return Behind(before, no.missing);
+    if (no.blocks) {
+      if (!AsksForGpus(job)) plain_blocker_ = {&job, no.message};
+      if (blocker_.job == nullptr) blocker_ = {&job, no.message};
+    }
+    return {no.reason, no.message, no.missing};
   }
 
   Pending Placed(const Job& job, const Placement& placement) {
-    if (blocker_.job != nullptr) return Behind(0);
+    if (const Blocker& before = BlockerOf(job); before.job != nullptr) return Behind(before, {});
     plan_.Book(placement.members, job);
     no_fits_.clear();
-    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    held_.Add(job, placement.size);
     return {spec::PendingReason::kResources, "is about to be placed"};
   }
 
@@ -97,6 +106,7 @@ class Explainer {
   Plan plan_;
   Held held_;
   Blocker blocker_;
+  Blocker plain_blocker_;           // of those that ask for no GPUs
   std::map<Shape, NoFit> no_fits_;  // as the plan is now
 };
 

@@ -13,8 +13,8 @@ namespace tutti::core {
 struct Pending {
   spec::PendingReason reason = spec::PendingReason::kResources;
   std::string message;
-  std::uint64_t missing_slots = 0;  // of its smallest gang, where it may run; 0 = those are free
-  std::size_t jobs_ahead = 0;       // in the queue
+  Amount missing = {};         // of its smallest gang, where it may run; 0 = those are free
+  std::size_t jobs_ahead = 0;  // in the queue
 };
 
 // Why each of the first `limit` queued jobs waits that MayStart, in the order of the queue; later

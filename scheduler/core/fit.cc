@@ -16,20 +16,22 @@ using internal::Concat;
 
 constexpr std::size_t kWarmMax = 64;  // nodes that have the model which are looked at
 
-struct Room {
+struct Spot {
   const Node* node = nullptr;
-  std::uint32_t free_slots = 0;
+  Room free;
 };
 
 struct Arrangement {
   std::vector<GangMember> members;    // none: the gang does not fit
-  std::uint64_t slots_left_over = 0;  // on its machines
+  std::uint64_t tiers_left_over = 0;  // on its machines: GPUs that others would need
+  std::uint64_t slots_left_over = 0;
 };
 
 bool Better(const Arrangement& a, const Arrangement& b) {
   if (b.members.empty()) return !a.members.empty();
   if (a.members.empty()) return false;
   if (a.members.size() != b.members.size()) return a.members.size() < b.members.size();
+  if (a.tiers_left_over != b.tiers_left_over) return a.tiers_left_over < b.tiers_left_over;
   return a.slots_left_over < b.slots_left_over;
 }
 
@@ -44,16 +46,18 @@ class Arranger {
   Arrangement Arrange(std::uint32_t size) const {
     for (std::uint32_t machines = 1; machines <= size; machines *= 2) {
       const std::uint32_t each = size / machines;
-      std::vector<Room> rooms = Rooms(machines, each);
-      if (rooms.empty()) continue;
-      PreferWarm(rooms, each);
-      std::sort(rooms.begin(), rooms.end(),
-                [](const Room& a, const Room& b) { return a.node->id < b.node->id; });
+      std::vector<Spot> spots = Spots(machines, each);
+      if (spots.empty()) continue;
+      PreferWarm(spots, each);
+      std::sort(spots.begin(), spots.end(),
+                [](const Spot& a, const Spot& b) { return a.node->id < b.node->id; });
       Arrangement found;
-      for (const Room& room : rooms) {
+      for (const Spot& spot : spots) {
         const auto first_rank = static_cast<std::uint32_t>(found.members.size()) * each;
-        found.members.push_back({room.node->id, first_rank, each});
-        found.slots_left_over += room.free_slots - each * shape_.cpus_per_rank;
+        found.members.push_back({spot.node->id, first_rank, each});
+        const Room taken = RoomOf(each);
+        found.tiers_left_over += TierOf(*spot.node, spot.free.gpus) - taken.gpus;
+        found.slots_left_over += spot.free.slots - taken.slots;
       }
       return found;
     }
@@ -61,6 +65,12 @@ class Arranger {
   }
 
  private:
+  // What so many ranks take of a machine.
+  Room RoomOf(std::uint32_t ranks) const {
+    return {.slots = ranks * shape_.cpus_per_rank, .gpus = ranks * shape_.gpus_per_rank};
+  }
+
+  // Besides slots and GPUs.
   bool Holds(const Node& node, std::uint32_t ranks) const {
     const std::uint64_t memory = shape_.memory_bytes_per_rank;
     if (memory > 0 && plan_.FreeMemory(node) / memory < ranks) return false;
@@ -75,28 +85,28 @@ class Arranger {
     return label == node.labels.end() ? "\n" + node.id.ToString() : label->second;
   }
 
-  // So many machines of one group with room for so many ranks each, the fewest free slots first.
-  std::vector<Room> Rooms(std::uint32_t machines, std::uint32_t each) const {
-    std::map<std::string, std::vector<Room>> groups;
-    const std::vector<Room>* full = nullptr;
-    plan_.EachWithFree(numerics_, each * shape_.cpus_per_rank,
-                       [&](const Node& node, std::uint32_t free) {
-                         if (!Holds(node, each)) return true;
-                         std::vector<Room>& group = groups[GroupOf(node)];
-                         group.push_back({&node, free});
-                         if (group.size() < machines) return true;
-                         full = &group;
-                         return false;
-                       });
-    return full == nullptr ? std::vector<Room>{} : *full;
+  // So many machines of one group with room for so many ranks each, those first that leave the
+  // least unused.
+  std::vector<Spot> Spots(std::uint32_t machines, std::uint32_t each) const {
+    std::map<std::string, std::vector<Spot>> groups;
+    const std::vector<Spot>* full = nullptr;
+    plan_.EachWithFree(numerics_, RoomOf(each), [&](const Node& node, const Room& free) {
+      if (!Holds(node, each)) return true;
+      std::vector<Spot>& group = groups[GroupOf(node)];
+      group.push_back({&node, free});
+      if (group.size() < machines) return true;
+      full = &group;
+      return false;
+    });
+    return full == nullptr ? std::vector<Spot>{} : *full;
   }
 
   bool IsWarm(const Node& node) const {
     return std::find(node.models.begin(), node.models.end(), model_key_) != node.models.end();
   }
 
-  // Machines that have the model's files, in the place of others with as many slots free.
-  void PreferWarm(std::vector<Room>& rooms, std::uint32_t each) const {
+  // Machines that have the model's files, in the place of others with as much free.
+  void PreferWarm(std::vector<Spot>& spots, std::uint32_t each) const {
     if (model_key_.empty()) return;
     const auto warm = plan_.ledger().node_index.warm.find(model_key_);
     if (warm == plan_.ledger().node_index.warm.end()) return;
@@ -104,15 +114,16 @@ class Arranger {
     for (const NodeId id : warm->second) {
       if (++looked_at > kWarmMax) return;
       const Node& node = plan_.ledger().nodes.at(id);
-      const std::uint32_t free = plan_.FreeSlots(node);
+      const Room free = plan_.Free(node);
       if (!IsOpen(node) || node.numerics_fingerprint != numerics_ || !Holds(node, each)) continue;
-      if (GroupOf(node) != GroupOf(*rooms.front().node)) continue;
-      const auto taken = [&](const Room& room) { return room.node->id == id; };
-      if (std::any_of(rooms.begin(), rooms.end(), taken)) continue;
-      const auto place = std::find_if(rooms.begin(), rooms.end(), [&](const Room& room) {
-        return room.free_slots == free && !IsWarm(*room.node);
+      if (GroupOf(node) != GroupOf(*spots.front().node)) continue;
+      const auto taken = [&](const Spot& spot) { return spot.node->id == id; };
+      if (std::any_of(spots.begin(), spots.end(), taken)) continue;
+      const auto place = std::find_if(spots.begin(), spots.end(), [&](const Spot& spot) {
+        const bool alike = spot.free == free && (spot.node->gpus == 0) == (node.gpus == 0);
+        return alike && !IsWarm(*spot.node);
       });
-      if (place != rooms.end()) place->node = &node;
+      if (place != spots.end()) place->node = &node;
     }
   }
 
@@ -124,8 +135,9 @@ class Arranger {
 
 std::optional<Placement> Find(const Job& job, const Plan& plan, const Shape& shape) {
   if (shape.disk_bytes > 0 && shape.export_bytes > plan.FreeStore()) return std::nullopt;
-  const auto max = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(shape.max, shape.slots_max / shape.cpus_per_rank));
+  std::uint64_t most = std::min<std::uint64_t>(shape.max, shape.most.slots / shape.cpus_per_rank);
+  if (shape.gpus_per_rank > 0) most = std::min(most, shape.most.gpus / shape.gpus_per_rank);
+  const auto max = static_cast<std::uint32_t>(most);
   if (max < shape.min) return std::nullopt;
   const NodeIndex& index = plan.ledger().node_index;
   for (std::uint32_t size = std::bit_floor(max); size >= std::max(shape.min, 1U); size /= 2) {
@@ -155,21 +167,24 @@ Shape WithoutDisk(Shape shape) {
 
 bool Shape::operator<(const Shape& other) const {
   const auto key = [](const Shape& s) {
-    return std::tie(s.min, s.max, s.cpus_per_rank, s.memory_bytes_per_rank, s.disk_bytes,
-                    s.export_bytes, s.slots_max, s.numerics, s.topology, *s.labels);
+    return std::tie(s.min, s.max, s.cpus_per_rank, s.gpus_per_rank, s.memory_bytes_per_rank,
+                    s.disk_bytes, s.export_bytes, s.most.slots, s.most.gpus, s.numerics, s.topology,
+                    *s.labels);
   };
   return key(*this) < key(other);
 }
 
-Shape ShapeOf(const Job& job, std::uint64_t slots_max) {
+Shape ShapeOf(const Job& job, const Amount& most) {
   const GangSizes sizes = SizesOf(job);
+  const bool gpus = AsksForGpus(job);  // else a limit of them makes no difference
   return {.min = sizes.min,
           .max = sizes.max,
           .cpus_per_rank = job.request.cpus_per_rank,
+          .gpus_per_rank = job.request.gpus_per_rank,
           .memory_bytes_per_rank = MemoryPerRank(job),
           .disk_bytes = DiskNeeded(job),
           .export_bytes = job.estimate ? job.estimate->export_bytes : 0,
-          .slots_max = slots_max,
+          .most = {.slots = most.slots, .gpus = gpus ? most.gpus : kAnyAmount.gpus},
           .numerics = job.request.reproducible ? std::string_view(job.numerics_fingerprint)
                                                : std::string_view(),
           .topology = job.request.topology,
@@ -188,21 +203,19 @@ GangSizes SizesOf(const Job& job) {
   return {job.request.ranks_min, job.request.ranks_max};
 }
 
-std::uint64_t SmallestOf(const Job& job) {
-  return std::uint64_t{SizesOf(job).min} * job.request.cpus_per_rank;
-}
+Amount SmallestOf(const Job& job) { return AmountOf(job.request, SizesOf(job).min); }
 
 std::uint64_t MemoryPerRank(const Job& job) {
   if (job.request.memory_bytes_per_rank != 0) return job.request.memory_bytes_per_rank;
   return job.estimate ? job.estimate->memory_bytes_per_rank : 0;
 }
 
-std::optional<Placement> TryFit(const Job& job, const Plan& plan, std::uint64_t slots_max) {
-  return Find(job, plan, ShapeOf(job, slots_max));
+std::optional<Placement> TryFit(const Job& job, const Plan& plan, const Amount& most) {
+  return Find(job, plan, ShapeOf(job, most));
 }
 
-bool LacksDiskOnly(const Job& job, const Plan& plan, std::uint64_t slots_max) {
-  const Shape shape = ShapeOf(job, slots_max);
+bool LacksDiskOnly(const Job& job, const Plan& plan, const Amount& most) {
+  const Shape shape = ShapeOf(job, most);
   return shape.disk_bytes > 0 && Find(job, plan, WithoutDisk(shape)).has_value();
 }
 
@@ -212,14 +225,14 @@ bool FitsWhenEmpty(const Job& job, const Ledger& ledger) {
   return Find(job, Plan::OfEmptyOpen(ledger), smallest).has_value();
 }
 
-bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max) {
+bool Blocks(const Job& job, const Plan& plan, const Amount& most) {
   // Waiting alone makes no room on a disk: others may pass.
-  return !LacksDiskOnly(job, plan, slots_max) && FitsWhenEmpty(job, plan.ledger());
+  return !LacksDiskOnly(job, plan, most) && FitsWhenEmpty(job, plan.ledger());
 }
 
-std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan, std::uint64_t slots_max) {
-  if (auto placement = TryFit(job, plan, slots_max)) return std::move(*placement);
-  if (LacksDiskOnly(job, plan, slots_max)) {
+std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan, const Amount& most) {
+  if (auto placement = TryFit(job, plan, most)) return std::move(*placement);
+  if (LacksDiskOnly(job, plan, most)) {
     std::string text = NoRoomText(job, plan);
     if (text.empty()) text = "the workers with free slots have too little disk free";
     return NoFit{spec::PendingReason::kResources, std::move(text), false};
@@ -234,6 +247,7 @@ Status CouldEverFit(const Ledger& ledger, const JobRequest& request, std::uint32
   const Shape shape{.min = size,
                     .max = size,
                     .cpus_per_rank = request.cpus_per_rank,
+                    .gpus_per_rank = request.gpus_per_rank,
                     .memory_bytes_per_rank = memory_bytes_per_rank,
                     .numerics = {},
                     .topology = {},

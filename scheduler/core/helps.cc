@@ -26,12 +26,13 @@ class Adviser {
   }
 
   std::vector<std::string> Advice() {
-    if (held_.Allows(job_) < SmallestOf(job_)) {
+    if (!held_.AllowsSmallest(job_)) {
       OtherQueue();
     } else if (HasRoom(job_, plan_)) {
       advice_.push_back("there is room: others are before it; a higher priority would help");
     } else {
       FewerRanks();
+      FewerGpus();
       LessMemory();
       OtherNodes();
       MoreSlots();
@@ -58,15 +59,16 @@ class Adviser {
     const bool room = HasRoom(job_, plan_);  // in whatever queue
     const auto offer = [&](const std::string& queue) {
       if (!room || named == kQueuesNamed || queue == job_.request.queue) return;
-      if (held_.Allows(QueueUser{queue, job_.request.user}) < SmallestOf(job_)) return;
+      if (!Covers(held_.Allows(QueueUser{queue, job_.request.user}), SmallestOf(job_))) return;
       ++named;
       names += (names.empty() ? "" : ", ") + queue;
     };
     for (const auto& [queue, config] : state_.ledger.sharing.queues) offer(queue);
     if (!state_.ledger.sharing.queues.contains("default")) offer("default");
     if (!names.empty()) advice_.push_back("another queue has room: " + names);
-    advice_.push_back("a higher limit of its queue: tutti queue set " + job_.request.queue +
-                      " slots_max=… (or user_slots=…)");
+    advice_.push_back(
+        "a higher limit of its queue: tutti queue set " + job_.request.queue +
+        (LacksGpus() ? " gpus_max=… (or user_gpus=…)" : " slots_max=… (or user_slots=…)"));
   }
 
   void FewerRanks() {
@@ -81,6 +83,23 @@ class Adviser {
       advice_.push_back(Concat("with resources.ranks.min of ", placement->size,
                                " it could start now: tutti resize ", job_.id, " --ranks ",
                                placement->size));
+    }
+  }
+
+  // Whether its queue's limit of GPUs is what holds it.
+  bool LacksGpus() const {
+    const Amount allowed = held_.Allows(job_);
+    const Amount needed = SmallestOf(job_);
+    return allowed.slots >= needed.slots && allowed.gpus < needed.gpus;
+  }
+
+  void FewerGpus() {
+    for (std::uint32_t gpus = job_.request.gpus_per_rank; gpus > 0;) {
+      gpus /= 2;
+      if (!HasRoomWith([gpus](Job& job) { job.request.gpus_per_rank = gpus; })) continue;
+      advice_.push_back(Concat("there is room for it with resources.gpus_per_rank of ", gpus,
+                               ": submit it so instead"));
+      return;
     }
   }
 
@@ -111,20 +130,23 @@ class Adviser {
   void MoreSlots() {
     const std::uint32_t min = SizesOf(job_).min;
     for (std::uint32_t machines = 1; machines <= min; machines *= 2) {
-      const std::uint32_t each = min / machines * job_.request.cpus_per_rank;
+      const Room each{.slots = min / machines * job_.request.cpus_per_rank,
+                      .gpus = min / machines * job_.request.gpus_per_rank};
       std::uint32_t have = 0;
       for (const auto& [numerics, nodes] : state_.ledger.node_index.open) {
         std::uint32_t there = 0;
-        plan_.EachWithFree(numerics, each, [&](const Node& node, std::uint32_t) {
+        plan_.EachWithFree(numerics, each, [&](const Node& node, const Room&) {
           if (HasLabels(node, job_.request.labels)) ++there;
           return there < machines;
         });
         have = std::max(have, there);
       }
       if (have >= machines) continue;
-      advice_.push_back(Concat(machines - have,
-                               machines - have == 1 ? " more worker" : " more workers", " with ",
-                               each, each == 1 ? " free slot" : " free slots"));
+      std::string advice =
+          Concat(machines - have, machines - have == 1 ? " more worker" : " more workers", " with ",
+                 each.slots, each.slots == 1 ? " free slot" : " free slots");
+      if (each.gpus > 0) advice += " and " + GpusText(each.gpus);
+      advice_.push_back(std::move(advice));
       return;
     }
   }

@@ -28,17 +28,21 @@ void Book(Ledger& ledger, const Job& job, const Gang& gang, bool take) {
     const auto found = ledger.nodes.find(member.node);
     if (found == ledger.nodes.end()) continue;  // of a damaged snapshot
     Node& node = found->second;
-    const std::uint32_t free_before = FreeSlotsOf(node);
+    const Room free_before = FreeOf(node);
     const std::uint32_t slots = member.ranks * job.request.cpus_per_rank;
+    const std::uint32_t gpus = member.ranks * job.request.gpus_per_rank;
     const std::uint64_t memory = member.ranks * gang.memory_bytes_per_rank;
     if (take) {
       node.slots_used += slots;
+      node.gpus_used += gpus;
       node.memory_bytes_used += memory;
       node.gangs.insert(job.id);
     } else {
-      TUTTI_CHECK(node.slots_used >= slots && node.memory_bytes_used >= memory, "slots of node ",
-                  node.id);
+      TUTTI_CHECK(
+          node.slots_used >= slots && node.gpus_used >= gpus && node.memory_bytes_used >= memory,
+          "slots of node ", node.id);
       node.slots_used -= slots;
+      node.gpus_used -= gpus;
       node.memory_bytes_used -= memory;
       node.gangs.erase(job.id);
     }
@@ -67,8 +71,9 @@ bool IsAtRung(const Job& job) {
          job.attempts.back().stop_why == StopWhy::kRung;
 }
 
-std::uint64_t SlotsOf(const Job& job, const Gang& gang) {
-  return std::uint64_t{gang.size} * job.request.cpus_per_rank;
+Amount AmountOf(const JobRequest& request, std::uint32_t ranks) {
+  return {.slots = std::uint64_t{ranks} * request.cpus_per_rank,
+          .gpus = std::uint64_t{ranks} * request.gpus_per_rank};
 }
 
 void IndexPhase(Ledger& ledger, const Job& job) {
@@ -77,6 +82,7 @@ void IndexPhase(Ledger& ledger, const Job& job) {
     ledger.queued.insert(KeyOf(job));
     ledger.queued_by[WhoOf(job)].insert(KeyOf(job));
     ledger.work_by[WhoOf(job)].insert(WorkKeyOf(job));
+    if (AsksForGpus(job)) ++ledger.queued_for_gpus;
   }
   if (IsAtRung(job)) ledger.at_rung[job.request.trial.sweep].insert(job.id);
   if (!IsFinished(job)) {
@@ -84,7 +90,7 @@ void IndexPhase(Ledger& ledger, const Job& job) {
   }
   if (const Gang* gang = ActiveGang(job)) {
     ledger.active.insert(job.id);
-    ledger.slots_by[WhoOf(job)] += SlotsOf(job, *gang);
+    ledger.held_by[WhoOf(job)] += AmountOf(job, *gang);
     Book(ledger, job, *gang, true);
   }
 }
@@ -95,6 +101,7 @@ void UnindexPhase(Ledger& ledger, const Job& job) {
     ledger.queued.erase(KeyOf(job));
     EraseFrom(ledger.queued_by, job, KeyOf(job));
     EraseFrom(ledger.work_by, job, WorkKeyOf(job));
+    if (AsksForGpus(job)) --ledger.queued_for_gpus;
   }
   if (IsAtRung(job)) EraseFrom(ledger.at_rung, job.request.trial.sweep, job.id);
   if (!IsFinished(job)) {
@@ -102,9 +109,9 @@ void UnindexPhase(Ledger& ledger, const Job& job) {
   }
   if (const Gang* gang = ActiveGang(job)) {
     ledger.active.erase(job.id);
-    const auto slots = ledger.slots_by.find(WhoOf(job));
-    slots->second -= SlotsOf(job, *gang);
-    if (slots->second == 0) ledger.slots_by.erase(slots);
+    const auto held = ledger.held_by.find(WhoOf(job));
+    held->second -= AmountOf(job, *gang);
+    if (held->second.slots == 0) ledger.held_by.erase(held);
     Book(ledger, job, *gang, false);
   }
 }

@@ -96,6 +96,8 @@ struct RegisterNode {
   std::string numerics_fingerprint;
   std::vector<GangSeen> gangs;
   std::map<std::string, std::string> labels = {};
+  std::uint32_t gpus = 0;
+  std::string gpu_model = {};
 };
 // Observe(WorkerSeen) came first: launches and stops that seem lost are repeated.
 struct Heartbeat {

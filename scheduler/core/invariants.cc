@@ -53,8 +53,10 @@ std::string CheckAttempts(const Job& job) {
 
 std::string SanityCheck(const Ledger& ledger) {
   for (const auto& [id, node] : ledger.nodes) {
-    if (node.slots_used > node.slots) return Concat("node ", id, " is oversubscribed");
-    if (node.state != NodeState::kUp && node.slots_used != 0) {
+    if (node.slots_used > node.slots || node.gpus_used > node.gpus) {
+      return Concat("node ", id, " is oversubscribed");
+    }
+    if (node.state != NodeState::kUp && (node.slots_used != 0 || node.gpus_used != 0)) {
       return Concat("node ", id, " is not up but holds gangs");
     }
   }

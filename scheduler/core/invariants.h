@@ -7,8 +7,8 @@
 
 namespace tutti::core {
 
-// "" or the first invariant that is broken: slots are never oversubscribed and add up, a gang is
-// whole, at most one live attempt a job, attempts grow, indices say what the jobs say.
+// "" or the first invariant that is broken: slots and GPUs are never oversubscribed and add up, a
+// gang is whole, at most one live attempt a job, attempts grow, indices say what the jobs say.
 std::string SanityCheck(const Ledger& ledger);
 
 // "" or what a change from `before` to `after` must never do: an attempt that shrinks, a finished

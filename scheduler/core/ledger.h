@@ -24,7 +24,7 @@ inline constexpr std::size_t kNodesMax = 10'000;
 inline constexpr std::size_t kAttemptRecordsMax = 100;    // newest kept, a job
 inline constexpr std::size_t kCheckpointRecordsMax = 16;  // newest kept, a job, and the best
 
-// The slots of one attempt's ranks, from GangPlaced until the attempt ends.
+// What one attempt's ranks take of the nodes, from GangPlaced until the attempt ends.
 struct Gang {
   Attempt attempt{};
   std::uint32_t size = 0;
@@ -140,11 +140,12 @@ struct Job {
 
 // Whose share its slots count for.
 inline QueueUser WhoOf(const Job& job) { return {job.request.queue, job.request.user}; }
+inline bool AsksForGpus(const Job& job) { return job.request.gpus_per_rank > 0; }
 // Whether a queued job may be placed as far as it itself goes.
 inline bool MayStart(const Job& job) { return !job.held && job.waits_for.empty(); }
 // A trial that its sweep paused at a rung.
 bool IsAtRung(const Job& job);
-// The gang that holds slots now, or nullptr.
+// The gang that holds slots (and GPUs) now, or nullptr.
 const Gang* ActiveGang(const Job& job);
 bool IsFinished(const Job& job);
 
@@ -183,7 +184,8 @@ struct Ledger {
   std::set<QueueKey> queued;                          // those that may not start too
   std::map<QueueUser, std::set<QueueKey>> queued_by;  // likewise
   std::map<QueueUser, std::set<WorkKey>> work_by;     // likewise
-  std::map<QueueUser, std::uint64_t> slots_by;        // held by gangs
+  std::size_t queued_for_gpus = 0;                    // of those that ask for GPUs
+  std::map<QueueUser, Amount> held_by;                // by gangs
   std::set<JobId> active;                             // with a gang
   NodeIndex node_index;
   std::map<JobId, std::set<JobId>> dependents;     // unfinished jobs, by what they wait for
@@ -213,7 +215,11 @@ std::set<JobId> Outstanding(const Ledger& ledger, const JobRequest& request);
 // What of the indices follows from one job's phase: in (or out) with it.
 void IndexPhase(Ledger& ledger, const Job& job);
 void UnindexPhase(Ledger& ledger, const Job& job);
-std::uint64_t SlotsOf(const Job& job, const Gang& gang);
+// What so many ranks of the job take; what its gang does.
+Amount AmountOf(const JobRequest& request, std::uint32_t ranks);
+inline Amount AmountOf(const Job& job, const Gang& gang) {
+  return AmountOf(job.request, gang.size);
+}
 // By id, unique prefix of an id, or name (the newest of that name).
 const Job* FindJobByText(const Ledger& ledger, std::string_view text);
 const Node* FindNode(const Ledger& ledger, NodeId id);

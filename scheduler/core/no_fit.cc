@@ -14,13 +14,28 @@ std::string BytesText(std::uint64_t bytes) {
   return FormatBytes({static_cast<std::int64_t>(bytes)});
 }
 
-std::string Needs(const Job& job, std::uint32_t ranks) {
-  std::string text = Concat("needs ", ranks * job.request.cpus_per_rank, " slots (", ranks,
-                            ranks == 1 ? " rank × " : " ranks × ", job.request.cpus_per_rank, ")");
-  if (const std::uint64_t memory = MemoryPerRank(job); memory > 0) {
-    text += Concat(" and ", BytesText(memory * ranks));
+// "8 slots, 2 GPUs and 1.0 GiB": those that are not empty.
+std::string Listed(const std::vector<std::string>& parts) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ";
+    text += parts[i];
   }
   return text;
+}
+
+std::string Needs(const Job& job, std::uint32_t ranks) {
+  const Amount all = AmountOf(job.request, ranks);
+  const char* each = ranks == 1 ? " rank × " : " ranks × ";
+  std::vector<std::string> parts{
+      Concat(SlotsText(all.slots), " (", ranks, each, job.request.cpus_per_rank, ")")};
+  if (all.gpus > 0) {
+    parts.push_back(Concat(GpusText(all.gpus), " (", ranks, each, job.request.gpus_per_rank, ")"));
+  }
+  if (const std::uint64_t memory = MemoryPerRank(job); memory > 0) {
+    parts.push_back(BytesText(memory * ranks));
+  }
+  return "needs " + Listed(parts);
 }
 
 // "disk=ssd, rack=a".
@@ -37,8 +52,8 @@ struct Census {
   std::string draining;              // names of the others that are up
   std::uint32_t nodes_labelled = 0;  // open, with the labels the job wants
   std::uint32_t nodes_equal = 0;     // of those, with the numerics it needs
-  std::uint64_t slots_total = 0;     // of those
-  std::uint64_t slots_free = 0;
+  Amount total;                      // of those
+  Amount free;
   std::uint64_t memory_total = 0;
   std::uint64_t memory_free = 0;
 };
@@ -57,8 +72,9 @@ Census Count(const Job& job, const Plan& plan) {
     ++census.nodes_labelled;
     if (equal_only && job.numerics_fingerprint != node.numerics_fingerprint) continue;
     ++census.nodes_equal;
-    census.slots_total += node.slots;
-    census.slots_free += plan.FreeSlots(node);
+    const Room free = plan.Free(node);
+    census.total += {node.slots, node.gpus};
+    census.free += {free.slots, free.gpus};
     census.memory_total += node.memory_bytes;
     census.memory_free += plan.FreeMemory(node);
   }
@@ -67,15 +83,21 @@ Census Count(const Job& job, const Plan& plan) {
 
 // "needs 8 slots (8 ranks × 1) and 2.0 GiB; 4 of 8 slots and … are free: 4 slots are missing".
 std::string Numbers(const Job& job, std::uint32_t min, const Census& census,
-                    std::uint64_t missing) {
-  std::string text =
-      Concat(Needs(job, min), "; ", census.slots_free, " of ", census.slots_total, " slots");
-  if (MemoryPerRank(job) > 0) {
-    text += Concat(" and ", BytesText(census.memory_free), " of ", BytesText(census.memory_total));
+                    const Amount& missing) {
+  std::vector<std::string> parts{Concat(census.free.slots, " of ", census.total.slots, " slots")};
+  if (AsksForGpus(job)) {
+    parts.push_back(Concat(census.free.gpus, " of ", census.total.gpus, " GPUs"));
   }
-  text += " are free";
-  if (missing > 0) {
-    text += Concat(": ", missing, missing == 1 ? " slot is" : " slots are", " missing");
+  if (MemoryPerRank(job) > 0) {
+    parts.push_back(Concat(BytesText(census.memory_free), " of ", BytesText(census.memory_total)));
+  }
+  std::string text = Concat(Needs(job, min), "; ", Listed(parts), " are free");
+  std::vector<std::string> lacks;
+  if (missing.slots > 0) lacks.push_back(SlotsText(missing.slots));
+  if (missing.gpus > 0) lacks.push_back(GpusText(missing.gpus));
+  if (!lacks.empty()) {
+    const bool one = missing.slots + missing.gpus == 1;
+    text += Concat(": ", Listed(lacks), one ? " is missing" : " are missing");
   }
   if (!census.draining.empty()) text += Concat(" (", census.draining, " draining)");
   return text;
@@ -96,7 +118,7 @@ std::string NoNodeText(const Ledger& ledger) {
 NoFit WhyNot(const Job& job, const Plan& plan, bool blocks) {
   const std::uint32_t min = SizesOf(job).min;
   const Census census = Count(job, plan);
-  const std::uint64_t wanted = SmallestOf(job);
+  const Amount wanted = SmallestOf(job);
   if (census.nodes_open == 0) {
     return {spec::PendingReason::kPoolDown, NoNodeText(plan.ledger()), false};
   }
@@ -112,19 +134,28 @@ NoFit WhyNot(const Job& job, const Plan& plan, bool blocks) {
             "(schedule.reproducible)",
             false};
   }
-  const std::uint64_t missing = wanted - std::min(wanted, census.slots_free);
+  if (wanted.gpus > 0 && census.total.gpus == 0) {
+    return {
+        spec::PendingReason::kResources,
+        Concat("asks for ", GpusText(job.request.gpus_per_rank), " a rank, and no connected worker",
+               census.nodes_equal == census.nodes_open ? "" : " it may use", " has any"),
+        false,
+        {.gpus = wanted.gpus}};
+  }
+  const Amount missing = {wanted.slots - std::min(wanted.slots, census.free.slots),
+                          wanted.gpus - std::min(wanted.gpus, census.free.gpus)};
   std::string numbers = Numbers(job, min, census, missing);
   const std::string same = job.request.topology.empty()
                                ? std::string()
                                : " with one value of label " + job.request.topology;
   if (!blocks) {
-    return {census.slots_total >= wanted ? spec::PendingReason::kFragmentation
+    return {Covers(census.total, wanted) ? spec::PendingReason::kFragmentation
                                          : spec::PendingReason::kResources,
             numbers + ", and the connected workers" + same +
                 " could not hold it in equal parts even when empty",
             false, missing};
   }
-  if (census.slots_free >= wanted && census.nodes_equal > 1) {
+  if (Covers(census.free, wanted) && census.nodes_equal > 1) {
     return {spec::PendingReason::kFragmentation,
             numbers + ", but not in equal parts on workers that compute the same bits" + same, true,
             missing};
@@ -149,20 +180,31 @@ Status LimitHolds(const JobRequest& request, const Estimate& estimate) {
 
 Unexpected TooLarge(const Ledger& ledger, const JobRequest& request, std::uint32_t size,
                     std::uint64_t memory_bytes_per_rank) {
-  std::uint64_t slots_total = 0;
+  Amount total;
   std::uint64_t memory_total = 0;
   for (const auto& [id, node] : ledger.nodes) {
     if (node.state == NodeState::kLeft) continue;
-    slots_total += node.slots;
+    total += {node.slots, node.gpus};
     memory_total += node.memory_bytes;
   }
-  const std::uint64_t slots = std::uint64_t{size} * request.cpus_per_rank;
+  if (request.gpus_per_rank > 0 && total.gpus == 0) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("asks for ", GpusText(request.gpus_per_rank),
+                       " a rank, and no registered worker has any"),
+                "resources.gpus_per_rank", "add workers with GPUs, or ask for none");
+  }
+  const Amount wanted = AmountOf(request, size);
   const std::uint64_t memory = size * memory_bytes_per_rank;
-  const std::string asked = Concat("a gang of ", size, size == 1 ? " rank" : " ranks", " takes ",
-                                   slots, " slots and ", BytesText(memory));
-  const std::string all = Concat("all registered workers together have ", slots_total,
-                                 " slots and ", BytesText(memory_total));
-  if (slots_total >= slots && memory_total >= memory) {
+  const auto sum = [&](const Amount& amount, std::uint64_t bytes) {
+    std::vector<std::string> parts{SlotsText(amount.slots)};
+    if (wanted.gpus > 0) parts.push_back(GpusText(amount.gpus));
+    parts.push_back(BytesText(bytes));
+    return Listed(parts);
+  };
+  const std::string asked =
+      Concat("a gang of ", size, size == 1 ? " rank" : " ranks", " takes ", sum(wanted, memory));
+  const std::string all = "all registered workers together have " + sum(total, memory_total);
+  if (Covers(total, wanted) && memory_total >= memory) {
     return Fail(ErrorCode::kInvalid,
                 Concat(asked, "; ", all,
                        ", but not in equal parts on a power of two of workers "

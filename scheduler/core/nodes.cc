@@ -1,17 +1,23 @@
 #include "scheduler/core/nodes.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 
 namespace tutti::core {
 namespace {
 
-void Insert(NodesBySlots& nodes, const Node& node, std::uint32_t slots) {
-  nodes[node.numerics_fingerprint].insert({slots, node.id});
+void Insert(NodesByRoom& nodes, const Node& node, const Room& room) {
+  nodes[node.numerics_fingerprint][TierOf(node, room.gpus)].insert({room.slots, node.id});
 }
 
-void Erase(NodesBySlots& nodes, const Node& node, std::uint32_t slots) {
+void Erase(NodesByRoom& nodes, const Node& node, const Room& room) {
   const auto equal = nodes.find(node.numerics_fingerprint);
-  TUTTI_CHECK(equal != nodes.end() && equal->second.erase({slots, node.id}) == 1, "node ", node.id);
+  TUTTI_CHECK(equal != nodes.end(), "node ", node.id);
+  const auto tier = equal->second.find(TierOf(node, room.gpus));
+  TUTTI_CHECK(tier != equal->second.end() && tier->second.erase({room.slots, node.id}) == 1,
+              "node ", node.id);
+  if (tier->second.empty()) equal->second.erase(tier);
   if (equal->second.empty()) nodes.erase(equal);
 }
 
@@ -21,13 +27,13 @@ void EraseWarm(NodeIndex& index, const Node& node, const std::string& model) {
   if (warm->second.empty()) index.warm.erase(warm);
 }
 
-// Calls `change(list, slots)` for each list the node belongs to.
+// Calls `change(list, room)` for each list the node belongs to.
 template <typename Change>
 void EachList(NodeIndex& index, const Node& node, Change change) {
-  if (node.state != NodeState::kLeft) change(index.known, node.slots);
+  if (node.state != NodeState::kLeft) change(index.known, AllOf(node));
   if (!IsOpen(node)) return;
-  change(index.open, node.slots);
-  if (const std::uint32_t free = FreeSlotsOf(node); free > 0) change(index.free, free);
+  change(index.open, AllOf(node));
+  if (const Room free = FreeOf(node); free.slots > 0) change(index.free, free);
 }
 
 }  // namespace
@@ -44,26 +50,30 @@ std::string_view ToString(NodeState state) {
   return "lost";
 }
 
-std::uint32_t FreeSlotsOf(const Node& node) {
-  return node.slots_used < node.slots ? node.slots - node.slots_used : 0;
+Room AllOf(const Node& node) { return {.slots = node.slots, .gpus = node.gpus}; }
+
+Room FreeOf(const Node& node) {
+  return {.slots = node.slots - std::min(node.slots, node.slots_used),
+          .gpus = node.gpus - std::min(node.gpus, node.gpus_used)};
 }
 
 void IndexNode(NodeIndex& index, const Node& node) {
-  EachList(index, node,
-           [&](NodesBySlots& list, std::uint32_t slots) { Insert(list, node, slots); });
+  EachList(index, node, [&](NodesByRoom& list, const Room& room) { Insert(list, node, room); });
   for (const std::string& model : node.models) index.warm[model].insert(node.id);
+  if (node.state != NodeState::kLeft) index.all += {node.slots, node.gpus};
 }
 
 void UnindexNode(NodeIndex& index, const Node& node) {
-  EachList(index, node, [&](NodesBySlots& list, std::uint32_t slots) { Erase(list, node, slots); });
+  EachList(index, node, [&](NodesByRoom& list, const Room& room) { Erase(list, node, room); });
   for (const std::string& model : node.models) EraseWarm(index, node, model);
+  if (node.state != NodeState::kLeft) index.all -= {node.slots, node.gpus};
 }
 
-void ReindexFree(NodeIndex& index, const Node& node, std::uint32_t free_before) {
-  const std::uint32_t free = FreeSlotsOf(node);
+void ReindexFree(NodeIndex& index, const Node& node, const Room& free_before) {
+  const Room free = FreeOf(node);
   if (!IsOpen(node) || free == free_before) return;
-  if (free_before > 0) Erase(index.free, node, free_before);
-  if (free > 0) Insert(index.free, node, free);
+  if (free_before.slots > 0) Erase(index.free, node, free_before);
+  if (free.slots > 0) Insert(index.free, node, free);
 }
 
 void AddModel(NodeIndex& index, Node& node, const std::string& model) {

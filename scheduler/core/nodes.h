@@ -12,6 +12,7 @@
 
 #include "common/base/ids.h"
 #include "common/base/time.h"
+#include "scheduler/core/queues.h"
 
 namespace tutti::core {
 
@@ -27,11 +28,14 @@ struct Node {
   std::string version;
   std::uint32_t slots = 0;
   std::uint32_t slots_used = 0;
+  std::uint32_t gpus = 0;
+  std::uint32_t gpus_used = 0;
   std::uint32_t cores = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t memory_bytes_used = 0;  // booked by gangs
   std::uint64_t disk_bytes = 0;         // of the disk for checkpoints; 0 = not known
   std::string cpu_model;
+  std::string gpu_model;  // of several kinds all of them: "A, B"
   std::string numerics_fingerprint;
   WallTime registered_at;
   std::map<std::string, std::string> labels;
@@ -47,30 +51,50 @@ inline constexpr std::size_t kModelsOfNodeMax = 8;
 
 // ---- where there is room ---------------------------------------------------------------------
 
+// What a node has, or has free, or what is asked of it.
+struct Room {
+  std::uint32_t slots = 0;
+  std::uint32_t gpus = 0;
+  bool operator==(const Room&) const = default;
+};
+Room AllOf(const Node& node);
+Room FreeOf(const Node& node);
+
+// Nodes without GPUs are of tier 0, the others of 1 and so many GPUs more as are meant (free ones,
+// or all): in ascending order those come first that jobs without GPUs should take.
+inline std::uint32_t TierOf(const Node& node, std::uint32_t gpus) {
+  return node.gpus == 0 ? 0 : gpus + 1;
+}
+inline std::uint32_t GpusOfTier(std::uint32_t tier) { return tier == 0 ? 0 : tier - 1; }
+// The lowest one in which so many GPUs can be had.
+inline std::uint32_t TierWith(std::uint32_t gpus) { return gpus == 0 ? 0 : gpus + 1; }
+
 struct NodeRank {
   std::uint32_t slots = 0;
   NodeId node;
   auto operator<=>(const NodeRank&) const = default;
 };
+// By tier; none is empty.
+using NodesByTier = std::map<std::uint32_t, std::set<NodeRank>>;
 // By numerics fingerprint; none is empty.
-using NodesBySlots = std::map<std::string, std::set<NodeRank>>;
+using NodesByRoom = std::map<std::string, NodesByTier>;
 
 struct NodeIndex {
-  NodesBySlots free;                             // open nodes with free slots, by those
-  NodesBySlots open;                             // open nodes, by all their slots
-  NodesBySlots known;                            // those that have not left, by all their slots
+  NodesByRoom free;                              // open nodes with free slots, by what is free
+  NodesByRoom open;                              // open nodes, by all they have
+  NodesByRoom known;                             // those that have not left, by all they have
   std::map<std::string, std::set<NodeId>> warm;  // by the models they have
+  Amount all;                                    // that the known ones have together
   bool operator==(const NodeIndex&) const = default;
 };
 
-std::uint32_t FreeSlotsOf(const Node& node);
 // In (or out) with all that follows from a node; it may change only between the two.
 void IndexNode(NodeIndex& index, const Node& node);
 void UnindexNode(NodeIndex& index, const Node& node);
 
 // What placements change of a node that is in the index and stays there.
-// Its slots_used: it had so many free ones before.
-void ReindexFree(NodeIndex& index, const Node& node, std::uint32_t free_before);
+// Its slots_used and gpus_used: so much was free before.
+void ReindexFree(NodeIndex& index, const Node& node, const Room& free_before);
 // Its models: it has this one's files from now on; "" = no model.
 void AddModel(NodeIndex& index, Node& node, const std::string& model);
 

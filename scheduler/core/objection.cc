@@ -68,21 +68,24 @@ struct Judge {
     if (!job.waits_for.empty()) return internal::Concat("job ", f.job, " waits for others");
     if (f.attempt != Next(job.attempt)) return "attempts do not grow by one";
     std::uint64_t ranks = 0;
-    std::map<NodeId, std::uint64_t> slots;
+    std::map<NodeId, Amount> takes;
     for (const GangMember& member : f.members) {
       if (member.ranks == 0 || member.first_rank != ranks) return "members are not in rank order";
       ranks += member.ranks;
-      slots[member.node] += std::uint64_t{member.ranks} * job.request.cpus_per_rank;
+      takes[member.node] += AmountOf(job.request, member.ranks);
     }
     if (ranks == 0 || ranks != f.size) return "members do not sum up to the gang's size";
-    for (const auto& [id, wanted] : slots) {
+    for (const auto& [id, wanted] : takes) {
       const Node* node = FindNode(ledger, id);
       if (node == nullptr || node->state != NodeState::kUp) {
         return internal::Concat("node ", id, " is not up");
       }
       if (node->draining) return internal::Concat("node ", id, " is draining");
-      if (node->slots_used + wanted > node->slots) {
-        return internal::Concat("node ", id, " has no ", wanted, " free slots");
+      if (node->slots_used + wanted.slots > node->slots) {
+        return internal::Concat("node ", id, " has no ", wanted.slots, " free slots");
+      }
+      if (node->gpus_used + wanted.gpus > node->gpus) {
+        return internal::Concat("node ", id, " has no ", wanted.gpus, " free GPUs");
       }
     }
     return "";
@@ -153,6 +156,9 @@ struct Judge {
     }
     if (node != nullptr && node->slots_used > f.slots) {
       return internal::Concat("gangs on node ", f.node, " hold more than ", f.slots, " slots");
+    }
+    if (node != nullptr && node->gpus_used > f.gpus) {
+      return internal::Concat("gangs on node ", f.node, " hold more than ", f.gpus, " GPUs");
     }
     return "";
   }

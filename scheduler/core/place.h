@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,11 +30,9 @@ struct NoFit {
   // Registered nodes would hold it when others leave: it keeps its place at the head of the
   // queue. False: nothing here can ever run it as things are, so others may pass.
   bool blocks = false;
-  std::uint64_t missing_slots = 0;  // of its smallest gang, where it may run
+  Amount missing = {};  // of its smallest gang, where it may run
   bool operator==(const NoFit&) const = default;
 };
-
-inline constexpr std::uint64_t kAnySlots = std::numeric_limits<std::uint64_t>::max();
 
 struct GangSizes {
   std::uint32_t min = 1;
@@ -43,8 +40,8 @@ struct GangSizes {
 };
 // Sizes the job may take now: its request's, or the override of a resume.
 GangSizes SizesOf(const Job& job);
-// Slots of its smallest gang.
-std::uint64_t SmallestOf(const Job& job);
+// What its smallest gang takes.
+Amount SmallestOf(const Job& job);
 // Bytes a rank books: as requested, else as predicted, else 0.
 std::uint64_t MemoryPerRank(const Job& job);
 
@@ -54,22 +51,22 @@ std::string NoNodeText(const Ledger& ledger);
 // Chooses the largest power of two that fits now, at most max, on the fewest machines: one, or a
 // power of two of them with equally many ranks and equal numerics (their copies of the weights must
 // stay equal), and only where the labels it wants are. With a topology label all its machines have
-// one value of it; a machine without that label is alone. Among those, the ones with the fewest
+// one value of it; a machine without that label is alone. Among those, the ones that leave the
+// fewest GPUs unused (who asks for none goes where there are none), then those with the fewest
 // slots left over, then those that have the base model already, then the lowest ids.
-// `slots_max`: the gang takes no more, where that is fewer than it asked for.
+// `most`: the gang takes no more, where that is less than it asked for.
 std::variant<Placement, NoFit> Fit(const Job& job, const Plan& plan,
-                                   std::uint64_t slots_max = kAnySlots);
+                                   const Amount& most = kAnyAmount);
 
 // The same without the reason when there is none: costs what is looked at, not what is registered.
-std::optional<Placement> TryFit(const Job& job, const Plan& plan,
-                                std::uint64_t slots_max = kAnySlots);
-inline bool HasRoom(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots) {
-  return TryFit(job, plan, slots_max).has_value();
+std::optional<Placement> TryFit(const Job& job, const Plan& plan, const Amount& most = kAnyAmount);
+inline bool HasRoom(const Job& job, const Plan& plan, const Amount& most = kAnyAmount) {
+  return TryFit(job, plan, most).has_value();
 }
 // Of a job that TryFit does not place: NoFit::blocks, likewise. So it is when not disks alone keep
 // it waiting and its smallest gang would fit the open nodes, were they empty.
-bool Blocks(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots);
-bool LacksDiskOnly(const Job& job, const Plan& plan, std::uint64_t slots_max = kAnySlots);
+bool Blocks(const Job& job, const Plan& plan, const Amount& most = kAnyAmount);
+bool LacksDiskOnly(const Job& job, const Plan& plan, const Amount& most = kAnyAmount);
 bool FitsWhenEmpty(const Job& job, const Ledger& ledger);
 
 // What of a job decides whether there is room for it. Two of the same have the same answer. Refers
@@ -78,16 +75,17 @@ struct Shape {
   std::uint32_t min = 1;
   std::uint32_t max = 1;
   std::uint32_t cpus_per_rank = 1;
+  std::uint32_t gpus_per_rank = 0;
   std::uint64_t memory_bytes_per_rank = 0;
   std::uint64_t disk_bytes = 0;
   std::uint64_t export_bytes = 0;
-  std::uint64_t slots_max = kAnySlots;
+  Amount most = kAnyAmount;
   std::string_view numerics;  // "" = any
   std::string_view topology;
   const std::map<std::string, std::string>* labels = nullptr;
   bool operator<(const Shape& other) const;
 };
-Shape ShapeOf(const Job& job, std::uint64_t slots_max = kAnySlots);
+Shape ShapeOf(const Job& job, const Amount& most = kAnyAmount);
 bool HasLabels(const Node& node, const std::map<std::string, std::string>& labels);
 
 // kInvalid with the numbers when the prediction is so far beyond the request's own limit that an

@@ -1,5 +1,5 @@
-// Plan: an overlay of slot, memory and disk use, so that several placements inside one Step see
-// each other while the ledger stays as it is. Lives for one Step. No threads.
+// Plan: an overlay of slot, GPU, memory and disk use, so that several placements inside one Step
+// see each other while the ledger stays as it is. Lives for one Step. No threads.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class Plan {
   static Plan OfEmptyOpen(const Ledger& ledger) { return {ledger, ledger.node_index.open}; }
   static Plan OfEmptyKnown(const Ledger& ledger) { return {ledger, ledger.node_index.known}; }
 
-  std::uint32_t FreeSlots(const Node& node) const;
+  Room Free(const Node& node) const;
   std::uint64_t FreeMemory(const Node& node) const;  // bytes
   // Bytes that neither files nor what running gangs still will write take; the largest number when
   // nothing is known of the node's disk.
@@ -28,10 +28,11 @@ class Plan {
   // Likewise for finished models at the coordinator, but for what running gangs will send.
   std::uint64_t FreeStore() const;
 
-  // Nodes of these numerics with at least so many slots free, the fewest first, then by id, until
-  // `visit` returns false.
-  using Visit = std::function<bool(const Node& node, std::uint32_t free_slots)>;
-  void EachWithFree(const std::string& numerics, std::uint32_t slots, const Visit& visit) const;
+  // Nodes of these numerics with at least so much free, until `visit` returns false: those without
+  // GPUs first, then by the GPUs that are free, then by slots, then by id, the fewest first. Costs
+  // what is visited.
+  using Visit = std::function<bool(const Node& node, const Room& free)>;
+  void EachWithFree(const std::string& numerics, const Room& least, const Visit& visit) const;
 
   // What `job` takes once it is placed on `members`; and back again. REQUIRES: not OfEmpty….
   void Book(const std::vector<GangMember>& members, const Job& job);
@@ -43,19 +44,25 @@ class Plan {
  private:
   struct Change {  // of a node's use
     std::int64_t slots = 0;
+    std::int64_t gpus = 0;
     std::int64_t memory_bytes = 0;
     std::int64_t disk_bytes = 0;
+    Change operator-() const { return {-slots, -gpus, -memory_bytes, -disk_bytes}; }
   };
-  Plan(const Ledger& ledger, const NodesBySlots& index)
+  Plan(const Ledger& ledger, const NodesByRoom& index)
       : ledger_(ledger), index_(index), empty_(true) {}
   void Add(NodeId node, const Change& change);
+  static Change TakenBy(const Job& job, std::uint32_t ranks, std::uint64_t memory_bytes_per_rank);
+  // Of one tier; false once `visit` returned it.
+  bool EachInTier(std::uint32_t tier, const std::set<NodeRank>& still,
+                  const std::set<NodeRank>& moved, std::uint32_t slots, const Visit& visit) const;
 
   const Ledger& ledger_;
   const Liveness* liveness_ = nullptr;
-  const NodesBySlots& index_;
+  const NodesByRoom& index_;
   const bool empty_ = false;
   std::map<NodeId, Change> changes_;
-  NodesBySlots moved_;  // open nodes with changes and free slots, by those
+  NodesByRoom moved_;  // open nodes with changes and free slots; may have empty lists
 };
 
 }  // namespace tutti::core

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/check.h"
 #include "scheduler/core/state.h"
 #include "scheduler/core/timing.h"
 
@@ -17,6 +18,12 @@ namespace {
 // What a slot that is held now is taken to use before it is given back: so that shares hold while
 // gangs run, not only once they were counted.
 constexpr double kHeldMs = 600'000;
+
+// What a GPU counts beside a slot: as many slots as the cluster has for each.
+double SlotsPerGpu(const Ledger& ledger) {
+  const Amount& all = ledger.node_index.all;
+  return all.gpus == 0 ? 0 : static_cast<double>(all.slots) / static_cast<double>(all.gpus);
+}
 
 // Visits the jobs of all lines in the order of their keys: the smallest of the lines' first ones,
 // again and again.
@@ -53,7 +60,7 @@ void Srtf(const Ledger& ledger, const Visit& visit) { Merge(ledger, ledger.work_
 struct Line {
   std::string_view user;
   std::set<QueueKey>::const_iterator next, end;  // there is a next one
-  double used = 0;                               // slot-ms
+  double used = 0;                               // slot-ms, and GPU-ms as so many of those
 };
 // A queue with waiting jobs in it or below it; those in a queue that has queues below it are a
 // share beside these, of weight 1.
@@ -67,12 +74,15 @@ struct Share {
 
 class Tree {
  public:
-  explicit Tree(const Ledger& ledger) : ledger_(ledger), shares_(1) {
+  explicit Tree(const Ledger& ledger)
+      : ledger_(ledger), slots_per_gpu_(SlotsPerGpu(ledger)), shares_(1) {
     for (const auto& [who, keys] : ledger.queued_by) {
       shares_[At(who.queue)].lines.push_back({who.user, keys.begin(), keys.end(), 0});
     }
-    for (const auto& [who, used] : ledger.sharing.usage) Use(who, used.recent_slot_ms);
-    for (const auto& [who, slots] : ledger.slots_by) Use(who, kHeldMs * static_cast<double>(slots));
+    for (const auto& [who, used] : ledger.sharing.usage) {
+      Use(who, used.recent_slot_ms + slots_per_gpu_ * used.recent_gpu_ms);
+    }
+    for (const auto& [who, held] : ledger.held_by) Use(who, OfHolding(held));
     for (std::size_t i = 1, all = shares_.size(); i < all; ++i) PartOwnLines(i);
   }
 
@@ -90,6 +100,12 @@ class Tree {
     auto& lines = shares_[chosen_].lines;
     return &*std::min_element(lines.begin(), lines.end(),
                               [](const Line& a, const Line& b) { return a.used < b.used; });
+  }
+
+  // What is taken to be used by who holds so much.
+  double OfHolding(const Amount& held) const {
+    return kHeldMs *
+           (static_cast<double>(held.slots) + slots_per_gpu_ * static_cast<double>(held.gpus));
   }
 
   // The line that First gave gets so much.
@@ -148,6 +164,7 @@ class Tree {
   }
 
   const Ledger& ledger_;
+  const double slots_per_gpu_;
   std::vector<Share> shares_;  // the first one is the root
   std::map<std::string, std::size_t> by_name_;
   std::size_t chosen_ = 0;
@@ -166,8 +183,7 @@ void Fair(const Ledger& ledger, const Visit& visit) {
       verdict = visit(job);
       if (verdict == Verdict::kEnough) return;
       if (verdict != Verdict::kPlaced) continue;
-      tree.Charge(*line,
-                  kHeldMs * static_cast<double>(job.request.ranks_min) * job.request.cpus_per_rank);
+      tree.Charge(*line, tree.OfHolding(AmountOf(job.request, job.request.ranks_min)));
     }
     if (verdict == Verdict::kLeft || line->next == line->end) tree.Drop(*line);
   }
@@ -198,6 +214,13 @@ const QueueConfig& ConfigOf(const Sharing& sharing, const std::string& queue) {
   static const QueueConfig kDefault;
   const auto found = sharing.queues.find(queue);
   return found == sharing.queues.end() ? kDefault : found->second;
+}
+
+std::string SlotsText(std::uint64_t slots) {
+  return internal::Concat(slots, slots == 1 ? " slot" : " slots");
+}
+std::string GpusText(std::uint64_t gpus) {
+  return internal::Concat(gpus, gpus == 1 ? " GPU" : " GPUs");
 }
 
 std::vector<std::string> ChainOf(const Sharing& sharing, const std::string& queue) {

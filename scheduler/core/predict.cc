@@ -32,8 +32,8 @@ class Forecast {
   // When `job` starts, which is next in the queue; nullopt when that is not known.
   std::optional<Duration> Place(const Job& job) {
     if (stuck_) return std::nullopt;  // those behind it wait for it
-    const std::uint64_t allowed = held_.Allows(job);
-    if (allowed < SmallestOf(job)) return std::nullopt;
+    const Amount allowed = held_.Allows(job);
+    if (!Covers(allowed, SmallestOf(job))) return std::nullopt;
     std::optional<bool> fits_when_empty;  // whoever leaves: asked once
     for (;;) {
       if (const auto placement = TryFit(job, plan_, allowed)) {
@@ -63,7 +63,7 @@ class Forecast {
 
   void Start(const Job& job, const Placement& placement) {
     plan_.Book(placement.members, job);
-    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    held_.Add(job, placement.size);
     if (const auto run = PredictRun(job, placement.size)) {
       ends_.push({at_ + (*run).*bound_, ++pushed_, &job, placement.members});
     }

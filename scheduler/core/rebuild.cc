@@ -41,6 +41,7 @@ Ledger Rebuild(LedgerParts parts) {
   ledger.sharing = std::move(parts.sharing);
   for (Node& node : parts.nodes) {
     node.slots_used = 0;
+    node.gpus_used = 0;
     node.memory_bytes_used = 0;
     node.gangs.clear();
     ledger.node_by_name[node.name] = node.id;

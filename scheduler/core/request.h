@@ -39,6 +39,7 @@ struct JobRequest {
   std::uint32_t ranks_min = 1;  // powers of two, min <= max <= shards
   std::uint32_t ranks_max = 1;
   std::uint32_t cpus_per_rank = 1;  // slots a rank takes
+  std::uint32_t gpus_per_rank = 0;
   std::uint32_t shards = 1;
   std::uint64_t memory_bytes_per_rank = 0;  // 0 = as predicted by inspect
   std::uint64_t max_duration_ms = 0;        // of running, over all attempts; 0 = none

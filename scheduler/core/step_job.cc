@@ -33,6 +33,9 @@ Status CheckRequest(const JobRequest& r) {
   if (r.cpus_per_rank == 0 || r.cpus_per_rank > kSlotsMax / r.ranks_max) {
     return Fail(ErrorCode::kInvalid, "cpus_per_rank is out of range", "resources.cpus_per_rank");
   }
+  if (r.gpus_per_rank > kSlotsMax / r.ranks_max) {
+    return Fail(ErrorCode::kInvalid, "gpus_per_rank is out of range", "resources.gpus_per_rank");
+  }
   if (r.memory_bytes_per_rank > (std::uint64_t{1} << 50)) {
     return Fail(ErrorCode::kInvalid, "memory_per_rank is out of range",
                 "resources.memory_per_rank");

@@ -24,12 +24,12 @@ void KillStale(Decision& decision, NodeId node, const std::vector<GangSeen>& gan
   }
 }
 
-std::uint32_t SlotsOn(const Job& job, NodeId node) {
-  std::uint32_t slots = 0;
+Amount HeldOn(const Job& job, NodeId node) {
+  Amount held;
   for (const GangMember& member : ActiveGang(job)->members) {
-    if (member.node == node) slots += member.ranks * job.request.cpus_per_rank;
+    if (member.node == node) held += AmountOf(job.request, member.ranks);
   }
-  return slots;
+  return held;
 }
 
 // A gang not launched as far as anybody saw: launching it on the new process is safe.
@@ -42,7 +42,7 @@ bool NeverSeen(const Decision& decision, const Job& job) {
 void SettleGangs(Decision& decision, const Node& node, const RegisterNode& input) {
   const bool restarted = node.session != input.session;
   std::vector<const Job*> kept;
-  std::uint64_t slots = 0;
+  Amount held;
   for (JobId id : node.gangs) {
     const Job& job = decision.state.ledger.jobs.at(id);
     if (restarted && !Lists(input.gangs, id, job.attempt) && !NeverSeen(decision, job)) {
@@ -52,14 +52,15 @@ void SettleGangs(Decision& decision, const Node& node, const RegisterNode& input
       continue;
     }
     kept.push_back(&job);
-    slots += SlotsOn(job, node.id);
+    held += HeldOn(job, node.id);
   }
-  if (slots <= input.slots) return;
+  if (Covers({input.slots, input.gpus}, held)) return;
+  const std::string has = held.slots > input.slots ? SlotsText(input.slots) : GpusText(input.gpus);
   for (const Job* job : kept) {
     SendStop(decision, *job, StopMode::kKill, "slots");
     EndAttempt(decision, *job,
-               Ending{.message = Concat("worker ", node.name, " came back with ", input.slots,
-                                        " slots, too few for its gangs")});
+               Ending{.message = Concat("worker ", node.name, " came back with ", has,
+                                        ", too few for its gangs")});
   }
 }
 
@@ -68,12 +69,17 @@ void SettleGangs(Decision& decision, const Node& node, const RegisterNode& input
 Status Decide(Decision& decision, const RegisterNode& input) {
   const Ledger& ledger = decision.state.ledger;
   constexpr std::uint32_t kSlotsMax = 1 << 20;
+  constexpr std::uint32_t kGpusMax = 1024;
   if (input.name.empty() || input.name.size() > 63) {
     return Fail(ErrorCode::kInvalid, "a worker's name has 1 to 63 characters");
   }
   if (input.slots == 0 || input.slots > kSlotsMax) {
     return Fail(ErrorCode::kInvalid, Concat("worker ", input.name, " offers ", input.slots,
                                             " slots; at least 1 and at most ", kSlotsMax));
+  }
+  if (input.gpus > kGpusMax) {
+    return Fail(ErrorCode::kInvalid,
+                Concat("worker ", input.name, " offers ", input.gpus, " GPUs; at most ", kGpusMax));
   }
   const auto named = ledger.node_by_name.find(input.name);
   const bool known = named != ledger.node_by_name.end();
@@ -97,7 +103,9 @@ Status Decide(Decision& decision, const RegisterNode& input) {
                             input.cpu_model,
                             input.numerics_fingerprint,
                             decision.at,
-                            input.labels};
+                            input.labels,
+                            input.gpus,
+                            input.gpu_model};
   const Node* node = FindNode(ledger, id);
   if (node != nullptr) SettleGangs(decision, *node, input);
   const bool same =
@@ -105,7 +113,8 @@ Status Decide(Decision& decision, const RegisterNode& input) {
       node->version == input.version && node->slots == input.slots && node->cores == input.cores &&
       node->memory_bytes == input.memory_bytes && node->disk_bytes == input.disk_bytes &&
       node->cpu_model == input.cpu_model &&
-      node->numerics_fingerprint == input.numerics_fingerprint && node->labels == input.labels;
+      node->numerics_fingerprint == input.numerics_fingerprint && node->labels == input.labels &&
+      node->gpus == input.gpus && node->gpu_model == input.gpu_model;
   if (!same) decision.Say(fact);
   KillStale(decision, id, input.gangs);
   decision.out.reply = NodeReply{id};

@@ -1,8 +1,9 @@
-// Who gets the free slots: the queue in its policy's order. The first job that has to wait for
-// others to leave gets a reservation for when they are predicted to; those behind it pass only
+// Who gets the free slots and GPUs: the queue in its policy's order. The first job that has to wait
+// for others to leave gets a reservation for when they are predicted to; those behind it pass only
 // where that does not put it off (EASY backfill), so that nobody starves: one that has waited for
 // long keeps its turn, whatever the policy makes of those that come later. Where nothing is known
-// of when gangs end, nobody passes.
+// of when gangs end, nobody passes but onto machines that the first one cannot use: those without
+// GPUs, when that is what it waits for.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -22,8 +23,11 @@ namespace tutti::core {
 namespace {
 
 constexpr std::size_t kPlacementsMax = 1000;  // a Tick
-constexpr std::size_t kBackfillMax = 100;     // jobs looked at behind a reservation
-constexpr std::size_t kRefusedMax = 100;      // of one user in one queue, for the queue's limits
+// Jobs looked at behind a reservation: of those that ask for GPUs, and of the others, since what
+// one kind lacks the other may have; and passed over to find them.
+constexpr std::size_t kBackfillMax = 100;
+constexpr std::size_t kBackfillPassedMax = 2000;
+constexpr std::size_t kRefusedMax = 100;  // of one user in one queue, for the queue's limits
 // A job gives way only to one with so much less work left.
 constexpr double kWorthIt = 2;
 constexpr double kRestartMs = 10'000;  // what a switch costs, about
@@ -35,8 +39,8 @@ double Milliseconds(Duration time) {
 // Where the job that waits first is going to be placed.
 struct Reservation {
   const Job* job = nullptr;
-  Duration in{};
-  Plan plan;  // as it is then, without the job itself
+  std::optional<Duration> in;  // nullopt: nobody knows
+  Plan plan;                   // as it is then, without the job itself
 };
 
 class Placer {
@@ -54,9 +58,11 @@ class Placer {
 
  private:
   Verdict Look(const Job& job) {
-    if (reservation_ && ++looked_at_ > kBackfillMax) return Verdict::kEnough;
-    const std::uint64_t allowed = held_.Allows(job);
-    if (allowed < SmallestOf(job)) {
+    if (reservation_ && !MayLookAt(job)) {
+      return MayFindOthers(job) ? Verdict::kPassed : Verdict::kEnough;
+    }
+    const Amount allowed = held_.Allows(job);
+    if (!Covers(allowed, SmallestOf(job))) {
       // Others do not wait for this user's long line to be looked through.
       const std::size_t refused = ++refused_[WhoOf(job)];
       return refused > kRefusedMax ? Verdict::kLeft : Verdict::kPassed;
@@ -81,13 +87,29 @@ class Placer {
     return ++placed_ == kPlacementsMax ? Verdict::kEnough : Verdict::kPlaced;
   }
 
+  bool MayLookAt(const Job& job) {
+    std::size_t& looked_at = AsksForGpus(job) ? looked_at_for_gpus_ : looked_at_;
+    if (looked_at == kBackfillMax) return false;
+    ++looked_at;
+    return true;
+  }
+
+  // Whether jobs of the other kind may be behind this one and are still to be looked at.
+  bool MayFindOthers(const Job& job) {
+    const bool gpus = AsksForGpus(job);
+    const std::size_t for_gpus = ledger_.queued_for_gpus;
+    const std::size_t others = gpus ? ledger_.queued.size() - for_gpus : for_gpus;
+    const std::size_t seen = gpus ? looked_at_ : looked_at_for_gpus_;
+    return others > 0 && seen < kBackfillMax && ++passed_ <= kBackfillPassedMax;
+  }
+
   void Put(const Job& job, const Placement& placement) {
     in_the_way_.clear();
     plan_.Book(placement.members, job);
     if (reservation_ && !EndsBefore(job, placement)) {
       reservation_->plan.Book(placement.members, job);
     }
-    held_.Add(job, std::uint64_t{placement.size} * job.request.cpus_per_rank);
+    held_.Add(job, placement.size);
     const Attempt attempt = Next(job.attempt);
     decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
@@ -98,7 +120,7 @@ class Placer {
   }
 
   // The job waits for others to leave: perhaps some are asked to; it has the next free place.
-  Verdict Wait(const Job& job, std::uint64_t allowed) {
+  Verdict Wait(const Job& job, const Amount& allowed) {
     if (KeepsTurn(decision_.state, job, decision_.now)) decision_.See(TurnKept{job.id});
     MakeRoom(job, allowed);
     Plan then = plan_;
@@ -110,19 +132,27 @@ class Placer {
       reservation_.emplace(Reservation{&job, std::max(end - decision_.now, Duration{}), then});
       return Verdict::kPassed;
     }
-    return Verdict::kEnough;
+    if (!AsksForGpus(job)) return Verdict::kEnough;
+    reservation_.emplace(Reservation{&job, std::nullopt, plan_});
+    return Verdict::kPassed;
   }
 
   bool EndsBefore(const Job& job, const Placement& placement) const {
+    if (!reservation_->in) return false;
     const auto step = StepMs(job, placement.size);
     if (!step || !job.estimate || job.estimate->total_steps == 0) return false;
     const double left = step->high * static_cast<double>(StepsLeft(job));
-    return left + kRestartMs < Milliseconds(reservation_->in);
+    return left + kRestartMs < Milliseconds(*reservation_->in);
   }
 
   // Whether the reserved job still starts as early if this one is placed now.
   bool Harmless(const Job& job, const Placement& placement) const {
     if (EndsBefore(job, placement)) return true;
+    if (!reservation_->in) {
+      return std::ranges::all_of(placement.members, [&](const GangMember& member) {
+        return ledger_.nodes.at(member.node).gpus < reservation_->job->request.gpus_per_rank;
+      });
+    }
     Plan then = reservation_->plan;
     then.Book(placement.members, job);
     return HasRoom(*reservation_->job, then);
@@ -138,8 +168,8 @@ class Placer {
 
   // Asks gangs to stop at a step boundary so that `job` fits, no more of them than it takes: whole
   // gangs, and only where that is enough. Those that stop already are waited for.
-  void MakeRoom(const Job& job, std::uint64_t allowed) {
-    const bool owed = held_.Owed(job.request.queue) >= SmallestOf(job);
+  void MakeRoom(const Job& job, const Amount& allowed) {
+    const bool owed = held_.IsOwed(job);
     if (!owed && !policy_.preempts) return;
     Plan soon = plan_;  // without those that stop already
     for (const JobId id : ledger_.active) {
@@ -171,11 +201,11 @@ class Placer {
       const Duration least = by_turn ? kMinRunAfterTurn : kMinRun;
       if (track == nullptr || decision_.now - track->first_noticed < least) continue;
       const auto left = WorkLeftMs(other, decision_.state.liveness, decision_.now);
-      const bool borrows = owed && held_.Borrows(other.request.queue, job.request.queue);
+      const bool borrows = owed && held_.Borrows(other, job);
       const bool longer = policy_.preempts && work && left &&
                           left->value > kWorthIt * static_cast<double>(*work) + kRestartMs;
       if (!borrows && !longer) continue;
-      const double slots = static_cast<double>(SlotsOf(other, *ActiveGang(other)));
+      const auto slots = static_cast<double>(AmountOf(other, *ActiveGang(other)).slots);
       const auto step = StepMs(other, ActiveGang(other)->size);
       victims.push_back({&other, slots * (kRestartMs + (step ? step->value : 0)),
                          left ? left->value : std::numeric_limits<double>::max()});
@@ -189,7 +219,7 @@ class Placer {
   }
 
   // All of them that are needed: who turned out not to be stays.
-  void Stop(const Job& job, std::uint64_t allowed, const Plan& soon, std::vector<Victim> chosen) {
+  void Stop(const Job& job, const Amount& allowed, const Plan& soon, std::vector<Victim> chosen) {
     for (std::size_t spare = 0; spare < chosen.size();) {
       Plan without = soon;
       for (std::size_t i = 0; i < chosen.size(); ++i) {
@@ -210,7 +240,9 @@ class Placer {
   Plan plan_;
   Held held_;
   std::optional<Reservation> reservation_;
-  std::size_t looked_at_ = 0;
+  std::size_t looked_at_ = 0;  // behind the reservation, without GPUs
+  std::size_t looked_at_for_gpus_ = 0;
+  std::size_t passed_ = 0;
   std::map<QueueUser, std::size_t> refused_;
   std::set<Shape> no_room_;
   // Where jobs like these would be placed that are in the reserved one's way, unless they end

@@ -12,7 +12,19 @@ namespace {
 
 using internal::Concat;
 
-constexpr std::uint64_t kSlotsLimitMax = std::uint64_t{1} << 40;
+constexpr std::uint64_t kLimitMax = std::uint64_t{1} << 40;
+
+// A queue's own, all it may hold and what one user may, of `what`.
+Status CheckLimits(const char* what, std::uint64_t own, std::uint64_t most, std::uint64_t user) {
+  if (own > kLimitMax || most > kLimitMax || user > kLimitMax) {
+    return Fail(ErrorCode::kInvalid, Concat(what, " are out of range"), what);
+  }
+  if (most == 0 || own <= most) return {};
+  return Fail(ErrorCode::kInvalid,
+              Concat(what, " (", own, ", its own) is more than ", what, "_max (", most,
+                     ", all it may hold)"),
+              what);
+}
 
 // The parent has to be there, and no queue a part of itself.
 Status CheckParent(const Sharing& sharing, const std::string& name, const std::string& parent) {
@@ -53,15 +65,8 @@ Status Decide(Decision& decision, const SetQueue& input) {
     return Fail(ErrorCode::kInvalid, Concat("weight must be above 0 and at most ", kWeightMax),
                 "weight");
   }
-  for (const std::uint64_t slots : {config.slots, config.slots_max, config.user_slots}) {
-    if (slots > kSlotsLimitMax) return Fail(ErrorCode::kInvalid, "slots are out of range", "slots");
-  }
-  if (config.slots_max != 0 && config.slots > config.slots_max) {
-    return Fail(ErrorCode::kInvalid,
-                Concat("slots (", config.slots, ", its own) is more than slots_max (",
-                       config.slots_max, ", all it may hold)"),
-                "slots");
-  }
+  TUTTI_RETURN_IF_ERROR(CheckLimits("slots", config.slots, config.slots_max, config.user_slots));
+  TUTTI_RETURN_IF_ERROR(CheckLimits("gpus", config.gpus, config.gpus_max, config.user_gpus));
   TUTTI_RETURN_IF_ERROR(CheckParent(sharing, input.name, config.parent));
   if (!sharing.queues.contains(input.name) && sharing.queues.size() >= kQueuesMax) {
     return Fail(ErrorCode::kQuota, Concat("there are ", kQueuesMax, " queues already"));

@@ -89,6 +89,7 @@ class ClusterRun {
       input.name = node.name;
       input.session = kReplaySession;
       input.slots = input.cores = node.slots;
+      input.gpus = node.gpus;
       input.memory_bytes = node.memory_bytes;
       input.numerics_fingerprint = node.numerics;
       input.labels = node.labels;
@@ -213,7 +214,7 @@ class ClusterRun {
     const double step_ms = StepMs(Of(launch.job), gang.size);
     const std::uint64_t from = job.checkpoints.empty() ? 0 : job.checkpoints.back().step;
     running_[launch.job] = {launch.attempt, now_, step_ms, from,
-                            static_cast<std::uint32_t>(core::SlotsOf(job, gang))};
+                            static_cast<std::uint32_t>(core::AmountOf(job, gang).slots)};
     const auto left = static_cast<double>(Of(launch.job).steps - from);
     ends_.push({now_ + Milliseconds(left * step_ms), launch.job, launch.attempt});
     if (Number(launch.attempt) == 1) {

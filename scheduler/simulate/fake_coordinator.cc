@@ -214,6 +214,7 @@ void FakeCoordinator::Handle(const FromWorker& from, const RegisterMessage& mess
   input.name = message.name;
   input.session = from.session;
   input.slots = input.cores = message.slots;
+  input.gpus = message.gpus;
   input.memory_bytes = std::uint64_t{1} << 36;
   input.numerics_fingerprint = "cpu";
   input.gangs = message.gangs;

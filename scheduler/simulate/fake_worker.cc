@@ -58,6 +58,7 @@ void FakeWorker::Tick(std::uint64_t life) {
     Transmit(RegisterMessage{.number = beats_,
                              .name = "worker-" + std::to_string(options_.index),
                              .slots = options_.slots,
+                             .gpus = options_.gpus,
                              .gangs = Gangs()});
   }
   if (registered_ && now >= next_beat_) {

@@ -22,6 +22,7 @@ struct RegisterMessage {
   std::uint64_t number = 0;  // answered with it, as a beat is
   std::string name;
   std::uint32_t slots = 0;
+  std::uint32_t gpus = 0;
   std::vector<core::GangSeen> gangs;
 };
 struct BeatMessage {
@@ -81,6 +82,7 @@ class FakeWorker {
   struct Options {
     std::size_t index = 0;
     std::uint32_t slots = 4;
+    std::uint32_t gpus = 0;
   };
   FakeWorker(Scene& scene, FakeRanks& ranks, Options options, Send send);
 

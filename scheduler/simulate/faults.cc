@@ -33,8 +33,13 @@ class FaultRun {
     const std::size_t count = scene_.random.Between(1, 6);
     for (std::size_t i = 0; i < count; ++i) {
       const FakeWorker::Options worker{
-          .index = i, .slots = static_cast<std::uint32_t>(scene_.random.Between(1, 8))};
+          .index = i,
+          .slots = static_cast<std::uint32_t>(scene_.random.Between(1, 8)),
+          .gpus = options.gpus && of_gpus_.Chance(0.4)
+                      ? static_cast<std::uint32_t>(of_gpus_.Between(1, 4))
+                      : 0};
       slots_ += worker.slots;
+      gpus_max_ = std::max(gpus_max_, worker.gpus);
       workers_.push_back(std::make_unique<FakeWorker>(
           scene_, ranks_, worker, [this, i](const FromWorker& message) {
             scene_.Send(i, true, [this, message] { coordinator_.Hear(message); });
@@ -59,7 +64,10 @@ class FaultRun {
     report.submitted = coordinator_.promises.submitted.size();
     const core::Ledger& ledger = coordinator_.ledger();
     for (const auto& [sequence, id] : ledger.by_sequence) {
-      report.succeeded += std::holds_alternative<core::Succeeded>(ledger.jobs.at(id).phase) ? 1 : 0;
+      const core::Job& job = ledger.jobs.at(id);
+      if (!std::holds_alternative<core::Succeeded>(job.phase)) continue;
+      ++report.succeeded;
+      report.on_gpus += job.request.gpus_per_rank > 0 ? 1 : 0;
     }
     report.violations = scene_.violations();
     report.simulated = scene_.now().since_start;
@@ -86,6 +94,10 @@ class FaultRun {
     submit.request.ranks_max = submit.request.shards = ranks_max;
     submit.request.ranks_min = random().Chance(0.5) ? ranks_max : 1;
     if (submit.request.ranks_min > slots_) submit.request.ranks_min = 1;
+    if (gpus_max_ > 0 && of_gpus_.Chance(0.3)) {
+      submit.request.gpus_per_rank = static_cast<std::uint32_t>(of_gpus_.Between(1, gpus_max_));
+      submit.request.ranks_min = 1;
+    }
     submit.request.priority = static_cast<std::int64_t>(random().Draw(3));
     submit.request.retry_max_attempts = 1000;  // faults here are far denser than any cluster's
     submit.request.retry_on = {spec::FailureReason::kCrash, spec::FailureReason::kHang,
@@ -276,6 +288,9 @@ class FaultRun {
 
   FaultOptions options_;
   Scene scene_;
+  // Of its own: what else a seed says is the same without GPUs.
+  Random of_gpus_{~options_.seed};
+  std::uint32_t gpus_max_ = 0;  // of one machine
   FakeRanks ranks_;
   FakeCoordinator coordinator_;
   std::vector<std::unique_ptr<FakeWorker>> workers_;

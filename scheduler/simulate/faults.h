@@ -29,6 +29,7 @@ struct FaultOptions {
   Duration safety = std::chrono::minutes(10);     // virtual; with faults
   Duration liveness = std::chrono::minutes(240);  // virtual, at most, after the healing
   Planted planted = Planted::kNone;
+  bool gpus = true;  // some machines have some, and some jobs ask for them
 };
 
 struct FaultReport {
@@ -36,6 +37,7 @@ struct FaultReport {
   std::uint64_t faults = 0;
   std::uint64_t facts = 0;
   std::uint64_t succeeded = 0;  // jobs
+  std::uint64_t on_gpus = 0;    // of those
   std::uint64_t submitted = 0;
   std::vector<std::string> violations = {};  // with the instant; at most a few
   Duration simulated{};

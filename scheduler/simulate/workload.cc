@@ -38,6 +38,9 @@ Status ReadQueue(const json& from, const std::string& where, ClusterWorkload& to
   TUTTI_RETURN_IF_ERROR(Read(from, "slots", where, config.slots));
   TUTTI_RETURN_IF_ERROR(Read(from, "slots_max", where, config.slots_max));
   TUTTI_RETURN_IF_ERROR(Read(from, "user_slots", where, config.user_slots));
+  TUTTI_RETURN_IF_ERROR(Read(from, "gpus", where, config.gpus));
+  TUTTI_RETURN_IF_ERROR(Read(from, "gpus_max", where, config.gpus_max));
+  TUTTI_RETURN_IF_ERROR(Read(from, "user_gpus", where, config.user_gpus));
   TUTTI_RETURN_IF_ERROR(Read(from, "parent", where, config.parent));
   to.queues[name] = config;
   return {};
@@ -47,6 +50,7 @@ Status ReadNode(const json& from, const std::string& where, ClusterWorkload& to)
   WorkloadNode node;
   TUTTI_RETURN_IF_ERROR(Read(from, "name", where, node.name));
   TUTTI_RETURN_IF_ERROR(Read(from, "slots", where, node.slots));
+  TUTTI_RETURN_IF_ERROR(Read(from, "gpus", where, node.gpus));
   TUTTI_RETURN_IF_ERROR(Read(from, "memory_bytes", where, node.memory_bytes));
   TUTTI_RETURN_IF_ERROR(Read(from, "numerics", where, node.numerics));
   if (const auto labels = from.find("labels"); labels != from.end() && labels->is_object()) {
@@ -69,6 +73,7 @@ Status ReadJob(const json& from, const std::string& where, ClusterWorkload& to) 
   TUTTI_RETURN_IF_ERROR(Read(from, "ranks_min", where, request.ranks_min));
   TUTTI_RETURN_IF_ERROR(Read(from, "ranks_max", where, request.ranks_max));
   TUTTI_RETURN_IF_ERROR(Read(from, "cpus_per_rank", where, request.cpus_per_rank));
+  TUTTI_RETURN_IF_ERROR(Read(from, "gpus_per_rank", where, request.gpus_per_rank));
   TUTTI_RETURN_IF_ERROR(Read(from, "shards", where, request.shards));
   TUTTI_RETURN_IF_ERROR(Read(from, "memory_bytes_per_rank", where, request.memory_bytes_per_rank));
   TUTTI_RETURN_IF_ERROR(Read(from, "preemptible", where, request.preemptible));

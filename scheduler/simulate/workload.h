@@ -24,6 +24,7 @@ struct WorkloadJob {
 struct WorkloadNode {
   std::string name;
   std::uint32_t slots = 1;
+  std::uint32_t gpus = 0;
   std::uint64_t memory_bytes = 0;
   std::string numerics;
   std::map<std::string, std::string> labels = {};

@@ -52,6 +52,7 @@ void ToProto(const core::JobRequest& from, journal::JobRequest* to) {
   to->set_topology(from.topology);
   to->set_model_key(from.model_key);
   to->set_method(from.method);
+  to->set_gpus_per_rank(from.gpus_per_rank);
   if (!from.trial.sweep.empty()) TrialToProto(from.trial, to->mutable_trial());
 }
 
@@ -82,6 +83,7 @@ Result<core::JobRequest> FromProto(const journal::JobRequest& from) {
   to.topology = from.topology();
   to.model_key = from.model_key();
   if (!from.method().empty()) to.method = from.method();
+  to.gpus_per_rank = from.gpus_per_rank();
   if (from.has_trial()) to.trial = TrialFromProto(from.trial());
   return to;
 }
@@ -92,6 +94,9 @@ void ToProto(const core::QueueConfig& from, journal::Queue* to) {
   to->set_slots_max(from.slots_max);
   to->set_user_slots(from.user_slots);
   to->set_parent(from.parent);
+  to->set_gpus(from.gpus);
+  to->set_gpus_max(from.gpus_max);
+  to->set_user_gpus(from.user_gpus);
 }
 
 core::QueueConfig FromProto(const journal::Queue& from) {
@@ -99,6 +104,9 @@ core::QueueConfig FromProto(const journal::Queue& from) {
           .slots = from.slots(),
           .slots_max = from.slots_max(),
           .user_slots = from.user_slots(),
+          .gpus = from.gpus(),
+          .gpus_max = from.gpus_max(),
+          .user_gpus = from.user_gpus(),
           .parent = from.parent()};
 }
 

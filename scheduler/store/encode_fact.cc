@@ -130,6 +130,8 @@ struct Encoder {
     out.set_cpu_model(f.cpu_model);
     out.set_numerics_fingerprint(f.numerics_fingerprint);
     LabelsToProto(f.labels, out.mutable_labels());
+    out.set_gpus(f.gpus);
+    out.set_gpu_model(f.gpu_model);
   }
   void operator()(const core::NodeLost& f) {
     out.set_type(Fact::NODE_LOST);
@@ -280,7 +282,9 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                   .cpu_model = in.cpu_model(),
                                   .numerics_fingerprint = in.numerics_fingerprint(),
                                   .at = at,
-                                  .labels = LabelsFromProto(in.labels())};
+                                  .labels = LabelsFromProto(in.labels()),
+                                  .gpus = in.gpus(),
+                                  .gpu_model = in.gpu_model()};
     case Fact::NODE_LOST:
       return core::NodeLost{.node = node, .at = at};
     case Fact::NODE_LEFT:

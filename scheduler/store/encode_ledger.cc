@@ -233,6 +233,8 @@ std::string EncodeNode(const core::Node& node) {
   out.set_disk_bytes(node.disk_bytes);
   LabelsToProto(node.labels, out.mutable_labels());
   for (const std::string& model : node.models) out.add_models(model);
+  out.set_gpus(node.gpus);
+  out.set_gpu_model(node.gpu_model);
   return out.SerializeAsString();
 }
 
@@ -258,6 +260,8 @@ Result<core::Node> DecodeNode(std::string_view bytes) {
   node.disk_bytes = in.disk_bytes();
   node.labels = LabelsFromProto(in.labels());
   node.models.assign(in.models().begin(), in.models().end());
+  node.gpus = in.gpus();
+  node.gpu_model = in.gpu_model();
   return node;
 }
 
@@ -278,6 +282,8 @@ std::string EncodeCounters(const Counters& counters) {
     to->set_user(who.user);
     to->set_slot_ms(usage.slot_ms);
     to->set_recent_slot_ms(usage.recent_slot_ms);
+    to->set_gpu_ms(usage.gpu_ms);
+    to->set_recent_gpu_ms(usage.recent_gpu_ms);
   }
   return out.SerializeAsString();
 }
@@ -295,8 +301,11 @@ Result<Counters> DecodeCounters(std::string_view bytes) {
   counters.sharing.clock_ms = in.clock_ms();
   for (const auto& [name, queue] : in.queues()) counters.sharing.queues[name] = FromProto(queue);
   for (const auto& usage : in.usage()) {
-    counters.sharing.usage[{usage.queue(), usage.user()}] = {usage.slot_ms(),
-                                                             usage.recent_slot_ms()};
+    counters.sharing.usage[{usage.queue(), usage.user()}] = {
+        .slot_ms = usage.slot_ms(),
+        .gpu_ms = usage.gpu_ms(),
+        .recent_slot_ms = usage.recent_slot_ms(),
+        .recent_gpu_ms = usage.recent_gpu_ms()};
   }
   return counters;
 }

@@ -1,7 +1,7 @@
 // The scheduler at its largest: a pass over 100,000 pending jobs on 10,000 machines, the cost of an
 // event with few and with many pending jobs, and a day of 50,000 jobs replayed.
 //
-//   scheduler_bench pass | full | events PENDING | replay      one line: milliseconds,
+//   scheduler_bench pass | gpus | full | events PENDING | replay      one line: milliseconds,
 //   microseconds, seconds
 #include <algorithm>
 #include <chrono>
@@ -40,13 +40,15 @@ class Cluster {
     facts += outcome->facts.size();
   }
 
-  void AddNodes(std::uint64_t count, std::uint32_t slots) {
+  // Every second node has so many GPUs.
+  void AddNodes(std::uint64_t count, std::uint32_t slots, std::uint32_t gpus = 0) {
     for (std::uint64_t i = 1; i <= count; ++i) {
       core::RegisterNode node;
       node.node = NodeId{i};
       node.name = "w" + std::to_string(i);
       node.session = 1;
       node.slots = node.cores = slots;
+      node.gpus = i % 2 == 0 ? gpus : 0;
       node.memory_bytes = std::uint64_t{256} << 30;
       node.numerics_fingerprint = "cpu";
       Send(std::move(node));
@@ -57,12 +59,13 @@ class Cluster {
     }
   }
 
-  JobId AddJob(std::uint32_t ranks, std::uint64_t user) {
+  JobId AddJob(std::uint32_t ranks, std::uint64_t user, std::uint32_t gpus_per_rank = 0) {
     core::Submit submit;
     submit.job = JobId{++jobs};
     submit.request.name = "job";
     submit.request.user = "user-" + std::to_string(user);
     submit.request.ranks_min = submit.request.ranks_max = submit.request.shards = ranks;
+    submit.request.gpus_per_rank = gpus_per_rank;
     submit.request.memory_bytes_per_rank = std::uint64_t{1} << 30;
     Send(std::move(submit));
     core::InspectFinished inspected;
@@ -95,6 +98,18 @@ double Pass() {
   Cluster cluster;
   cluster.AddNodes(10'000, 8);
   for (std::uint32_t i = 0; i < 100'000; ++i) cluster.AddJob(1U << (i % 4), i % 50);
+  const auto started = Clock::now();
+  cluster.Send(core::Tick{});
+  return Seconds(started) * 1e3;
+}
+
+// The same where every second machine has GPUs and every second job asks for some: two a rank of
+// which there are too few for most, so that slots stay free on all machines.
+double PassWithGpus() {
+  Cluster cluster;
+  cluster.AddNodes(10'000, 8, 4);
+  for (std::uint32_t i = 0; i < 100'000; ++i) cluster.AddJob(1U << (i / 2 % 2), i % 50, i % 2 * 2);
+  for (int taken = 0; taken < 12; ++taken) cluster.Send(core::Tick{});
   const auto started = Clock::now();
   cluster.Send(core::Tick{});
   return Seconds(started) * 1e3;
@@ -171,6 +186,8 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "pass") {
     std::printf("%.3f\n", tutti::Pass());
+  } else if (what == "gpus") {
+    std::printf("%.3f\n", tutti::PassWithGpus());
   } else if (what == "full") {
     std::printf("%.3f\n", tutti::PassWhenFull());
   } else if (what == "events" && argc > 2) {
@@ -178,7 +195,7 @@ int main(int argc, char** argv) {
   } else if (what == "replay") {
     std::printf("%.3f\n", tutti::Replay());
   } else {
-    std::fprintf(stderr, "usage: scheduler_bench pass | full | events PENDING | replay\n");
+    std::fprintf(stderr, "usage: scheduler_bench pass | gpus | full | events PENDING | replay\n");
     return 2;
   }
   return 0;

@@ -27,6 +27,17 @@ TEST(ReadRegister, ANameMustBeAName) {
   }
 }
 
+TEST(ReadRegister, CountsGpusAndNamesEachKindOnce) {
+  wire::Register message = GoodRegister();
+  EXPECT_EQ(ReadRegister(message, 7, NodeId(1))->gpus, 0U);
+  for (const char* name : {"H100", "H100", "L4"}) {
+    message.mutable_resources()->add_gpus()->set_name(name);
+  }
+  const auto input = ReadRegister(message, 7, NodeId(1));
+  EXPECT_EQ(input->gpus, 3U);
+  EXPECT_EQ(input->gpu_model, "H100, L4");
+}
+
 TEST(ReadGangs, LeavesOutWhatIsNoJob) {
   wire::Heartbeat beat;
   beat.add_gangs()->set_job("../../etc");

@@ -104,8 +104,8 @@ TEST_F(PlacementTest, APlanMergesItsChangesWithTheIndex) {
   plan.Book({{NodeId{5}, 0, 4}}, world.At(job));
   const auto all = [&](std::uint32_t slots) {
     std::vector<std::pair<std::uint64_t, std::uint32_t>> seen;
-    plan.EachWithFree("cpu", slots, [&](const Node& node, std::uint32_t free) {
-      seen.emplace_back(node.id.value(), free);
+    plan.EachWithFree("cpu", {.slots = slots}, [&](const Node& node, const Room& free) {
+      seen.emplace_back(node.id.value(), free.slots);
       return true;
     });
     return seen;

@@ -110,13 +110,13 @@ TEST_F(PredictTest, NothingStartsWhileTheClusterStops) {
 TEST_F(PredictTest, EveryWaitingJobHasItsMissingSlotsAndWhoIsAhead) {
   const JobId large = Queue(3, 4), small = Queue(4, 1);
   const auto why = ExplainQueue(State(), 100);
-  EXPECT_EQ(why.at(large).missing_slots, 4U);
+  EXPECT_EQ(why.at(large).missing.slots, 4U);
   EXPECT_EQ(why.at(large).jobs_ahead, 0U);
   EXPECT_NE(why.at(large).message.find("4 slots are missing"), std::string::npos)
       << why.at(large).message;
   EXPECT_EQ(why.at(small).reason, spec::PendingReason::kPriority);
   EXPECT_EQ(why.at(small).jobs_ahead, 1U);
-  EXPECT_EQ(why.at(small).missing_slots, 1U);
+  EXPECT_EQ(why.at(small).missing.slots, 1U);
   EXPECT_NE(why.at(small).message.find("which needs 4 slots"), std::string::npos)
       << why.at(small).message;
 }

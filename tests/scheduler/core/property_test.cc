@@ -71,6 +71,9 @@ class Chaos {
     input.name = "worker-" + std::to_string(id.value());
     input.session = worker.session;
     input.slots = restarted || Chance(5) ? static_cast<std::uint32_t>(1 + Draw(8)) : 4;
+    // Two machines have GPUs, and seldom come back with fewer or more of them.
+    const std::uint32_t gpus = Chance(5) ? static_cast<std::uint32_t>(Draw(5)) : 2;
+    input.gpus = id.value() % 2 == 0 ? gpus : 0;
     input.memory_bytes = std::uint64_t{1} << 34;
     input.numerics_fingerprint = id.value() == 4 ? "other" : "cpu";
     input.gangs = Listed(worker);
@@ -111,6 +114,7 @@ class Chaos {
     submit.request.retry_max_attempts = static_cast<std::uint32_t>(1 + Draw(3));
     submit.request.reproducible = Chance(80);
     submit.request.max_duration_ms = Chance(20) ? 1 + Draw(20'000) : 0;
+    submit.request.gpus_per_rank = Chance(25) ? static_cast<std::uint32_t>(1 + Draw(2)) : 0;
     submit.request.memory_bytes_per_rank = Chance(20) ? std::uint64_t{1} << 32 : 0;
     submit.held = Chance(10);
     if (Chance(30)) submit.idempotency_key = "k" + std::to_string(Draw(5));
@@ -137,7 +141,10 @@ class Chaos {
                               {.weight = static_cast<double>(Draw(4)),
                                .slots = Draw(3),
                                .slots_max = Draw(8),
-                               .user_slots = Draw(8)}});
+                               .user_slots = Draw(8),
+                               .gpus = Draw(2),
+                               .gpus_max = Draw(5),
+                               .user_gpus = Draw(5)}});
   }
   void One() {
     switch (Draw(21)) {

@@ -135,8 +135,8 @@ TEST_F(SharingTest, LongRunSharesFollowTheWeights) {
     }
     world.Tick();
     world.facts.clear();
-    for (const auto& [who, slots] : world.ledger.slots_by)
-      held[who.queue] += static_cast<double>(slots);
+    for (const auto& [who, taken] : world.ledger.held_by)
+      held[who.queue] += static_cast<double>(taken.slots);
   }
   EXPECT_NEAR(held["a"] / (held["a"] + held["b"]), 0.75, 0.02);
 }

@@ -19,14 +19,15 @@ constexpr std::uint64_t kStreams = 3;
 constexpr Duration kTime = 4 * 24h;
 #endif
 
-// Four machines of four slots, about four fifths of them asked for by a stream of small, short and
-// often urgent jobs; among it now and then a gang that takes every slot, and jobs nothing can run.
+// Four machines of four slots, two of them with two GPUs; about four fifths of the slots are asked
+// for by a stream of small, short and often urgent jobs, some of which take a GPU; among it now and
+// then a gang that takes every slot, one that takes every GPU, and jobs nothing can run.
 class Stream {
  public:
   Stream(std::uint64_t seed, const char* policy) : random_(seed) {
     world.check = false;
     world.Start();
-    for (std::uint64_t i = 1; i <= 4; ++i) world.AddNode(i, 4);
+    for (std::uint64_t i = 1; i <= 4; ++i) world.AddGpuNode(i, 4, i <= 2 ? 2 : 0);
     EXPECT_TRUE(world.Send(SetPolicy{policy}));
     EXPECT_TRUE(world.Send(SetQueue{"small", {.weight = 3, .slots = 4}}));
     EXPECT_TRUE(world.Send(SetQueue{"narrow", {.slots_max = 2, .user_slots = 1}}));
@@ -54,8 +55,10 @@ class Stream {
  private:
   std::uint64_t Draw(std::uint64_t below) { return random_() % below; }
 
-  void Submit(std::uint32_t ranks, Duration length, const char* queue, bool possible = true) {
+  void Submit(std::uint32_t ranks, Duration length, const char* queue, bool possible = true,
+              std::uint32_t gpus_per_rank = 0) {
     JobRequest request = World::Request(ranks, ranks, 16);
+    request.gpus_per_rank = gpus_per_rank;
     request.queue = queue;
     request.user = "user-" + std::to_string(Draw(3));
     request.priority = static_cast<std::int64_t>(Draw(3));
@@ -76,11 +79,14 @@ class Stream {
     // 10 of 16 slots: a small job takes 10 minutes of one slot on average.
     for (int i = 0; i < 10; ++i) {
       if (Draw(10) == 0) {
-        Submit(1, std::chrono::minutes(1 + Draw(19)), Draw(4) != 0 ? "small" : "default");
+        const std::uint32_t gpus = Draw(8) == 0 ? 1 : 0;
+        Submit(1, std::chrono::minutes(1 + Draw(19)), Draw(4) != 0 ? "small" : "default", true,
+               gpus);
       }
     }
     if (Draw(150) == 0) Submit(1, 30min, "narrow");
     if (Draw(240) == 0) Submit(16, std::chrono::minutes(5 + Draw(20)), "default");
+    if (Draw(400) == 0) Submit(2, std::chrono::minutes(5 + Draw(20)), "default", true, 2);
     if (Draw(60) == 0) Submit(1, 5min, "default", false);
   }
 

@@ -52,7 +52,7 @@ class World {
   void Pass(Duration time) { now = now + time; }
 
   NodeId AddNode(std::uint64_t bits, std::uint32_t slots, std::string fingerprint = "cpu",
-                 std::uint64_t disk_bytes = 0) {
+                 std::uint64_t disk_bytes = 0, std::uint32_t gpus = 0) {
     const NodeId id{bits};
     EXPECT_TRUE(Send(RegisterNode{.node = id,
                                   .name = "worker-" + std::to_string(bits),
@@ -64,9 +64,13 @@ class World {
                                   .disk_bytes = disk_bytes,
                                   .cpu_model = "",
                                   .numerics_fingerprint = std::move(fingerprint),
-                                  .gangs = {}}));
+                                  .gangs = {},
+                                  .gpus = gpus}));
     Beat(id);
     return id;
+  }
+  NodeId AddGpuNode(std::uint64_t bits, std::uint32_t slots, std::uint32_t gpus) {
+    return AddNode(bits, slots, "cpu", 0, gpus);
   }
 
   // A heartbeat with these gangs.
@@ -87,6 +91,12 @@ class World {
     request.shards = shards;
     request.retry_on = {spec::FailureReason::kCrash, spec::FailureReason::kWorkerLost,
                         spec::FailureReason::kHang};
+    return request;
+  }
+
+  static JobRequest GpuRequest(std::uint32_t min, std::uint32_t max, std::uint32_t gpus_per_rank) {
+    JobRequest request = Request(min, max);
+    request.gpus_per_rank = gpus_per_rank;
     return request;
   }
 

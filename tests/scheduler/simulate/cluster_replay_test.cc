@@ -67,6 +67,18 @@ TEST(ClusterReplay, WhatTheseWorkersCannotHoldIsLeftOut) {
   EXPECT_EQ(figures->left_out, 1U);
 }
 
+TEST(ClusterReplay, JobsWaitForGpusWhereSlotsAreFree) {
+  ClusterWorkload workload = TwoSlots({{0, 60}, {0, 60}, {0, 60}});
+  workload.nodes[0].gpus = 1;
+  workload.jobs[0].request.gpus_per_rank = workload.jobs[1].request.gpus_per_rank = 1;
+  const auto figures = ReplayCluster(workload);
+  ASSERT_TRUE(figures) << figures.error().ToString();
+  EXPECT_EQ(figures->jobs, 3U);
+  // The third one passes the second: it does not put it off.
+  EXPECT_NEAR(figures->avg_wait_hours, 1.0 / 3, 0.01);
+  EXPECT_NEAR(figures->makespan_hours, 2, 0.01);
+}
+
 TEST(ClusterReplay, AnUnknownPolicyIsAnError) {
   ClusterWorkload workload = TwoSlots({{0, 1}});
   workload.policy = "lottery";
@@ -76,14 +88,20 @@ TEST(ClusterReplay, AnUnknownPolicyIsAnError) {
 TEST(ParseWorkload, ReadsWhatTheCoordinatorSaysAndNamesWhatIsWrong) {
   const auto workload = ParseWorkload(R"({"policy": "fair",
     "queues": [{"name": "a", "weight": 2.5, "slots": 1, "slots_max": 0, "user_slots": 0,
-                "parent": ""}],
-    "workers": [{"name": "w", "slots": 4, "memory_bytes": 100, "numerics": "n",
+                "gpus": 2, "gpus_max": 3, "user_gpus": 4, "parent": ""}],
+    "workers": [{"name": "w", "slots": 4, "gpus": 8, "memory_bytes": 100, "numerics": "n",
                  "labels": {"rack": "r"}}],
     "jobs": [{"name": "b", "submitted_ms": 5, "steps": 9, "step_ms": 0.5, "ranks": 2},
-             {"name": "a", "submitted_ms": 0, "steps": 9, "step_ms": 2, "ranks": 1}]})");
+             {"name": "a", "submitted_ms": 0, "steps": 9, "step_ms": 2, "ranks": 1,
+              "gpus_per_rank": 2}]})");
   ASSERT_TRUE(workload) << workload.error().ToString();
   EXPECT_EQ(workload->queues.at("a").weight, 2.5);
+  EXPECT_EQ(workload->queues.at("a").gpus, 2U);
+  EXPECT_EQ(workload->queues.at("a").gpus_max, 3U);
+  EXPECT_EQ(workload->queues.at("a").user_gpus, 4U);
   EXPECT_EQ(workload->nodes.at(0).labels.at("rack"), "r");
+  EXPECT_EQ(workload->nodes.at(0).gpus, 8U);
+  EXPECT_EQ(workload->jobs.at(0).request.gpus_per_rank, 2U);
   EXPECT_EQ(workload->jobs.at(0).request.name, "a");
   const auto wrong = ParseWorkload(R"({"policy": "fair", "queues": [], "workers": [],
     "jobs": [{"steps": "many"}]})");

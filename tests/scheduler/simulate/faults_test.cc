@@ -16,6 +16,7 @@ std::string Violations(const FaultReport& report) {
 TEST(Faults, PromisesHoldWhateverBreaks) {
   std::uint64_t faults = 0;
   std::uint64_t succeeded = 0;
+  std::uint64_t on_gpus = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const FaultReport report = RunFaults({.seed = seed, .safety = 10min});
@@ -23,15 +24,17 @@ TEST(Faults, PromisesHoldWhateverBreaks) {
     EXPECT_GT(report.faults, 0U);
     faults += report.faults;
     succeeded += report.succeeded;
+    on_gpus += report.on_gpus;
   }
   EXPECT_GT(faults, 5000U);
   EXPECT_GT(succeeded, 100U);
+  EXPECT_GT(on_gpus, 20U);
 }
 
 TEST(Faults, PromisesHoldWhereTheyWereBrokenBefore) {
   for (const std::uint64_t seed : {2741U}) {  // a launch that came after the stop of its gang
     SCOPED_TRACE("seed " + std::to_string(seed));
-    EXPECT_EQ(Violations(RunFaults({.seed = seed})), "");
+    EXPECT_EQ(Violations(RunFaults({.seed = seed, .gpus = false})), "");
   }
 }
 

@@ -40,10 +40,16 @@ std::vector<core::Fact> OneOfEach() {
        core::OtherNumericsAllowed{.job = job, .at = at}, core::JobArchived{.job = job, .at = at},
        core::NodeLost{.node = NodeId(5), .at = at}, core::NodeLeft{.node = NodeId(5), .at = at},
        core::NodeDrained{.node = NodeId(5), .draining = true, .at = at},
-       core::QueueSet{
-           .name = "q",
-           .config = {.weight = 2.5, .slots = 3, .slots_max = 4, .user_slots = 5, .parent = "p"},
-           .at = at},
+       core::QueueSet{.name = "q",
+                      .config = {.weight = 2.5,
+                                 .slots = 3,
+                                 .slots_max = 4,
+                                 .user_slots = 5,
+                                 .gpus = 6,
+                                 .gpus_max = 7,
+                                 .user_gpus = 8,
+                                 .parent = "p"},
+                      .at = at},
        core::PolicySet{.policy = "fair", .at = at},
        core::UsageCharged{.passed_ms = 9, .charged_ms = 8, .at = at}});
   return facts;

@@ -23,6 +23,7 @@ inline core::JobSubmitted ExampleSubmitted(std::uint64_t bits, const std::string
   f.request.labels = {{"disk", "ssd"}};
   f.request.topology = "rack";
   f.request.model_key = "k";
+  f.request.gpus_per_rank = 2;
   f.request.trial = {.sweep = "s-00000001",
                      .sweep_name = "rates",
                      .number = 1,
@@ -50,7 +51,9 @@ inline core::NodeRegistered ExampleNode() {
           .cpu_model = "a cpu",
           .numerics_fingerprint = "fp",
           .at = WallTime{900},
-          .labels = {{"rack", "a"}}};
+          .labels = {{"rack", "a"}},
+          .gpus = 4,
+          .gpu_model = "a gpu"};
 }
 
 inline core::GangPlaced ExamplePlaced(JobId job, std::uint32_t attempt) {
