@@ -251,7 +251,8 @@ void AddResources(std::vector<Field>& rows) {
                   TUTTI_REF(Count, job.resources.gpus_per_rank),
                   Use::kOptional,
                   {.min = 0, .max = 64},
-                  "GPUs of a rank"});
+                  "GPUs of a rank, on workers that have them; the engine computes on none yet and "
+                  "refuses the job when it is admitted"});
   // Up to 1 PiB, where a double still holds every whole number of bytes.
   rows.push_back({"resources.memory_per_rank",
                   TUTTI_REF(std::optional<Bytes>, job.resources.memory_per_rank),

@@ -25,8 +25,6 @@ constexpr std::array kLimits = {
           [](const Draft& d) {
             return d.job.training.lr_scheduler_type == SchedulerType::kReduceLrOnPlateau;
           }},
-    Limit{"resources.gpus_per_rank", "supported: 0",
-          [](const Draft& d) { return d.job.resources.gpus_per_rank > 0; }},
     Limit{"deploy.on_success", "supported: false",
           [](const Draft& d) { return d.job.deploy_on_success; }},
     Limit{"publish.app", kLeaveOut, [](const Draft& d) { return d.job.publish_app.has_value(); }},

@@ -149,10 +149,10 @@ TEST(FromJson, TakesNoFieldsThatStandForOthers) {
 
 TEST(FromJson, RefusesWhatIsNotSupportedYet) {
   json resolved = ToJson(JobOf(Minimal()));
-  resolved["resources"]["gpus_per_rank"] = 1;
+  resolved["deploy"]["on_success"] = true;
   EXPECT_EQ(ProblemsOfJson(resolved),
-            "unsupported #/resources/gpus_per_rank: resources.gpus_per_rank is not supported yet "
-            "(supported: 0)\n");
+            "unsupported #/deploy/on_success: deploy.on_success is not supported yet "
+            "(supported: false)\n");
 }
 
 struct BadInputs {

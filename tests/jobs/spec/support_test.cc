@@ -49,6 +49,13 @@ TEST(Support, AdaptersAndWarmStartsAreSupported) {
             "");
 }
 
+TEST(Support, GpusAreAskedForByRank) {
+  EXPECT_EQ(ProblemsOf(Minimal("resources: {gpus_per_rank: 64}\n")), "");
+  EXPECT_EQ(ProblemsOf(Minimal("resources: {gpus_per_rank: 65}\n")),
+            "invalid spec:5:28: resources.gpus_per_rank must be at least 0 and at most 64, not "
+            "'65'\n");
+}
+
 TEST(Support, PreferencesAreSupportedWithAndWithoutAdapters) {
   for (const char* method : {"{dpo: {}}", "{dpo: {beta: 0.2, loss_type: ipo, lora: {r: 4}}}",
                              "{dpo: {loss_type: robust, label_smoothing: 0.1}}"}) {
@@ -67,8 +74,6 @@ INSTANTIATE_TEST_SUITE_P(
             "training: {lr_scheduler_type: reduce_lr_on_plateau}",
             "spec:5:31: training.lr_scheduler_type reduce_lr_on_plateau is not supported yet "
             "(supported: every other schedule)"),
-        NotYetLine("resources: {gpus_per_rank: 1}",
-                   "spec:5:28: resources.gpus_per_rank is not supported yet (supported: 0)"),
         NotYetLine("deploy: {on_success: true}",
                    "spec:5:22: deploy.on_success is not supported yet (supported: false)"),
         NotYetLine("publish: {app: team/finder}",
