@@ -40,13 +40,14 @@ void DefineQueues(Definitions& d) {
   set->add_option("NAME", options->name, "The queue; made when it is new");
   set->add_option("FIELDS", options->assignments,
                   "weight=2 (of its share), slots=8 (its own; lent while idle, taken back), "
-                  "slots_max=16 (all its gangs), user_slots=4 (one user's), parent=NAME (the queue "
-                  "it is a part of); 0 or empty: none");
+                  "slots_max=16 (all its gangs), user_slots=4 (one user's); gpus=, gpus_max= and "
+                  "user_gpus= likewise of GPUs; parent=NAME (the queue it is a part of); 0 or "
+                  "empty: none");
   set->add_option("--policy", options->policy, "fifo, fair or srtf: who of all queues goes first")
       ->type_name("NAME");
   d.On(set, [options](Context& c) { return QueueSet(c, *options); });
 
-  auto* usage = d.Add(&d.app, "usage", "Slot-hours by queue and user", "Cluster");
+  auto* usage = d.Add(&d.app, "usage", "Slot-hours and GPU-hours by queue and user", "Cluster");
   auto csv = std::make_shared<bool>(false);
   usage->add_flag("--csv", *csv, "Comma-separated values");
   d.On(usage, [csv](Context& c) { return UsageList(c, *csv); });

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <utility>
 
 #include "common/base/units.h"
 #include "jobs/cli/json_fields.h"
@@ -259,6 +261,24 @@ std::string RenderJobs(const json& jobs, WallTime now, int width, bool color) {
                      rows, width, color);
 }
 
+namespace {
+
+// "1.250 slot-hours, 0.500 GPU-hours".
+std::string UsedText(const json& job) {
+  std::string text;
+  for (const auto& [field, unit] :
+       {std::pair{"/used/slot_hours", " slot-hours"}, std::pair{"/used/gpu_hours", " GPU-hours"}}) {
+    const double hours = NumberAt(job, field).value_or(0);
+    if (hours <= 0) continue;
+    char number[32];
+    std::snprintf(number, sizeof number, "%.3f", hours);
+    text += (text.empty() ? "" : ", ") + std::string(number) + unit;
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string RenderJob(const json& job, WallTime now, int width, bool color) {
   std::string out = RenderFields(
       {{"job", Painted(TextAt(job, "/id"), Paint::kBold, color)},
@@ -287,7 +307,8 @@ std::string RenderJob(const json& job, WallTime now, int width, bool color) {
        {"warnings", Joined(ListAt(job, "/estimate/warnings"))},
        {"memory", BytesAt(job, "/measured/memory_bytes_peak").empty()
                       ? std::string()
-                      : BytesAt(job, "/measured/memory_bytes_peak") + " a rank at most"}},
+                      : BytesAt(job, "/measured/memory_bytes_peak") + " a rank at most"},
+       {"used", UsedText(job)}},
       color);
   if (At(job, "/result").is_object()) {
     out += "\n" + RenderFields({{"result", TextAt(job, "/result/model")},

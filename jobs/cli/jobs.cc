@@ -79,10 +79,15 @@ std::string AdviceFor(const std::string& reason, const std::string& message,
 }
 
 std::string MissingText(const json& job) {
-  const auto missing = IntAt(job, "/pending/missing_slots");
-  if (!missing) return {};
-  if (*missing == 0) return "none: enough slots are free";
-  return std::to_string(*missing) + (*missing == 1 ? " slot" : " slots");
+  const auto slots = IntAt(job, "/pending/missing_slots");
+  if (!slots) return {};
+  const auto gpus = IntAt(job, "/pending/missing_gpus").value_or(0);
+  const auto counted = [](std::int64_t count, const char* one) {
+    return std::to_string(count) + one + (count == 1 ? "" : "s");
+  };
+  if (*slots == 0 && gpus == 0) return "none: enough slots are free";
+  if (gpus == 0) return counted(*slots, " slot");
+  return (*slots == 0 ? "" : counted(*slots, " slot") + " and ") + counted(gpus, " GPU");
 }
 
 std::string AheadText(const json& job) {

@@ -1,7 +1,10 @@
 // `tutti queue list|set`, `tutti usage`: how the cluster is shared, and who used what.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/httpclient/http.h"
 #include "jobs/cli/commands.h"
@@ -20,27 +23,48 @@ std::string Limit(const json& queue, const char* field) {
   return found == queue.end() || found->is_null() ? "-" : found->dump();
 }
 
+// Whether any of the rows has one of these fields, other than 0.
+bool Any(const json& rows, std::initializer_list<const char*> fields) {
+  const auto has = [&](const json& row) {
+    return std::any_of(fields.begin(), fields.end(), [&](const char* field) {
+      const auto found = row.find(field);
+      return found != row.end() && found->is_number() && found->get<double>() > 0;
+    });
+  };
+  return std::any_of(rows.begin(), rows.end(), has);
+}
+
+void Append(Row& row, const Row& more) { row.insert(row.end(), more.begin(), more.end()); }
+
 void PrintQueues(Console& console, const json& queues) {
   if (console.json()) return console.OutJson(queues);
+  const json& list = ListAt(queues, "/data");
+  // Where nobody has to do with GPUs nothing is said of them.
+  const bool gpus = Any(list, {"gpus_used", "gpus", "gpus_max", "user_gpus"});
   std::vector<Row> rows;
-  for (const json& queue : ListAt(queues, "/data")) {
+  for (const json& queue : list) {
     if (console.quiet()) console.Out(TextAt(queue, "/name"));
-    rows.push_back({OneLine(TextAt(queue, "/name")), TextAt(queue, "/queued"),
-                    TextAt(queue, "/running"), TextAt(queue, "/slots_used"), Limit(queue, "slots"),
-                    Limit(queue, "slots_max"), Limit(queue, "user_slots"), Limit(queue, "weight"),
-                    OneLine(TextAt(queue, "/parent"))});
+    Row row{OneLine(TextAt(queue, "/name")), TextAt(queue, "/queued"), TextAt(queue, "/running"),
+            TextAt(queue, "/slots_used"),    Limit(queue, "slots"),    Limit(queue, "slots_max"),
+            Limit(queue, "user_slots")};
+    if (gpus) {
+      Append(row, {TextAt(queue, "/gpus_used"), Limit(queue, "gpus"), Limit(queue, "gpus_max"),
+                   Limit(queue, "user_gpus")});
+    }
+    Append(row, {Limit(queue, "weight"), OneLine(TextAt(queue, "/parent"))});
+    rows.push_back(std::move(row));
   }
   if (console.quiet()) return;
-  console.OutRaw(RenderTable({{"QUEUE", false, 12},
-                              {"QUEUED", true},
-                              {"RUNNING", true},
-                              {"SLOTS USED", true},
-                              {"OWN", true},
-                              {"MAX", true},
-                              {"A USER", true},
-                              {"WEIGHT", true},
-                              {"PART OF", false, 8}},
-                             rows, console.out_width(), console.out_color()));
+  std::vector<Column> columns{{"QUEUE", false, 12}, {"QUEUED", true}, {"RUNNING", true},
+                              {"SLOTS USED", true}, {"OWN", true},    {"MAX", true},
+                              {"A USER", true}};
+  if (gpus) {
+    for (const char* title : {"GPUS USED", "GPUS OWN", "GPUS MAX", "GPUS A USER"})
+      columns.push_back({title, true});
+  }
+  columns.push_back({"WEIGHT", true});
+  columns.push_back({"PART OF", false, 8});
+  console.OutRaw(RenderTable(columns, rows, console.out_width(), console.out_color()));
   console.Note("policy: " + TextAt(queues, "/policy"));
 }
 
@@ -48,11 +72,12 @@ void PrintQueues(Console& console, const json& queues) {
 Status ReadAssignment(const std::string& text, json& body) {
   const std::size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
-  const bool known = name == "weight" || name == "slots" || name == "slots_max" ||
-                     name == "user_slots" || name == "parent";
-  if (equals == std::string::npos || !known) {
+  static const std::set<std::string> kFields{"weight", "slots",    "slots_max", "user_slots",
+                                             "gpus",   "gpus_max", "user_gpus", "parent"};
+  if (equals == std::string::npos || !kFields.contains(name)) {
     return Fail(ErrorCode::kInvalid, "'" + text + "' sets nothing", "FIELD=VALUE",
-                "fields are weight, slots, slots_max, user_slots and parent");
+                "fields are weight, slots, slots_max, user_slots, gpus, gpus_max, user_gpus and "
+                "parent");
   }
   if (name == "parent") {
     body[name] = text.substr(equals + 1);
@@ -123,22 +148,38 @@ int UsageList(Context& context, bool csv) {
     console.OutJson(*usage);
     return kOk;
   }
+  const json& list = ListAt(*usage, "/data");
+  const bool gpus = Any(list, {"gpu_hours", "gpus_used"});
+  const auto hours = [](const json& row, const char* field) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f", row.value(field, 0.0));
+    return std::string(text);
+  };
   std::vector<Row> rows;
-  if (csv) console.Out("queue,user,slot_hours,slots_used");
-  for (const json& row : ListAt(*usage, "/data")) {
-    char hours[32];
-    std::snprintf(hours, sizeof hours, "%.3f", row.value("slot_hours", 0.0));
-    const std::string queue = OneLine(TextAt(row, "/queue"));
-    const std::string user = OneLine(TextAt(row, "/user"));
-    const std::string slots = TextAt(row, "/slots_used");
-    if (csv) console.Out(queue + "," + user + "," + hours + "," + slots);
-    rows.push_back({queue, user, std::string(hours), slots});
+  if (csv) console.Out("queue,user,slot_hours,slots_used,gpu_hours,gpus_used");
+  for (const json& each : list) {
+    const std::string queue = OneLine(TextAt(each, "/queue"));
+    const std::string user = OneLine(TextAt(each, "/user"));
+    const std::string slot_hours = hours(each, "slot_hours");
+    const std::string slots = TextAt(each, "/slots_used");
+    const std::string gpu_hours = hours(each, "gpu_hours");
+    const std::string held = std::to_string(IntAt(each, "/gpus_used").value_or(0));
+    if (csv) {
+      console.Out(queue + "," + user + "," + slot_hours + "," + slots + "," + gpu_hours + "," +
+                  held);
+    }
+    Row row{queue, user, slot_hours, slots};
+    if (gpus) Append(row, {gpu_hours, held});
+    rows.push_back(std::move(row));
   }
-  if (!csv) {
-    console.OutRaw(RenderTable(
-        {{"QUEUE", false, 12}, {"USER", false, 12}, {"SLOT-HOURS", true}, {"SLOTS NOW", true}},
-        rows, console.out_width(), console.out_color()));
+  if (csv) return kOk;
+  std::vector<Column> columns{
+      {"QUEUE", false, 12}, {"USER", false, 12}, {"SLOT-HOURS", true}, {"SLOTS NOW", true}};
+  if (gpus) {
+    columns.push_back({"GPU-HOURS", true});
+    columns.push_back({"GPUS NOW", true});
   }
+  console.OutRaw(RenderTable(columns, rows, console.out_width(), console.out_color()));
   return kOk;
 }
 

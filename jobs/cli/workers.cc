@@ -77,10 +77,12 @@ int WorkerList(Context& context) {
     return kOk;
   }
   std::vector<Row> rows;
+  bool any_gpus = false;
   for (const json& worker : ListAt(*workers, "/data")) {
     if (console.quiet()) console.Out(TextAt(worker, "/name"));
     const std::string state = TextAt(worker, "/state");
     const bool draining = At(worker, "/draining") == json(true);
+    any_gpus = any_gpus || IntAt(worker, "/gpus").value_or(0) > 0;
     std::string jobs;
     for (const json& gang : ListAt(worker, "/gangs")) {
       jobs += (jobs.empty() ? "" : ", ") + TextAt(gang, "/job") + " ×" +
@@ -90,10 +92,13 @@ int WorkerList(Context& context) {
       const auto bytes = IntAt(worker, field);
       return bytes ? FormatBytes(Bytes{*bytes}) : std::string("?");
     };
+    const auto used = [&](const char* part, const char* all) {
+      return TextAt(worker, part) + "/" + TextAt(worker, all);
+    };
     rows.push_back(
         {OneLine(TextAt(worker, "/name")),
          Cell(draining ? state + ", draining" : state, state == "up" ? Paint::kGreen : Paint::kRed),
-         TextAt(worker, "/slots_used") + "/" + TextAt(worker, "/slots"),
+         used("/slots_used", "/slots"), used("/gpus_used", "/gpus"),
          memory("/memory_bytes_used") + " of " + memory("/memory_bytes"),
          memory("/disk_free_bytes"), OneLine(TextAt(worker, "/cpu_model")),
          Age(TextAt(worker, "/last_seen_at"), WallNow()), jobs});
@@ -103,15 +108,21 @@ int WorkerList(Context& context) {
     console.Note("no workers; start some with: tutti up");
     return kOk;
   }
-  console.OutRaw(RenderTable({{"WORKER", false, 12},
+  std::vector<Column> columns{{"WORKER", false, 12},
                               {"STATE"},
                               {"SLOTS"},
+                              {"GPUS"},
                               {"MEMORY", false, 0, 4},
                               {"DISK FREE", false, 0, 3},
                               {"CPU", false, 12, 1},
                               {"SEEN", true, 0, 2},
-                              {"JOBS", false, 10, 5}},
-                             rows, console.out_width(), console.out_color()));
+                              {"JOBS", false, 10, 5}};
+  if (!any_gpus) {
+    constexpr std::ptrdiff_t kGpus = 3;
+    columns.erase(columns.begin() + kGpus);
+    for (Row& row : rows) row.erase(row.begin() + kGpus);
+  }
+  console.OutRaw(RenderTable(columns, rows, console.out_width(), console.out_color()));
   return kOk;
 }
 

@@ -254,11 +254,12 @@ class Forms(PageTest):
         made = self.queue("research")
         self.assertEqual((made["weight"], made["slots"], made["slots_max"], made["user_slots"]), (2.5, 1, None, None))
         self.row("research").get_by_role("button", name="Change").click()
-        self.ask(weight="3", slots_of_its_own="", slots_at_most="2", slots_a_user_at_most="1")
+        self.ask(weight="3", slots_of_its_own="", slots_at_most="2", slots_a_user_at_most="1", gpus_at_most="4")
         self.page.get_by_role("button", name="Change it").click()
         expect(self.page.get_by_text("Queue research is changed")).to_be_visible()
         made = self.queue("research")
         self.assertEqual((made["weight"], made["slots"], made["slots_max"], made["user_slots"]), (3, 0, 2, 1))
+        self.assertEqual((made["gpus"], made["gpus_max"], made["user_gpus"]), (0, 4, None))
 
     def test_21_a_queue_in_a_queue_and_one_that_cannot_be(self):
         self.ana.go("/queue")

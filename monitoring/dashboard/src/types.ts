@@ -76,7 +76,7 @@ export interface Job {
   ranks: {min: number; max: number; current: number | null};
   progress: Progress | null;
   eval: ({step: number} & Record<string, number | null>) | null;
-  pending: {missing_slots: number; jobs_ahead: number} | null;
+  pending: {missing_slots: number; missing_gpus: number; jobs_ahead: number} | null;
   stalled: Stall[];
   straggler: {rank: number; worker: string; delay_seconds: number} | null;
   estimate: Estimate | null;
@@ -112,6 +112,9 @@ export interface Worker {
   version: string;
   slots: number;
   slots_used: number;
+  gpus: number;
+  gpus_used: number;
+  gpu_model: string | null;
   cores: number;
   memory_bytes: number | null;
   memory_bytes_used: number | null;
@@ -135,6 +138,7 @@ export interface Cluster {
   policy: string;
   read_only: boolean;
   slots: {total: number; used: number};
+  gpus: {total: number; used: number};
   jobs: Record<string, number>;
 }
 
@@ -143,10 +147,14 @@ export interface Queue {
   queued: number;
   running: number;
   slots_used: number;
+  gpus_used: number;
   weight: number;
   slots: number | null;
   slots_max: number | null;
   user_slots: number | null;
+  gpus: number | null;
+  gpus_max: number | null;
+  user_gpus: number | null;
   parent: string | null;
 }
 

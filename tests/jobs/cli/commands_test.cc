@@ -494,19 +494,5 @@ TEST_F(CommandsTest, InitReadsColumnsAndNamesPathsFromTheSpecsFolder) {
   EXPECT_THAT(text.str(), HasSubstr("columns: {text: stars, label: target}"));
 }
 
-TEST_F(CommandsTest, WorkersAndQueuesAreTables) {
-  routes_["GET /api/v1/workers"] = [](const Seen&) {
-    return FakeServer::Json(
-        R"({"data": [{"name": "node7", "state": "up", "slots": 4, "slots_used": 2, "draining": false,
-            "memory_bytes": 1073741824, "gangs": [{"job": "j-1", "ranks": [0, 1]}]}]})");
-  };
-  routes_["GET /api/v1/queues"] = [](const Seen&) {
-    return FakeServer::Json(R"({"data": [{"name": "default", "queued": 3, "running": 1}]})");
-  };
-  EXPECT_THAT(Run({"worker", "list"}).out, HasSubstr("node7   up     2/4"));
-  EXPECT_EQ(Run({"worker", "list", "-q"}).out, "node7\n");
-  EXPECT_THAT(Run({"queue", "list"}).out, HasSubstr("default"));
-}
-
 }  // namespace
 }  // namespace tutti::cli

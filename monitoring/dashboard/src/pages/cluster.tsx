@@ -82,7 +82,12 @@ function Card({worker}: {worker: Worker}) {
         <Drain worker={worker} />
       </header>
       <Slots worker={worker} />
-      <p class="muted">{worker.slots_used} of {plural(worker.slots, "slot")} · {plural(worker.cores, "core")}</p>
+      <p class="muted">
+        {worker.slots_used} of {plural(worker.slots, "slot")} · {plural(worker.cores, "core")}
+        {worker.gpus > 0 && (
+          <span title={worker.gpu_model ?? ""}> · {worker.gpus_used} of {plural(worker.gpus, "GPU")}</span>
+        )}
+      </p>
       <div class="meter">
         <span>CPU</span>
         <Bar part={load ?? 0} whole={1} label={`CPU of ${worker.name}`} />

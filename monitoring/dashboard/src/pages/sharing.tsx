@@ -18,12 +18,15 @@ const POLICIES: Record<string, string> = {
 };
 const NAME = "[A-Za-z0-9][A-Za-z0-9._\\-]{0,62}";
 
-type Numbers = "weight" | "slots" | "slots_max" | "user_slots";
+type Numbers = "weight" | "slots" | "slots_max" | "user_slots" | "gpus" | "gpus_max" | "user_gpus";
 const FIELDS: [name: Numbers, label: string, hint: string][] = [
   ["weight", "Weight", "its share beside others': 2 gets twice what 1 gets"],
   ["slots", "Slots of its own", "lent while it does not need them, taken back when it does"],
   ["slots_max", "Slots at most", "empty: no limit"],
   ["user_slots", "Slots a user at most", "empty: no limit"],
+  ["gpus", "GPUs of its own", "lent and taken back as slots are"],
+  ["gpus_max", "GPUs at most", "empty: no limit"],
+  ["user_gpus", "GPUs a user at most", "empty: no limit"],
 ];
 
 function Edit({queue, all, close, done}: {
@@ -31,7 +34,7 @@ function Edit({queue, all, close, done}: {
 }) {
   const written = (name: Numbers) => {
     const value = queue?.[name] ?? (name === "weight" ? 1 : null);
-    return value === null || (name === "slots" && value === 0) ? "" : String(value);
+    return value === null || value === 0 ? "" : String(value);
   };
   const [name, setName] = useState(queue?.name ?? "");
   const [values, setValues] = useState(() =>
@@ -113,6 +116,8 @@ function Policy({queues, admin, done}: {queues: Queues; admin: boolean; done: ()
 export function Sharing({queues, admin, again}: {queues: Queues; admin: boolean; again: () => void}) {
   const [edited, setEdited] = useState<Queue | "new" | null>(null);
   const limit = (value: number | null) => value ? value : <span class="muted">–</span>;
+  // Where nobody has to do with GPUs nothing is said of them.
+  const gpus = queues.data.some((each) => each.gpus_used || each.gpus || each.gpus_max || each.user_gpus);
   return (
     <Panel title="How slots are shared" flush aside={<Policy queues={queues} admin={admin} done={again} />}>
       <div class="scroll" role="region" aria-label="queues" tabIndex={0}>
@@ -121,7 +126,10 @@ export function Sharing({queues, admin, again}: {queues: Queues; admin: boolean;
             <th scope="col">Queue</th><th scope="col" class="num">Waiting</th><th scope="col" class="num">Running</th>
             <th scope="col" class="num">Slots used</th><th scope="col" class="num">Weight</th>
             <th scope="col" class="num">Own</th><th scope="col" class="num">At most</th>
-            <th scope="col" class="num">A user</th><th scope="col">Part of</th>
+            <th scope="col" class="num">A user</th>
+            {gpus && <><th scope="col" class="num">GPUs used</th><th scope="col" class="num">Own GPUs</th>
+              <th scope="col" class="num">At most</th><th scope="col" class="num">A user</th></>}
+            <th scope="col">Part of</th>
             {admin && <th scope="col"><span class="faint">Change</span></th>}
           </tr></thead>
           <tbody>
@@ -132,6 +140,8 @@ export function Sharing({queues, admin, again}: {queues: Queues; admin: boolean;
                 <td class="num" title={plural(queue.slots_used, "slot")}>{queue.slots_used}</td>
                 <td class="num">{queue.weight}</td><td class="num">{limit(queue.slots)}</td>
                 <td class="num">{limit(queue.slots_max)}</td><td class="num">{limit(queue.user_slots)}</td>
+                {gpus && <><td class="num">{queue.gpus_used}</td><td class="num">{limit(queue.gpus)}</td>
+                  <td class="num">{limit(queue.gpus_max)}</td><td class="num">{limit(queue.user_gpus)}</td></>}
                 <td>{queue.parent ?? <span class="muted">–</span>}</td>
                 {admin && <td><Button kind="quiet" title={`change queue ${queue.name}`}
                                       run={() => setEdited(queue)}>Change</Button></td>}
