@@ -121,6 +121,20 @@ struct TokenScore {
   bool right = false;  // no logit is larger, none before it as large
 };
 
+// y[rows, out] = x[rows, in] · matrix, or added to what y holds. An element's sum does not depend
+// on the number of rows.
+inline constexpr std::int64_t kFewRows = 8;  // faster than a BLAS up to here
+struct FewRows {
+  std::int64_t rows = 0, in = 0, out = 0;
+  bool input_major = false;  // the matrix is [in, out], else [out, in]
+  bool add = false;
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  const float* matrix = nullptr;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;
+};
+
 struct Kernels {
   const char* isa;
   void (*add_norm_forward)(const AddNormForward&);
@@ -141,6 +155,7 @@ struct Kernels {
   void (*add)(std::int64_t count, float* x, const float* y);                         // x += y
   void (*multiply)(std::int64_t count, float* out, const float* a, const float* b);  // out = a · b
   TokenScore (*score_token)(const ScoreToken&);
+  void (*few_rows)(const FewRows&);
   // out = a + b + c
   void (*add3)(std::int64_t count, float* out, const float* a, const float* b, const float* c);
 };

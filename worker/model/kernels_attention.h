@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/model/kernels.h"
+#include "worker/model/kernels_few_rows.h"
 #include "worker/model/kernels_functions.h"
 #include "worker/model/kernels_loss.h"
 #include "worker/model/kernels_product.h"
@@ -209,6 +210,7 @@ constexpr Kernels MakeTable(const char* isa) {
           .add = Add,
           .multiply = Multiply,
           .score_token = ScoreRow,
+          .few_rows = ProductOfFewRows,
           .add3 = Add3};
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "worker/model/kernels.h"
 
 namespace tutti::model {
 namespace {
@@ -117,10 +118,22 @@ void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride,
   const at::Tensor out = View(y, {s.rows, s.out, y_stride});
   const at::Tensor left = Factor(x, {s.rows, s.in, x_stride}, mode, scratch);
   const auto use = [&](std::int64_t first, const at::Tensor& panel) {
-    if (s.input_major) {
-      Multiply(out, left.narrow(1, first, panel.size(0)), panel, /*add=*/first > 0);
+    const std::int64_t count = panel.size(0);
+    if (s.rows <= kFewRows && panel.scalar_type() == at::kFloat) {
+      CpuKernels().few_rows({.rows = s.rows,
+                             .in = s.input_major ? count : s.in,
+                             .out = s.input_major ? s.out : count,
+                             .input_major = s.input_major,
+                             .add = s.input_major && first > 0,
+                             .x = left.data_ptr<float>() + (s.input_major ? first : 0),
+                             .x_stride = left.stride(0),
+                             .matrix = panel.data_ptr<float>(),
+                             .y = y + (s.input_major ? 0 : first),
+                             .y_stride = y_stride});
+    } else if (s.input_major) {
+      Multiply(out, left.narrow(1, first, count), panel, /*add=*/first > 0);
     } else {
-      Multiply(out.narrow(1, first, panel.size(0)), left, panel.t(), /*add=*/false);
+      Multiply(out.narrow(1, first, count), left, panel.t(), /*add=*/false);
     }
   };
   ForPanels(w, s, mode, use);

@@ -1,5 +1,6 @@
-// The three matrix products of a linear layer, through LibTorch's BLAS, on row-major floats with
-// row strides. Free functions; any thread (LibTorch's thread count applies).
+// The three matrix products of a linear layer on row-major floats with row strides: through
+// LibTorch's BLAS, and of a few rows forward by our own kernel, which reads the weight once. Free
+// functions; any thread (LibTorch's thread count applies).
 #pragma once
 
 #include <cstdint>

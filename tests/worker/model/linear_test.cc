@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/model/kernels.h"
 #include "worker/model/random.h"
 
 namespace tutti::model {
@@ -71,11 +72,10 @@ Floats Normal(std::uint64_t seed, std::int64_t count) {
 }
 
 // Sums of products in double, at some places.
-TEST_P(EveryLinear, ProductsAreThoseOfTheFactors) {
-  const Case& c = GetParam();
-  constexpr std::int64_t kRows = 3, kGap = 5;  // between rows
+void CheckProducts(const Case& c, std::int64_t rows) {
+  constexpr std::int64_t kGap = 5;  // between rows
   const std::int64_t xs = c.in + kGap, ys = c.out + kGap;
-  const Floats x = Normal(1, kRows * xs), dy = Normal(2, kRows * ys);
+  const Floats x = Normal(1, rows * xs), dy = Normal(2, rows * ys);
   Floats w = Normal(3, c.in * c.out);
   Halves halves(w.size());
   if (c.halves) {
@@ -85,7 +85,7 @@ TEST_P(EveryLinear, ProductsAreThoseOfTheFactors) {
   const WeightPlace place = c.halves ? WeightPlace(halves.data()) : WeightPlace(w.data());
   Arena arena;
   const LinearMode mode{.bf16 = c.bf16, .by_cpu = c.by_cpu, .scratch = &arena};
-  const LinearShape shape{kRows, c.in, c.out, c.input_major};
+  const LinearShape shape{rows, c.in, c.out, c.input_major};
   Floats y(dy.size(), 7), dx(x.size(), 7), dw(w.size(), 1);
   LinearForward(shape, x.data(), xs, place, y.data(), ys, mode);
   LinearInputGradient(shape, dy.data(), ys, place, dx.data(), xs, /*add=*/false, mode);
@@ -103,7 +103,7 @@ TEST_P(EveryLinear, ProductsAreThoseOfTheFactors) {
       double forward = 0, input = 0, gradient = 1;
       for (std::int64_t k = 0; k < c.in; ++k) forward += at(x, xs + k) * weight(o, k);
       for (std::int64_t k = 0; k < c.out; ++k) input += 2 * at(dy, ys + k) * weight(k, i);
-      for (std::int64_t r = 0; r < kRows; ++r) gradient += at(dy, r * ys + o) * at(x, r * xs + i);
+      for (std::int64_t r = 0; r < rows; ++r) gradient += at(dy, r * ys + o) * at(x, r * xs + i);
       EXPECT_NEAR(at(y, ys + o), forward, error * std::sqrt(c.in));
       EXPECT_NEAR(at(dx, xs + i), input, 2 * error * std::sqrt(c.out));
       EXPECT_NEAR(at(dw, c.input_major ? i * c.out + o : o * c.in + i), gradient, 4 * error);
@@ -111,6 +111,10 @@ TEST_P(EveryLinear, ProductsAreThoseOfTheFactors) {
   }
   EXPECT_EQ(y[static_cast<std::size_t>(c.out)], 7) << "between rows nothing is written";
   EXPECT_EQ(dx[static_cast<std::size_t>(c.in)], 7);
+}
+
+TEST_P(EveryLinear, ProductsAreThoseOfTheFactors) {
+  for (const std::int64_t rows : {std::int64_t{3}, kFewRows + 1}) CheckProducts(GetParam(), rows);
 }
 
 }  // namespace
