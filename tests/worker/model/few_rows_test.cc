@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -100,8 +101,10 @@ std::vector<const Kernels*> TablesWithWide() {
   tables.push_back(&kWideKernels);
   return tables;
 }
-INSTANTIATE_TEST_SUITE_P(Cpu, FewRowsOf, testing::ValuesIn(TablesWithWide()),
-                         [](const auto& info) { return info.param->isa; });
+std::string TableName(const testing::TestParamInfo<const Kernels*>& info) {
+  return info.param->isa;
+}
+INSTANTIATE_TEST_SUITE_P(Cpu, FewRowsOf, testing::ValuesIn(TablesWithWide()), TableName);
 
 TEST_P(FewRowsOf, EachElementIsTheSumOfItsProductsOrAddedTo) {
   for (const auto& [in, out] : {std::pair{1, 1}, std::pair{35, 21}, std::pair{64, 700}}) {
