@@ -49,6 +49,8 @@ function(tutti_test)
   list(TRANSFORM A_SOURCES PREPEND "${CMAKE_SOURCE_DIR}/tests/${A_FOLDER}/")
   add_executable(${A_NAME} ${A_SOURCES})
   target_link_libraries(${A_NAME} PRIVATE tutti_options ${A_PACKAGES} GTest::gmock GTest::gtest_main)
+  # What only tests run is compiled in three quarters of the time that -O2 takes.
+  target_compile_options(${A_NAME} PRIVATE $<$<CONFIG:Release>:-O1>)
   foreach(other IN LISTS A_DEPENDS)
     tutti_target_of(other_name "${other}")
     target_link_libraries(${A_NAME} PRIVATE ${other_name})

@@ -21,7 +21,7 @@ endif()
 
 add_library(tutti_options INTERFACE)
 target_compile_options(tutti_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion $<$<NOT:$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wshadow> -Werror)
+  -Wall -Wextra -Wpedantic -Wconversion $<$<NOT:$<BOOL:${TUTTI_SANITIZE}>>:-Wshadow> -Werror)
 target_include_directories(tutti_options INTERFACE
   "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/generated")
 
