@@ -98,8 +98,8 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Progress> {
   v("step_seconds", m.step_seconds);
   v("eta_seconds", m.eta_seconds);
   v("phase_seconds", m.phase_seconds);
-  v("reduced_bytes", m.reduced_bytes);
-  v("reduced_seconds", m.reduced_seconds);
+  v.Newer("reduced_bytes", m.reduced_bytes);
+  v.Newer("reduced_seconds", m.reduced_seconds);
   v("tokens_total", m.tokens_total);
   v("samples_total", m.samples_total);
 }
@@ -117,7 +117,7 @@ void Visit(V& v, M& m) requires std::same_as<std::remove_const_t<M>, Eval> {
   v("step", m.step);
   v("metrics", m.metrics);
   v("best", m.best);
-  v("samples", m.samples);
+  v.Newer("samples", m.samples);
 }
 
 template <typename V, typename M>
@@ -204,13 +204,18 @@ struct Writer {
       if (value) (*this)(key, *value);
     } else if constexpr (std::same_as<T, Done::Outcome>) {
       object[key] = OutcomeName(value);
-    } else if constexpr (std::same_as<T, std::vector<CheckpointRef>>) {
+    } else if constexpr (std::same_as<T, std::vector<CheckpointRef>> ||
+                         std::same_as<T, std::vector<EvalSample>>) {
       object[key] = ListOf(value);
-    } else if constexpr (std::same_as<T, std::vector<EvalSample>>) {
-      if (!value.empty()) object[key] = ListOf(value);
     } else {
       object[key] = value;
     }
+  }
+
+  // A list or map that engines of the same protocol, from before, do not know.
+  template <typename T>
+  void Newer(const char* key, const T& value) {
+    if (!value.empty()) (*this)(key, value);
   }
 };
 
@@ -232,12 +237,14 @@ struct Reader {
       } else {
         Read(key, *found, value.emplace());
       }
-    } else if constexpr (std::same_as<T, std::vector<EvalSample>>) {
-      if (found != object.end()) Read(key, *found, value);
     } else {
       if (found == object.end()) return Refuse(key, "is missing");
       Read(key, *found, value);
     }
+  }
+  template <typename T>
+  void Newer(const char* key, T& value) {
+    if (object.contains(key)) (*this)(key, value);
   }
 
   void Read(const char* key, const json& from, std::string& to) {

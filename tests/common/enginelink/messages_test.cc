@@ -109,6 +109,17 @@ TEST(Messages, AnEvaluationWithoutSamplesDoesNotNameThem) {
   EXPECT_THAT(wrong.error().message, testing::HasSubstr("answer is missing"));
 }
 
+TEST(Messages, ProgressFromBeforeSumsWereMeasuredIsRead) {
+  const std::string line = Encode(ToWorker(Progress{.step = 7}));
+  EXPECT_FALSE(json::parse(line).contains("reduced_bytes"));
+  const auto decoded = DecodeToWorker(line);
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(std::get<Progress>(*decoded).step, 7u);
+  json wrong = json::parse(line);
+  wrong["reduced_bytes"] = 5;
+  EXPECT_FALSE(DecodeToWorker(wrong.dump()).has_value());
+}
+
 TEST(Messages, AbsentOptionalStaysAbsent) {
   Plan plan = SomePlan();
   plan.eval_path.reset();
