@@ -76,6 +76,13 @@ class Explainer {
     return AsksForGpus(job) ? blocker_ : plain_blocker_;
   }
 
+  // Whether one that waits for GPUs could use a machine of the placement.
+  bool TakesFrom(const Job& waits, const Placement& placement) const {
+    return std::ranges::any_of(placement.members, [&](const GangMember& member) {
+      return state_.ledger.nodes.at(member.node).gpus >= waits.request.gpus_per_rank;
+    });
+  }
+
   static Pending Behind(const Blocker& blocker, const Amount& missing) {
     return {spec::PendingReason::kPriority,
             Concat("waits behind ", blocker.job->id, " (", blocker.job->request.name, "), which ",
@@ -96,6 +103,9 @@ class Explainer {
 
   Pending Placed(const Job& job, const Placement& placement) {
     if (const Blocker& before = BlockerOf(job); before.job != nullptr) return Behind(before, {});
+    if (blocker_.job != nullptr && TakesFrom(*blocker_.job, placement)) {
+      return Behind(blocker_, {});
+    }
     plan_.Book(placement.members, job);
     no_fits_.clear();
     held_.Add(job, placement.size);

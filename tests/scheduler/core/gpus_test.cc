@@ -225,6 +225,9 @@ TEST_F(GpusTest, WhereNothingIsKnownOfEndsOthersPassOntoMachinesWithoutGpusAlone
   EXPECT_TRUE(Holds(running) && !Holds(waits));
   EXPECT_EQ(world.GangOf(plain).members[0].node, NodeId{2});
   EXPECT_FALSE(Holds(held)) << "it would take a slot beside the GPU";
+  const auto why = ExplainQueue(AsState(), 10);
+  EXPECT_NE(why.at(held).message.find("waits behind " + waits.ToString()), std::string::npos)
+      << why.at(held).message;
 }
 
 TEST_F(GpusTest, ALongLineForGpusHidesNobodyWhoNeedsNone) {
