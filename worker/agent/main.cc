@@ -1,4 +1,7 @@
 // tutti-worker: offers a machine's slots to a coordinator. `tutti-worker --help` lists its flags.
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -21,6 +24,15 @@ int Report(const tutti::Error& error) {
   return usage ? kExitUsage : kExitFailed;
 }
 
+// What is read in place stays open for as long as its gang runs: shells allow 1,024 files.
+void AllowOpenFiles() {
+  constexpr rlim_t kFiles = 65'536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kFiles) return;
+  limit.rlim_cur = std::min(kFiles, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,6 +46,7 @@ int main(int argc, char** argv) {
     std::fputs(text->text.c_str(), stdout);
     return 0;
   }
+  AllowOpenFiles();
   auto agent = Agent::Start(std::get<Settings>(std::move(*parsed)));
   if (!agent) return Report(agent.error());
   return (*agent)->Run();
