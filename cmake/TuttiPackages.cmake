@@ -36,6 +36,7 @@ if(TUTTI_ENGINE)
   target_link_options(tutti_torch INTERFACE
     "-Wl,--disable-new-dtags,-rpath,${TUTTI_OPENBLAS_DIR}")
 
+  find_package(OpenMP REQUIRED COMPONENTS CXX)               # OpenMP::OpenMP_CXX, for at::parallel_for
   pkg_check_modules(MPI REQUIRED IMPORTED_TARGET ompi-c)     # PkgConfig::MPI
   set(HDF5_PREFER_PARALLEL OFF)
   find_package(HDF5 REQUIRED COMPONENTS C)

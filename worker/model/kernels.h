@@ -131,6 +131,7 @@ struct FewRows {
   const float* x = nullptr;
   std::int64_t x_stride = 0;
   const float* matrix = nullptr;
+  std::int64_t matrix_stride = 0;  // floats from one of its rows to the next
   float* y = nullptr;
   std::int64_t y_stride = 0;
 };

@@ -14,7 +14,7 @@ namespace tutti::model::TUTTI_KERNEL_ISA {
 template <int R, int O>
 TUTTI_INLINE void DotBlock(const FewRows& a, Index row, Index column) {
   const float* const x = a.x + row * a.x_stride;
-  const float* const matrix = a.matrix + column * a.in;
+  const float* const matrix = a.matrix + column * a.matrix_stride;
   F16 sums[R][O] = {};
   ForColumns(a.in, [&](Index i, Index n) TUTTI_FLAT {
     F16 left[R];
@@ -22,7 +22,7 @@ TUTTI_INLINE void DotBlock(const FewRows& a, Index row, Index column) {
     for (int r = 0; r < R; ++r) left[r] = LoadSome(x + r * a.x_stride + i, n);
 #pragma GCC unroll 4
     for (int o = 0; o < O; ++o) {
-      const F16 right = LoadSome(matrix + o * a.in + i, n);
+      const F16 right = LoadSome(matrix + o * a.matrix_stride + i, n);
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) sums[r][o] += left[r] * right;
     }
@@ -52,11 +52,11 @@ TUTTI_INLINE void AddScaledRows(const FewRows& a, Index k, Index first, Index co
   for (Index row = 0; row < a.rows; ++row) {
     const float* const x = a.x + row * a.x_stride + k;
     float* const y = a.y + row * a.y_stride + first;
-    const float* const matrix = a.matrix + k * a.out + first;
+    const float* const matrix = a.matrix + k * a.matrix_stride + first;
     ForColumns(count, [&](Index i, Index n) TUTTI_FLAT {
       F16 sum = LoadSome(y + i, n);
 #pragma GCC unroll 4
-      for (int j = 0; j < K; ++j) sum += x[j] * LoadSome(matrix + j * a.out + i, n);
+      for (int j = 0; j < K; ++j) sum += x[j] * LoadSome(matrix + j * a.matrix_stride + i, n);
       StoreSome(y + i, sum, n);
     });
   }

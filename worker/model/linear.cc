@@ -1,6 +1,7 @@
 #include "worker/model/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <algorithm>
@@ -109,6 +110,19 @@ void Multiply(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool add
   }
 }
 
+// Its columns divided among LibTorch's threads, which changes no sum.
+void ForwardFewRows(const FewRows& all) {
+  constexpr std::int64_t kLeast = 1 << 16;  // numbers of the matrix, for a thread
+  const std::int64_t columns = std::max<std::int64_t>(kLeast / all.in, 16);
+  at::parallel_for(0, all.out, columns, [&](std::int64_t begin, std::int64_t end) {
+    FewRows part = all;
+    part.out = end - begin;
+    part.matrix += all.input_major ? begin : begin * all.matrix_stride;
+    part.y += begin;
+    CpuKernels().few_rows(part);
+  });
+}
+
 }  // namespace
 
 void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride,
@@ -120,16 +134,17 @@ void LinearForward(const LinearShape& s, const float* x, std::int64_t x_stride,
   const auto use = [&](std::int64_t first, const at::Tensor& panel) {
     const std::int64_t count = panel.size(0);
     if (s.rows <= kFewRows && panel.scalar_type() == at::kFloat) {
-      CpuKernels().few_rows({.rows = s.rows,
-                             .in = s.input_major ? count : s.in,
-                             .out = s.input_major ? s.out : count,
-                             .input_major = s.input_major,
-                             .add = s.input_major && first > 0,
-                             .x = left.data_ptr<float>() + (s.input_major ? first : 0),
-                             .x_stride = left.stride(0),
-                             .matrix = panel.data_ptr<float>(),
-                             .y = y + (s.input_major ? 0 : first),
-                             .y_stride = y_stride});
+      ForwardFewRows({.rows = s.rows,
+                      .in = s.input_major ? count : s.in,
+                      .out = s.input_major ? s.out : count,
+                      .input_major = s.input_major,
+                      .add = s.input_major && first > 0,
+                      .x = left.data_ptr<float>() + (s.input_major ? first : 0),
+                      .x_stride = left.stride(0),
+                      .matrix = panel.data_ptr<float>(),
+                      .matrix_stride = panel.stride(0),
+                      .y = y + (s.input_major ? 0 : first),
+                      .y_stride = y_stride});
     } else if (s.input_major) {
       Multiply(out, left.narrow(1, first, count), panel, /*add=*/first > 0);
     } else {

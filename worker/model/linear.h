@@ -1,6 +1,6 @@
 // The three matrix products of a linear layer on row-major floats with row strides: through
 // LibTorch's BLAS, and of a few rows forward by our own kernel, which reads the weight once. Free
-// functions; any thread (LibTorch's thread count applies).
+// functions; any thread. Both use as many threads as LibTorch's count says.
 #pragma once
 
 #include <cstdint>

@@ -43,6 +43,7 @@ class FewRowsOf : public testing::TestWithParam<const Kernels*> {
                           .x = x_.data() + row * (in_ + kInGap),
                           .x_stride = in_ + kInGap,
                           .matrix = matrix_.data(),
+                          .matrix_stride = input_major ? out_ : in_,
                           .y = y.data() + row * (out_ + kOutGap),
                           .y_stride = out_ + kOutGap});
     return y;
