@@ -274,7 +274,8 @@ void ProgressBoard::Measure(const core::Job& job, const JobProgress& before,
   for (const auto& [name, bytes] : now.reduced_bytes) {
     const auto path = ReducePathOf(name);
     const auto seconds = now.reduced_seconds.find(name);
-    if (!path || seconds == now.reduced_seconds.end() || !(bytes >= 0 && bytes < 1e15)) continue;
+    if (!path || seconds == now.reduced_seconds.end()) continue;
+    if (!(bytes >= 0 && bytes < 1e15 && seconds->second >= 0)) continue;
     metrics_.training.Reduced(*path, Bytes{static_cast<std::int64_t>(bytes)},
                               FromSeconds(std::clamp(seconds->second / steps, 0.0, 1e6)));
   }

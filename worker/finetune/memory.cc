@@ -60,8 +60,11 @@ Duration TrainingTime(const Job& job, std::int64_t ranks, Duration took,
       static_cast<double>(all) / static_cast<double>(std::max<std::int64_t>(job.train.size(), 1));
   const double trained = per_row * static_cast<double>(job.spec.training.global_batch_size) *
                          static_cast<double>(job.counts.total_steps);
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(took) *
-                                              (trained / tokens / static_cast<double>(ranks)));
+  constexpr double kLongestSeconds = 1e9;
+  const double seconds =
+      std::chrono::duration<double>(took).count() * trained / tokens / static_cast<double>(ranks);
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::min(seconds, kLongestSeconds)));
 }
 
 }  // namespace
