@@ -68,7 +68,7 @@ struct GangKey {
 // A gang the ledger holds, as far as this coordinator's life has seen it.
 struct GangTrack {
   Instant first_noticed;             // placed, or found in the ledger after a restart
-  std::map<NodeId, Instant> listed;  // by whose heartbeats, and when last
+  std::map<NodeId, Instant> listed;  // by whose heartbeats or report of its start, and when last
   std::uint32_t launches_sent = 0;
   Instant launch_sent;
   std::uint32_t stops_sent = 0;
@@ -135,6 +135,11 @@ struct GangNoticed {  // placed, or found in the ledger after a restart
   Attempt attempt{};
   std::optional<Duration> run = {};  // predicted
 };
+struct GangHeard {  // its first node reports that all ranks started: all its nodes have it
+  JobId job;
+  Attempt attempt{};
+  std::vector<NodeId> nodes;
+};
 // It runs and all its nodes list it: it is not watched until that changes.
 struct GangSettled {
   JobId job;
@@ -162,9 +167,9 @@ struct TurnKept {
 };
 struct DrainBegun {};
 
-using Sighting = std::variant<WorkerSeen, WorkerHeard, GangNoticed, GangSettled, GangGone,
-                              InspectAnswered, NodeGone, StoreSeen, CoordinatorUp, DrainBegun,
-                              ProgressSeen, UsageCounted, TurnKept>;
+using Sighting = std::variant<WorkerSeen, WorkerHeard, GangNoticed, GangHeard, GangSettled,
+                              GangGone, InspectAnswered, NodeGone, StoreSeen, CoordinatorUp,
+                              DrainBegun, ProgressSeen, UsageCounted, TurnKept>;
 
 // Whether a heartbeat's gangs have that attempt.
 bool Lists(const std::vector<GangSeen>& gangs, const GangKey& key);

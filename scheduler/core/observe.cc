@@ -74,6 +74,11 @@ struct Watcher {
     liveness.turns_taken[job] = now;
     order.emplace_back(now, job);
   }
+  void operator()(const GangHeard& s) {
+    const auto gang = liveness.gangs.find({s.job, s.attempt});
+    if (gang == liveness.gangs.end()) return;
+    for (const NodeId node : s.nodes) gang->second.listed[node] = now;
+  }
   void operator()(const GangSettled& s) { liveness.watched.erase({s.job, s.attempt}); }
   void operator()(const GangGone& s) {
     const auto gang = liveness.gangs.find({s.job, s.attempt});

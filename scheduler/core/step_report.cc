@@ -135,6 +135,9 @@ Status Decide(Decision& decision, const ReportStarted& input) {
   if (!FromFirstMember(*job, input.node)) return {};
   if (std::holds_alternative<Starting>(job->phase)) {
     decision.Say(GangStarted{job->id, job->attempt, input.from_step, decision.at});
+    GangHeard heard{job->id, job->attempt, {}};
+    for (const GangMember& member : ActiveGang(*job)->members) heard.nodes.push_back(member.node);
+    decision.See(std::move(heard));
   }
   return {};
 }

@@ -38,6 +38,10 @@ TEST(Faults, PromisesHoldWhereTheyWereBrokenBefore) {
   }
 }
 
+TEST(Faults, AGangThatStartsBeforeAHeartbeatListsItIsNotMissing) {
+  EXPECT_EQ(Violations(RunFaults({.seed = 11421})), "");
+}
+
 TEST(Faults, TheSameSeedGivesTheSameHashAndAnotherOneAnother) {
   const FaultReport once = RunFaults({.seed = 7, .safety = 5min});
   const FaultReport again = RunFaults({.seed = 7, .safety = 5min});
