@@ -15,8 +15,6 @@ using client::Answer;
 using client::Errors;
 using client::Fails;
 
-constexpr Bytes kAdapterConfigMax{1 << 20};
-
 std::string Convert(const fs::path& directory) {
   return "convert them once: python3 -c \"from transformers import AutoModel; "
          "AutoModel.from_pretrained('" +
@@ -86,7 +84,7 @@ Unexpected AdapterAsBase(const std::string& base, const fs::path& directory) {
 }
 
 // "meta-llama/Llama-3.2-1B", "gpt2"
-bool LooksLikeHubId(const std::string& name) {
+bool MightBeHubId(const std::string& name) {
   return !name.starts_with('/') && !name.starts_with('.') && std::ranges::count(name, '/') <= 1;
 }
 
@@ -110,7 +108,7 @@ Result<fs::path> FindBase(const std::string& name, const fs::path& adapter,
       link + ", " + own.string() + (own == other ? "" : ", " + other.string());
   std::string hint = "link or copy the base's folder to " + link +
                      ", or write its path as base_model_name_or_path in adapter_config.json";
-  if (LooksLikeHubId(name)) {
+  if (MightBeHubId(name)) {
     hint += "; if it is a hub's: hf download " + name + " --local-dir " + link;
   }
   return Fail(ErrorCode::kInvalid,
@@ -166,7 +164,7 @@ Answer<ModelFolder> WithBaseOfCluster(const std::vector<std::string>& names,
 
 Result<std::string> NameOfBase(const fs::path& adapter) {
   const fs::path config = adapter / spec::kAdapterConfigName;
-  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(config, kAdapterConfigMax));
+  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(config, spec::kAdapterConfigMax));
   return spec::BaseNamed(text, config.string());
 }
 

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/units.h"
 
 namespace tutti::spec {
 
 // An adapter's folder is one with this file in it.
 inline constexpr const char* kAdapterConfigName = "adapter_config.json";
 inline constexpr const char* kAdapterWeightsName = "adapter_model.safetensors";
+inline constexpr Bytes kAdapterConfigMax{1 << 20};
 
 // Whether a file of that name belongs to a model: weights as safetensors, configuration,
 // vocabulary, templates. Never pickles.

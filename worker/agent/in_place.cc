@@ -23,7 +23,6 @@ using OpenFiles = std::map<std::string, UniqueFd>;
 
 constexpr std::size_t kEntriesMax = 10'000;
 constexpr std::size_t kFilesMax = 500;  // of a model: each takes a descriptor
-constexpr Bytes kAdapterConfigMax{1 << 20};
 // O_NONBLOCK: opening a pipe would wait for its writer.
 constexpr int kRead = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 
@@ -115,7 +114,8 @@ Result<Opened> OpenBase(const Opened& adapter, const OpenFiles& files, Roots roo
   std::error_code absent;
   if (fs::is_directory(beside, absent)) return OpenBelowRoots(beside, roots, kFolder);
   const int config = files.at(spec::kAdapterConfigName).get();
-  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(ProcPath(config), kAdapterConfigMax));
+  TUTTI_ASSIGN_OR_RETURN(const std::string text,
+                         ReadFile(ProcPath(config), spec::kAdapterConfigMax));
   const fs::path where = adapter.real / spec::kAdapterConfigName;
   TUTTI_ASSIGN_OR_RETURN(const std::string name, spec::BaseNamed(text, where.string()));
   const std::string what = "the adapter's base '" + name + "'";

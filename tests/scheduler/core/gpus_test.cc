@@ -46,17 +46,6 @@ class GpusTest : public Test {
     return std::holds_alternative<NoFit>(fit) ? std::get<NoFit>(fit) : NoFit{};
   }
   State AsState() const { return {world.ledger, world.liveness, DefaultPolicy()}; }
-  void Live(Duration time) {
-    for (Duration passed{}; passed < time; passed += 1s) {
-      world.Pass(1s);
-      for (const auto& [id, node] : world.ledger.nodes) {
-        std::vector<GangSeen> gangs;
-        for (const JobId job : node.gangs) gangs.push_back(world.Seen(job));
-        world.Beat(id, std::move(gangs));
-      }
-      world.Tick();
-    }
-  }
 };
 
 // ---- where there is room ---------------------------------------------------------------------
@@ -337,7 +326,7 @@ TEST_F(GpusTest, AQueueTakesBackTheGpusItLentAndOnlyThose) {
   ASSERT_TRUE(Holds(plain) && Holds(borrower)) << "idle GPUs are lent";
   world.Started(plain);
   world.Started(borrower);
-  Live(61s);
+  world.Live(61s);
   const JobId own = Add(3, In("owner", World::GpuRequest(1, 1, 2)));
   world.Tick();
   EXPECT_TRUE(Stops(borrower) && !Stops(plain));
@@ -355,7 +344,7 @@ TEST_F(GpusTest, AJobTakesBackWhereItsQueueOwnsAllItNeeds) {
   const JobId borrower = Add(1, World::GpuRequest(1, 1, 2));
   world.Tick();
   world.Started(borrower);
-  Live(61s);
+  world.Live(61s);
   const JobId half = Add(2, In("slots", World::GpuRequest(1, 1, 1)));
   world.Tick();
   EXPECT_FALSE(Stops(borrower)) << "its queue owns slots, but none of the GPUs";
@@ -393,7 +382,7 @@ TEST_F(GpusTest, WhatGangsTookOfGpusIsCounted) {
   world.Started(id);
   world.Started(plain);
   EXPECT_EQ(world.ledger.held_by.at({"default", "local"}), (Amount{.slots = 3, .gpus = 4}));
-  Live(100s);
+  world.Live(100s);
   ASSERT_TRUE(world.Send(world.Ended(id, GangOutcome::kSucceeded)));
   ASSERT_TRUE(world.Send(world.Ended(plain, GangOutcome::kSucceeded)));
   const Usage& usage = world.ledger.sharing.usage.at({"default", "local"});

@@ -33,18 +33,6 @@ class SharingTest : public testing::Test {
     return request;
   }
   bool Holds(JobId id) const { return ActiveGang(world.At(id)) != nullptr; }
-  // Time passes while everybody is heard and lists what it holds.
-  void Live(Duration time) {
-    for (Duration passed{}; passed < time; passed += 1s) {
-      world.Pass(1s);
-      for (const auto& [id, node] : world.ledger.nodes) {
-        std::vector<GangSeen> gangs;
-        for (const JobId job : node.gangs) gangs.push_back(world.Seen(job));
-        world.Beat(id, std::move(gangs));
-      }
-      world.Tick();
-    }
-  }
   void Finish(JobId id) { EXPECT_TRUE(world.Send(world.Ended(id, GangOutcome::kSucceeded))); }
 };
 
@@ -155,7 +143,7 @@ class TurnTest : public SharingTest {
     const JobId before = Add(1, Of("default", "ann", 2), 10, 60'000);
     world.Tick();
     world.Started(before);
-    Live(121s);  // ann has used something
+    world.Live(121s);  // ann has used something
     Finish(before);
     running = Add(2, Of("first", "bob"), 1000, 40'000'000);
     const JobId leaves = Add(3, Of("first", "bob"), 1000, 40'000'000);
@@ -163,7 +151,7 @@ class TurnTest : public SharingTest {
     world.Started(running);
     world.Started(leaves);
     gang = Add(4, Of("default", "ann", 2));
-    Live(waited);
+    world.Live(waited);
     Finish(leaves);
     world.Tick();
     late = Add(5, Of("first", "bob"), 1000, 1'000'000'000);
@@ -235,9 +223,9 @@ TEST_F(SharingTest, SrtfStopsALongGangForAShortJobButNotBeforeItsTime) {
   world.Tick();
   world.Started(slow);
   const JobId quick = Add(2, Of("default", "ann"), 10, 10'000);
-  Live(30s);
+  world.Live(30s);
   EXPECT_TRUE(std::holds_alternative<Running>(world.At(slow).phase));
-  Live(40s);
+  world.Live(40s);
   ASSERT_TRUE(std::holds_alternative<Stopping>(world.At(slow).phase));
   EXPECT_EQ(std::get<Stopping>(world.At(slow).phase).why, StopWhy::kPreempt);
   ASSERT_TRUE(world.Send(world.Ended(slow, GangOutcome::kReleased)));
@@ -254,7 +242,7 @@ TEST_F(SharingTest, AQueueTakesBackWhatItLent) {
   world.Tick();
   ASSERT_TRUE(Holds(borrower)) << "idle slots are lent";
   world.Started(borrower);
-  Live(61s);
+  world.Live(61s);
   const JobId own = Add(2, Of("owner", "bob", 2));
   world.Tick();
   ASSERT_TRUE(std::holds_alternative<Stopping>(world.At(borrower).phase));
@@ -270,7 +258,7 @@ TEST_F(SharingTest, UsageIsChargedWhileGangsRunAndDecays) {
   const JobId id = Add(1, Of("default", "ann", 2));
   world.Tick();
   world.Started(id);
-  Live(121s);
+  world.Live(121s);
   const Usage& usage = world.ledger.sharing.usage.at({"default", "ann"});
   EXPECT_NEAR(usage.recent_slot_ms, 2 * 120'000, 2 * 2'000);
   Finish(id);

@@ -99,11 +99,7 @@ class Stream {
         End(id, GangOutcome::kSucceeded);
       }
     }
-    for (const auto& [id, node] : world.ledger.nodes) {
-      std::vector<GangSeen> gangs;
-      for (const JobId job : node.gangs) gangs.push_back(world.Seen(job));
-      world.Beat(id, std::move(gangs));
-    }
+    world.BeatAll();
   }
 
   void End(JobId id, GangOutcome outcome) {

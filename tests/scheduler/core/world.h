@@ -121,6 +121,24 @@ class World {
   }
   const Job& At(JobId id) const { return ledger.jobs.at(id); }
   const Gang& GangOf(JobId id) const { return *ActiveGang(At(id)); }
+  // Every node is heard and lists what it holds.
+  void BeatAll() {
+    for (const auto& [id, node] : ledger.nodes) {
+      std::vector<GangSeen> gangs;
+      for (const JobId job : node.gangs) gangs.push_back(Seen(job));
+      Beat(id, std::move(gangs));
+    }
+  }
+  // Time passes so.
+  void Live(Duration time) {
+    constexpr Duration kEvery = std::chrono::seconds(1);
+    for (Duration passed{}; passed < time; passed += kEvery) {
+      Pass(kEvery);
+      BeatAll();
+      Tick();
+    }
+  }
+
   GangSeen Seen(JobId id) const { return {id, At(id).attempt, false, {}}; }
   void Started(JobId id) {
     EXPECT_TRUE(Send(ReportStarted{GangOf(id).members[0].node, id, At(id).attempt, 0}));
