@@ -57,6 +57,14 @@ def processes():
     return found
 
 
+def gang_of(shown, workers):
+    """{worker name: rank pids} of the present attempt of the job that is shown, in the order of ranks. Empty
+    until they run, and once they are being stopped: what a worker still tells of an attempt before is dead."""
+    return {worker["name"]: gang["rank_pids"] for worker in workers for gang in worker["gangs"]
+            if gang["job"] == shown["id"] and gang["attempt"] == shown["attempt"] and gang["rank_pids"]
+            and not gang["stopping"]}
+
+
 def shared_memory():
     return set(os.listdir("/dev/shm"))
 
@@ -198,12 +206,11 @@ class Cluster:
         return wait_for(f"{job} to reach step {step}",
                         lambda: (self.show(job).get("progress") or {}).get("step", 0) >= step, seconds)
 
+    def gang(self, job):
+        return gang_of(self.http("GET", f"/api/v1/jobs/{job}"), self.http("GET", "/api/v1/workers")["data"])
+
     def rank_pids(self, job):
-        for worker in self.http("GET", "/api/v1/workers")["data"]:
-            for gang in worker["gangs"]:
-                if gang["job"] == job:
-                    return gang["rank_pids"]
-        return []
+        return [pid for pids in self.gang(job).values() for pid in pids]
 
     def ranks(self, job):
         """The pids of the job's ranks, once it has some."""

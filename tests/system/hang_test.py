@@ -51,16 +51,6 @@ class Events:
         self.stream.close()
 
 
-def gangs(cluster, job):
-    """{worker name: rank pids} of the job's gang, in the order of ranks."""
-    found = {}
-    for worker in cluster.http("GET", "/api/v1/workers")["data"]:
-        for gang in worker["gangs"]:
-            if gang["job"] == job and gang["rank_pids"]:
-                found[worker["name"]] = gang["rank_pids"]
-    return found
-
-
 def metric(cluster, name, job):
     status, text = cluster.http("GET", "/metrics", raw=True)
     assert status == 200
@@ -92,7 +82,7 @@ class Hangs(unittest.TestCase):
             cluster.wait_state(job, "running")
             events = Events(cluster, job)
             events.median_step()
-            (worker, pids), = gangs(cluster, job).items()
+            (worker, pids), = cluster.gang(job).items()
             try:
                 stalled = self.named(cluster, job, events, pids[1])
                 self.assertEqual([(s["rank"], s["worker"], s["stopped"]) for s in stalled],
@@ -146,7 +136,7 @@ class Hangs(unittest.TestCase):
             events = Events(cluster, job)
             events.median_step()
             workers = job_of(cluster, job)["attempts"][0]["workers"]
-            pids = wait_for("both gangs", lambda: (lambda g: g if len(g) == 2 else None)(gangs(cluster, job)))
+            pids = wait_for("both gangs", lambda: (lambda g: g if len(g) == 2 else None)(cluster.gang(job)))
             second = workers[1]
             try:
                 stalled = self.named(cluster, job, events, pids[second][1])
@@ -170,7 +160,7 @@ class Hangs(unittest.TestCase):
             cluster.wait_state(job, "running")
             events = Events(cluster, job)
             events.median_step()
-            pids = gangs(cluster, job).popitem()[1]
+            pids = cluster.gang(job).popitem()[1]
             done = threading.Event()
 
             def hold_up():
@@ -205,7 +195,7 @@ class StoppedWorkers(unittest.TestCase):
         with Cluster(workers=2, slots=2) as cluster:
             job = cluster.submit(two_ranks("frozen", max_steps=400, save_steps=50))["id"]
             cluster.wait_step(job, 60)
-            (name, ranks), = gangs(cluster, job).items()
+            (name, ranks), = cluster.gang(job).items()
             frozen = next(w["pid"] for w in cluster.http("GET", "/api/v1/workers")["data"]
                           if w["name"] == name)
             os.kill(frozen, signal.SIGSTOP)

@@ -9,7 +9,7 @@ import sys
 import time
 import unittest
 
-from cluster import EXAMPLES, ClusterTest, processes, sections_spec, wait_for
+from cluster import EXAMPLES, ClusterTest, gang_of, processes, sections_spec, wait_for
 from machines import Machines, enter_user_namespace, why_not
 
 LEASE_SECONDS = 5
@@ -99,12 +99,8 @@ class Joined:
         return wait_for(f"a checkpoint of attempt {attempt}", counted, 120)
 
     def rank_pids(self, job):
-        pids = []
-        for worker in self.json("worker", "list")["data"]:
-            for gang in worker["gangs"]:
-                if gang["job"] == job:
-                    pids += gang["rank_pids"]
-        return pids
+        gang = gang_of(self.show(job), self.json("worker", "list")["data"])
+        return [pid for pids in gang.values() for pid in pids]
 
 
 def long_spec(name, **training):

@@ -169,12 +169,8 @@ class Monitoring(unittest.TestCase):
     def gang(self, job, ranks):
         """Pids of a running gang of so many ranks."""
         def found():
-            pids = []
-            for worker in self.cluster.http("GET", "/api/v1/workers")["data"]:
-                for gang in worker["gangs"]:
-                    pids += gang["rank_pids"] if gang["job"] == job and not gang["stopping"] else []
-            state = self.cluster.http("GET", f"/api/v1/jobs/{job}")["state"]
-            return state == "running" and len(pids) == ranks and pids
+            pids = self.cluster.rank_pids(job)
+            return self.cluster.show(job)["state"] == "running" and len(pids) == ranks and pids
         return wait_for(f"{job} to run on {ranks}", found, 40)
 
     def fires(self, name, pending=True, **labels):
@@ -235,10 +231,9 @@ class Monitoring(unittest.TestCase):
 
     def ranks_die(self, job):
         for _ in range(2):
-            pids = self.gang(job, 2)
-            attempt = self.cluster.show(job)["attempt"]
+            attempt = self.cluster.wait_state(job, "running")["attempt"]
             self.checkpoint_after(job, attempt)
-            os.kill(pids[0], signal.SIGKILL)
+            os.kill(self.gang(job, 2)[0], signal.SIGKILL)
             wait_for("the next attempt", lambda: self.cluster.show(job)["attempt"] > attempt, 30)
         self.gang(job, 2)
         self.wait_seen("two recoveries", 'tutti_job_recovery_duration_seconds_count{reason="crash"} >= 2')
