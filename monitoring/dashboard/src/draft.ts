@@ -1,6 +1,6 @@
 // The spec of a job that is being written: its document and text, the inputs that its words stand for,
 // what the coordinator says of it.
-import {useEffect, useState} from "preact/hooks";
+import {useEffect, useRef, useState} from "preact/hooks";
 import type {Doc, Json, Model, ModelFile, Problem} from "./types";
 import {api, get, part} from "./api";
 import {usePlace} from "./route";
@@ -20,6 +20,14 @@ interface Checked {
 }
 // The text that was checked: what is true of it is not yet known of a later one.
 type CheckedText = Checked & {text: string};
+
+interface Written {
+  doc: Doc;
+  text: string;
+}
+
+// What a document becomes. An upload may end long after it began: it changes what is there then.
+export type Change = (was: Doc) => Doc;
 
 export const START: Doc = {
   name: "my-job",
@@ -131,19 +139,26 @@ export function useDraft() {
   const {query} = usePlace();
   const from = query.get("from");
   const model = query.get("model");
-  const [text, setText] = useState(() => toYaml(START));
-  const [doc, setDoc] = useState<Doc>(START);
+  const [{doc, text}, setWritten] = useState<Written>(() => ({doc: START, text: toYaml(START)}));
+  // The same, before it is drawn.
+  const newest = useRef<Written>({doc, text});
   const [known, setKnown] = useState<Known>(NOTHING);
   const [checked, setChecked] = useState<CheckedText | null>(null);
   const [error, setError] = useState<unknown>();
   const [loaded, setLoaded] = useState(false);
 
-  const change = (next: Doc) => {
-    setDoc(next);
-    setText(toYaml(next));
+  const write = (next: Written) => {
+    newest.current = next;
+    setWritten(next);
   };
+  const change = (update: Change) => {
+    const next = update(newest.current.doc);
+    write({doc: next, text: toYaml(next)});
+  };
+  // Its document comes with its check.
+  const setText = (next: string) => write({doc: newest.current.doc, text: next});
   const begin = (start: Doc, knows: Known) => {
-    change(start);
+    change(() => start);
     setKnown(knows);
   };
 
@@ -156,7 +171,6 @@ export function useDraft() {
       }
       const kept = sessionStorage.getItem(KEPT);
       if (!kept) return begin(START, NOTHING);
-      // Its document comes with the first check.
       const draft = JSON.parse(kept) as {text: string; known: Known};
       setText(draft.text);
       setKnown(draft.known);
@@ -170,8 +184,10 @@ export function useDraft() {
     const timer = window.setTimeout(() => {
       if (!from) sessionStorage.setItem(KEPT, JSON.stringify({text, known}));
       api<Checked>("POST", "/specs/check", {text}, {signal: stop.signal}).then((answer) => {
+        // Something newer was written, and is not drawn yet: its own check follows.
+        if (newest.current.text !== text) return;
         setChecked({...answer, text});
-        if (answer.document && typeof answer.document === "object") setDoc(answer.document);
+        if (answer.document && typeof answer.document === "object") write({doc: answer.document, text});
         setError(undefined);
       }, (failed: unknown) => {
         if (!stop.signal.aborted) setError(failed);
@@ -185,7 +201,6 @@ export function useDraft() {
 
   return {
     text, setText, doc, known, setKnown, checked, isChecked: checked?.text === text, error, change,
-    set: (path: string, value: Json | undefined) => change(put(doc, path, value)),
     forget: () => sessionStorage.removeItem(KEPT),
   };
 }

@@ -9,7 +9,7 @@ import {
   type Shape,
 } from "../shapes";
 import {at, put} from "../yaml";
-import type {useDraft} from "../draft";
+import type {Change, useDraft} from "../draft";
 import {Drop, NumberField, type Set} from "./specfields";
 
 const ACCEPT = ".csv,.tsv,.jsonl,.ndjson,.json,.gz";
@@ -77,7 +77,7 @@ function FirstRows({shape, shown, doc}: {shape: Shape | null; shown: Preview; do
   );
 }
 
-function Rows({shown, doc, set, change}: {shown: Preview; doc: Doc; set: Set; change: (doc: Doc) => void}) {
+function Rows({shown, doc, set, change}: {shown: Preview; doc: Doc; set: Set; change: (update: Change) => void}) {
   const shape = shapeNow(doc, shown);
   const goal = goalOf(doc);
   const ofGoal = SHAPES.filter((each) => each.goal === goal);
@@ -94,7 +94,7 @@ function Rows({shown, doc, set, change}: {shown: Preview; doc: Doc; set: Set; ch
         <Field label="Each row is">
           <select value={shape?.format ?? ""} onChange={(event) => {
             const chosen = shapeOf(event.currentTarget.value);
-            if (chosen) change(reshape(doc, chosen, shown));
+            if (chosen) change((was) => reshape(was, chosen, shown));
           }}>
             {!shape && <option value="">choose what</option>}
             {ofGoal.map((each) => <option key={each.format} value={each.format}>{each.title}</option>)}
@@ -129,10 +129,11 @@ export function DataPanel({draft, shown, set, take}: {
   const choose = (words: string) => {
     const next = (Object.keys(GOALS) as Goal[]).find((each) => GOALS[each] === words)!;
     const shape = (shown && detect(shown, next)) ?? (next === "prefer" ? shapeOf("preference") : null);
-    let changed = aim(doc, next, isAdapter(doc));
-    if (shape) changed = reshape(changed, shape, shown);
-    else changed = put(put(changed, "data.format", undefined), "data.columns", undefined);
-    change(changed);
+    change((was) => {
+      const aimed = aim(was, next, isAdapter(was));
+      return shape ? reshape(aimed, shape, shown)
+        : put(put(aimed, "data.format", undefined), "data.columns", undefined);
+    });
   };
   let dropped: ComponentChildren = "Drop a CSV, TSV or JSON Lines file with your examples, or click to choose one";
   if (train && known.data[train]) {

@@ -4,7 +4,7 @@ import {useState} from "preact/hooks";
 import type {ComponentChildren} from "preact";
 import type {Doc, Estimate, Job, Json, ModelFile} from "../types";
 import {api, upload} from "../api";
-import {START, useDraft, withInputs} from "../draft";
+import {START, useDraft, withInputs, type Change} from "../draft";
 import {Editor, Problems} from "../editor";
 import {bytes, count, duration, plural, until} from "../format";
 import {useLive} from "../live";
@@ -108,11 +108,11 @@ export function NewJob() {
   const [failure, setFailure] = useState<unknown>();
   const ready = checked?.spec ? withInputs(checked.spec, known) : null;
   const problems = [...(checked?.problems ?? []), ...(ready?.missing ?? [])];
-  const change = (next: Doc) => {
+  const change = (update: Change) => {
     setFound(null);
-    draft.change(next);
+    draft.change(update);
   };
-  const set = (path: string, value: Json | undefined) => change(put(doc, path, value));
+  const set = (path: string, value: Json | undefined) => change((was) => put(was, path, value));
 
   const takeData = (name: "train" | "eval") => async (given: File) => {
     const file = await readable(given);
@@ -121,7 +121,7 @@ export function NewJob() {
     draft.setKnown((was) => ({...was, data: {...was.data, [file.name]: {path: file.name, ...blob}}}));
     if (name === "train") {
       setShown(looked);
-      change(withFile(doc, file.name, looked));
+      change((was) => withFile(was, file.name, looked));
     } else {
       set("data.eval", file.name);
     }

@@ -2,7 +2,7 @@
 import {useState} from "preact/hooks";
 import type {Doc, Job, Json, Model, ModelFile} from "../types";
 import {get, said, upload} from "../api";
-import {filesOfFolder, filesOfModel, isInPlace} from "../draft";
+import {filesOfFolder, filesOfModel, isInPlace, type Change} from "../draft";
 import {useLive} from "../live";
 import {Icon, Radios, tell, useRead} from "../parts";
 import {aim, goalOf, isAdapter} from "../shapes";
@@ -100,7 +100,7 @@ const TEMPLATES = ["chatml", "gemma", "llama-3", "mistral", "zephyr"];
 const LOSSES = ["hinge", "ipo", "robust", "sigmoid_smoothed"];
 
 // How it learns: all weights or an adapter, and what is of language models alone.
-export function MethodFields({doc, set, change}: {doc: Doc; set: Set; change: (doc: Doc) => void}) {
+export function MethodFields({doc, set, change}: {doc: Doc; set: Set; change: (update: Change) => void}) {
   const goal = goalOf(doc);
   if (goal === null) return null;
   const adapter = isAdapter(doc);
@@ -110,7 +110,7 @@ export function MethodFields({doc, set, change}: {doc: Doc; set: Set; change: (d
     <>
       <Radios legend="What of the model is trained" name="how" choices={Object.values(HOW)}
               chosen={adapter ? HOW.adapter : HOW.all}
-              choose={(how) => change(aim(doc, goal, how === HOW.adapter))} />
+              choose={(how) => change((was) => aim(was, goal, how === HOW.adapter))} />
       {adapter && (
         <div class="pair gap">
           <NumberField label="Adapter's rank" doc={doc} path={`${lora}.r`} set={set} hint="larger learns more, and takes more" />
