@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/version/version.h"
 #include "worker/engine/blas.h"
+#include "worker/engine/exception.h"
 #include "worker/engine/exit_codes.h"
 #include "worker/engine/request.h"
 #include "worker/engine/threads.h"
@@ -57,7 +58,7 @@ int Tool(Result<nlohmann::json> (*tool)(const nlohmann::json&), const std::strin
   } catch (const std::bad_alloc&) {
     return WriteAnswer(Fail(ErrorCode::kQuota, "out of memory"), std::cout);
   } catch (const std::exception& exception) {
-    return WriteAnswer(Fail(ErrorCode::kInternal, exception.what()), std::cout);
+    return WriteAnswer(Fail(UnexpectedError(exception)), std::cout);
   }
 }
 
@@ -261,7 +262,7 @@ int RunCommandLine(const std::vector<std::string>& arguments) {
   } catch (const std::bad_alloc&) {
     return Report({ErrorCode::kQuota, "out of memory"}, kExitOutOfMemory);
   } catch (const std::exception& exception) {
-    return Report({ErrorCode::kInternal, exception.what()}, kExitInternal);
+    return Report(UnexpectedError(exception), kExitInternal);
   }
 }
 

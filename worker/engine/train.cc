@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "jobs/spec/parse.h"
 #include "worker/engine/blas.h"
+#include "worker/engine/exception.h"
 #include "worker/engine/exit_codes.h"
 #include "worker/engine/link.h"
 #include "worker/engine/threads.h"
@@ -66,7 +67,7 @@ class Rank {
       failure = FailureOf({ErrorCode::kQuota, "out of memory", "",
                            "raise resources.memory_per_rank or lower training.micro_batch_size"});
     } catch (const std::exception& exception) {
-      failure = FailureOf({ErrorCode::kInternal, exception.what()});
+      failure = FailureOf(UnexpectedError(exception));
     }
     return failure ? Give(*failure) : kExitOk;
   }
