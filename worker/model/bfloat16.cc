@@ -1,40 +1,21 @@
 #include "worker/model/bfloat16.h"
 
 #include <algorithm>
-#include <bit>
+#include <iterator>
+
+#include "worker/model/kernels.h"
 
 namespace tutti::model {
-namespace {
-
-constexpr std::uint32_t kUpper = 0xFFFF0000U;
-constexpr std::uint32_t kQuiet = 0x00400000U;  // of a NaN
-constexpr std::uint32_t kInfinity = 0x7F800000U;
-constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU;
-
-// Without a branch, so that the loops below become vectors.
-std::uint32_t Rounded(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t nearest = (bits + 0x7FFFU + ((bits >> 16) & 1U)) & kUpper;
-  const std::uint32_t nan = (bits | kQuiet) & kUpper;
-  return (bits & kMagnitude) > kInfinity ? nan : nearest;
-}
-
-}  // namespace
-
 void RoundToBf16(std::span<const float> from, float* to) {
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = std::bit_cast<float>(Rounded(from[i]));
+  CpuKernels().round_bf16(std::ssize(from), from.data(), to);
 }
 
 void NarrowToBf16(std::span<const float> from, std::uint16_t* to) {
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    to[i] = static_cast<std::uint16_t>(Rounded(from[i]) >> 16);
-  }
+  CpuKernels().narrow_bf16(std::ssize(from), from.data(), to);
 }
 
 void WidenBf16(std::span<const std::uint16_t> from, float* to) {
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    to[i] = std::bit_cast<float>(std::uint32_t{from[i]} << 16);
-  }
+  CpuKernels().widen_bf16(std::ssize(from), from.data(), to);
 }
 
 bool CpuMultipliesBf16() {

@@ -159,6 +159,10 @@ struct Kernels {
   void (*few_rows)(const FewRows&);
   // out = a + b + c
   void (*add3)(std::int64_t count, float* out, const float* a, const float* b, const float* c);
+  // Conversions of bfloat16.h; `to` may not overlap `from`, but round_bf16's may be the same.
+  void (*round_bf16)(std::int64_t count, const float* from, float* to);
+  void (*narrow_bf16)(std::int64_t count, const float* from, std::uint16_t* to);
+  void (*widen_bf16)(std::int64_t count, const std::uint16_t* from, float* to);
 };
 
 const Kernels& CpuKernels();

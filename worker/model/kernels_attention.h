@@ -3,6 +3,7 @@
 #pragma once
 
 #include "worker/model/kernels.h"
+#include "worker/model/kernels_bfloat16.h"
 #include "worker/model/kernels_few_rows.h"
 #include "worker/model/kernels_functions.h"
 #include "worker/model/kernels_loss.h"
@@ -211,7 +212,10 @@ constexpr Kernels MakeTable(const char* isa) {
           .multiply = Multiply,
           .score_token = ScoreRow,
           .few_rows = ProductOfFewRows,
-          .add3 = Add3};
+          .add3 = Add3,
+          .round_bf16 = RoundBf16,
+          .narrow_bf16 = NarrowBf16,
+          .widen_bf16 = WidenBf16};
 }
 
 }  // namespace tutti::model::TUTTI_KERNEL_ISA

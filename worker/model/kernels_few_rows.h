@@ -24,7 +24,7 @@ TUTTI_INLINE void DotBlock(const FewRows& a, Index row, Index column) {
     for (int o = 0; o < O; ++o) {
       const F16 right = LoadSome(matrix + o * a.matrix_stride + i, n);
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) sums[r][o] += left[r] * right;
+      for (int r = 0; r < R; ++r) sums[r][o] = MultiplyAdd(left[r], right, sums[r][o]);
     }
   });
   for (int r = 0; r < R; ++r) {
@@ -56,7 +56,9 @@ TUTTI_INLINE void AddScaledRows(const FewRows& a, Index k, Index first, Index co
     ForColumns(count, [&](Index i, Index n) TUTTI_FLAT {
       F16 sum = LoadSome(y + i, n);
 #pragma GCC unroll 4
-      for (int j = 0; j < K; ++j) sum += x[j] * LoadSome(matrix + j * a.matrix_stride + i, n);
+      for (int j = 0; j < K; ++j) {
+        sum = MultiplyAdd(Splat(x[j]), LoadSome(matrix + j * a.matrix_stride + i, n), sum);
+      }
       StoreSome(y + i, sum, n);
     });
   }

@@ -7,6 +7,10 @@
 // GCC turns comparisons of vectors wider than a register into scalar code.
 #pragma once
 
+#if defined(__FMA__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 #ifndef TUTTI_KERNEL_ISA
@@ -81,6 +85,22 @@ TUTTI_INLINE Pair<T>& operator*=(Pair<T>& a, S b) {
 template <typename T, typename S>
 TUTTI_INLINE Pair<T>& operator^=(Pair<T>& a, S b) {
   return a = a ^ b;
+}
+
+// a · b + sum, rounded once where the CPU can. Written as a sum of a product it would be up to the
+// compiler, place by place, whether it is.
+TUTTI_INLINE Reg MultiplyAdd(Reg a, Reg b, Reg sum) {
+#if defined(__AVX512F__) && TUTTI_KERNEL_LANES == 16
+  return _mm512_fmadd_ps(a, b, sum);
+#elif defined(__FMA__) && TUTTI_KERNEL_LANES == 8
+  return _mm256_fmadd_ps(a, b, sum);
+#else
+  return a * b + sum;
+#endif
+}
+template <typename T>
+TUTTI_INLINE Pair<T> MultiplyAdd(Pair<T> a, Pair<T> b, Pair<T> sum) {
+  return {MultiplyAdd(a.lo, b.lo, sum.lo), MultiplyAdd(a.hi, b.hi, sum.hi)};
 }
 
 // Lane by lane: a < b ? yes : no.

@@ -54,10 +54,10 @@ class Scratch {
 
 // Floats as the mode multiplies them: themselves, or a compact rounded copy.
 at::Tensor Factor(const float* data, const Extent& e, const LinearMode& mode, Scratch& scratch) {
-  if (!mode.bf16) return View(data, e);
+  if (mode.products == Products::kFloat32) return View(data, e);
   const auto columns = static_cast<std::size_t>(e.columns);
   const Extent compact{e.rows, e.columns, e.columns};
-  if (mode.by_cpu) {
+  if (mode.products == Products::kBf16) {
     std::uint16_t* const copy = scratch.Halves(e.rows * e.columns);
     for (std::int64_t i = 0; i < e.rows; ++i) {
       NarrowToBf16({data + i * e.stride, columns}, copy + i * e.columns);
@@ -77,8 +77,10 @@ template <typename Use>
 void ForPanels(const WeightPlace& w, const LinearShape& s, const LinearMode& mode, const Use& use) {
   const std::int64_t rows = s.input_major ? s.in : s.out;
   const std::int64_t columns = s.input_major ? s.out : s.in;
-  if (w.halves == nullptr && !mode.bf16) return use(0, View(w.floats, {rows, columns, columns}));
-  if (w.halves != nullptr && mode.by_cpu) return use(0, View(w.halves, {rows, columns, columns}));
+  const Extent all{rows, columns, columns};
+  if (w.halves == nullptr && mode.products == Products::kFloat32)
+    return use(0, View(w.floats, all));
+  if (w.halves != nullptr && mode.products == Products::kBf16) return use(0, View(w.halves, all));
   const std::int64_t step = std::clamp<std::int64_t>(kPanelFloats / columns, 1, rows);
   for (std::int64_t first = 0; first < rows; first += step) {
     Scratch scratch(mode.scratch);

@@ -15,12 +15,15 @@ struct LinearShape {
   bool input_major = false;  // the weight is [in, out], as GPT-2's Conv1D keeps it
 };
 
-// How they are computed. In bfloat16 both factors are rounded to it and products are summed in
-// float32; where the CPU multiplies bfloat16 itself the sums are rounded, too.
+// How they are computed.
+enum class Products : std::uint8_t {
+  kFloat32,
+  kRounded,  // both factors rounded to bfloat16, products summed in float32
+  kBf16,     // by the CPU's own instructions: the sums are rounded, too
+};
 struct LinearMode {
-  bool bf16 = false;
-  bool by_cpu = false;       // with bf16: by the CPU's own instructions
-  Arena* scratch = nullptr;  // needed for bf16 and for weights that lie in bfloat16
+  Products products = Products::kFloat32;
+  Arena* scratch = nullptr;  // needed but for kFloat32 of weights that lie in float32
 };
 
 // y[rows, out] = x[rows, in] · w[out, in]ᵀ, or · w[in, out]

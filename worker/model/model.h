@@ -84,7 +84,11 @@ class Model {
   void BindBase(const WeightPlace& base);
 
   // The products of linear layers are computed in bfloat16 (linear.h), but for an adapter's.
-  void SetBf16(bool on) { bf16_ = on; }
+  void SetBf16(bool on) {
+    products_ = !on                   ? Products::kFloat32
+                : CpuMultipliesBf16() ? Products::kBf16
+                                      : Products::kRounded;
+  }
   // Backward computes each layer's forward pass anew from its input, instead of keeping what it
   // made: less memory, more time, the same bits.
   void SetGradientCheckpointing(bool on) { gradient_checkpointing_ = on; }
@@ -122,9 +126,7 @@ class Model {
     const WeightPlace place = Matrix(offset);
     return place.halves == nullptr ? place.floats : BaseVector(offset);
   }
-  LinearMode ModeOf(Arena& arena) const {
-    return {.bf16 = bf16_, .by_cpu = CpuMultipliesBf16(), .scratch = &arena};
-  }
+  LinearMode ModeOf(Arena& arena) const { return {.products = products_, .scratch = &arena}; }
   // Null where nothing is trained, and for offset −1.
   float* Gradient(std::int64_t offset) const {
     if (offset < 0) return nullptr;
@@ -162,7 +164,7 @@ class Model {
   float* grads_ = nullptr;
   WeightPlace base_;
   std::map<std::int64_t, std::vector<float>> base_vectors_;  // of a base in bfloat16, by offset
-  bool bf16_ = false;
+  Products products_ = Products::kFloat32;
   bool gradient_checkpointing_ = false;
   bool base_alone_ = false;  // of the forward pass that runs, or ran last
 };

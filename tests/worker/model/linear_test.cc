@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -39,24 +40,55 @@ TEST(Bf16, RoundsToTheNearestAndKeepsWhatIsNoNumber) {
   }
 }
 
+TEST(Bf16, EveryInstructionSetConvertsAlike) {
+  const std::int64_t count = 1003;
+  Floats from(count);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    from[i] = std::bit_cast<float>(static_cast<std::uint32_t>(MixBits(i)));  // NaN, too
+  }
+  const auto bits = [](const Floats& values) {
+    std::vector<std::uint32_t> all;
+    for (const float value : values) all.push_back(std::bit_cast<std::uint32_t>(value));
+    return all;
+  };
+  Floats want(from.size());
+  Halves want_halves(from.size());
+  const Kernels& plain = *RunnableKernels().front();
+  plain.round_bf16(count, from.data(), want.data());
+  plain.narrow_bf16(count, from.data(), want_halves.data());
+  for (const Kernels* kernels : RunnableKernels()) {
+    Floats rounded(from.size()), wide(from.size());
+    Halves narrow(from.size());
+    kernels->round_bf16(count, from.data(), rounded.data());
+    kernels->narrow_bf16(count, from.data(), narrow.data());
+    kernels->widen_bf16(count, narrow.data(), wide.data());
+    EXPECT_EQ(bits(rounded), bits(want)) << kernels->isa;
+    EXPECT_EQ(narrow, want_halves) << kernels->isa;
+    EXPECT_EQ(bits(wide), bits(want)) << kernels->isa;
+  }
+}
+
 struct Case {
-  bool input_major, halves, bf16, by_cpu;
+  bool input_major, halves;
+  Products products;
   std::int64_t in, out;
 };
 std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << (c.input_major ? "[in, out]" : "[out, in]") << (c.halves ? ", halves" : "")
-             << (c.bf16 ? ", bf16" : "") << (c.by_cpu ? " by the CPU" : "") << ", " << c.in << "x"
-             << c.out;
+             << (c.products == Products::kFloat32   ? ", float32"
+                 : c.products == Products::kRounded ? ", rounded"
+                                                    : ", bf16")
+             << ", " << c.in << "x" << c.out;
 }
 
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const bool input_major : {false, true}) {
     for (const bool halves : {false, true}) {
-      for (const int mode : {0, 1, 2}) {
-        cases.push_back({input_major, halves, mode > 0, mode == 2, 24, 40});
+      for (const Products products : {Products::kFloat32, Products::kRounded, Products::kBf16}) {
+        cases.push_back({input_major, halves, products, 24, 40});
       }
-      cases.push_back({input_major, halves, true, false, 2100, 2100});  // in several panels
+      cases.push_back({input_major, halves, Products::kRounded, 2100, 2100});  // in several panels
     }
   }
   return cases;
@@ -84,7 +116,7 @@ void CheckProducts(const Case& c, std::int64_t rows) {
   }
   const WeightPlace place = c.halves ? WeightPlace(halves.data()) : WeightPlace(w.data());
   Arena arena;
-  const LinearMode mode{.bf16 = c.bf16, .by_cpu = c.by_cpu, .scratch = &arena};
+  const LinearMode mode{.products = c.products, .scratch = &arena};
   const LinearShape shape{rows, c.in, c.out, c.input_major};
   Floats y(dy.size(), 7), dx(x.size(), 7), dw(w.size(), 1);
   LinearForward(shape, x.data(), xs, place, y.data(), ys, mode);
@@ -97,7 +129,8 @@ void CheckProducts(const Case& c, std::int64_t rows) {
   const auto weight = [&](std::int64_t o, std::int64_t i) {
     return at(w, c.input_major ? i * c.out + o : o * c.in + i);
   };
-  const double error = c.bf16 ? 0.02 : 1e-5;  // of a factor; sums grow as their root
+  const double error =
+      c.products == Products::kFloat32 ? 1e-5 : 0.02;  // of a factor; sums grow as their root
   for (std::int64_t o = 0; o < c.out; o += c.out / 7) {
     for (std::int64_t i = 0; i < c.in; i += c.in / 7) {
       double forward = 0, input = 0, gradient = 1;
