@@ -1,13 +1,13 @@
-"""The peer of the language models' benchmark: Hugging Face Trainer, with PEFT where an adapter is trained, fp32, one thread.
+"""The peer of the language models' benchmark: Hugging Face Trainer, with PEFT where an adapter is trained, one thread.
 
     trainer_lm.py MODEL_DIR ROWS_JSONL OPTIONS_JSON     prints {"tokens_per_second", "losses", "memory_bytes"}
 
-OPTIONS: steps, batch, max_length, learning_rate, seed, lora, best. Rows are {"text"}. Rows are drawn in the order
-in which ours are drawn, so that losses can be compared step by step; with `best` by like length instead
-(group_by_length), which pads less. This Trainer divides a step's loss by the labels before they are shifted, each
+OPTIONS: steps, batch, max_length, learning_rate, seed, lora, bf16, group_by_length. Rows are {"text"}, drawn in the
+order in which ours are drawn, so that losses can be compared step by step; with group_by_length by like length
+instead, which pads less. This Trainer divides a step's loss by the labels before they are shifted, each
 row's first token among them, which nothing predicts; the losses printed are by predicted token. Useful (non-padding)
 tokens over the wall time of the steps after the first two.
-`trainer_lm.py --product` prints what one core multiplies, in GFLOP/s.
+`trainer_lm.py --product fp32|bf16` prints what one core multiplies, in GFLOP/s.
 """
 
 import json
@@ -39,10 +39,11 @@ def epoch_order(count, seed):
     return order
 
 
-def product_rate():
-    """Of 1,024 x 1,024 matrices in float32: the best of some."""
+def product_rate(precision):
+    """Of 1,024 x 1,024 matrices: the best of some."""
     torch.set_num_threads(1)
-    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    a, b = torch.rand(1024, 1024).to(dtype), torch.rand(1024, 1024).to(dtype)
     best = 1e9
     for _ in range(12):
         begin = time.monotonic()
@@ -53,7 +54,7 @@ def product_rate():
 
 def main():
     if sys.argv[1] == "--product":
-        print(json.dumps(product_rate()))
+        print(json.dumps(product_rate(sys.argv[2])))
         return
     from torch.utils.data import Dataset, SequentialSampler
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
@@ -67,7 +68,7 @@ def main():
     for ids in tokenizer(texts, truncation=True, max_length=options["max_length"])["input_ids"]:
         ends = ids[-1] == tokenizer.eos_token_id or len(ids) == options["max_length"]
         rows.append(ids if ends else ids + [tokenizer.eos_token_id])
-    if not options["best"]:
+    if not options.get("group_by_length"):
         rows = [rows[i] for i in epoch_order(len(rows), options["seed"])]
 
     class Rows(Dataset):
@@ -101,7 +102,8 @@ def main():
 
     class InOrder(Trainer):
         def _get_train_sampler(self):
-            return super()._get_train_sampler() if options["best"] else SequentialSampler(self.train_dataset)
+            grouped = options.get("group_by_length")
+            return super()._get_train_sampler() if grouped else SequentialSampler(self.train_dataset)
 
     model = AutoModelForCausalLM.from_pretrained(model_dir, torch_dtype=torch.float32)
     if options["lora"]:
@@ -112,7 +114,8 @@ def main():
     arguments = TrainingArguments(
         output_dir="unused", max_steps=steps, per_device_train_batch_size=options["batch"],
         learning_rate=options["learning_rate"], save_strategy="no", report_to=[], logging_steps=1, disable_tqdm=True,
-        use_cpu=True, dataloader_num_workers=0, group_by_length=options["best"], seed=options["seed"])
+        use_cpu=True, dataloader_num_workers=0, seed=options["seed"],
+        bf16=options.get("bf16", False), group_by_length=options.get("group_by_length", False))
     trainer = InOrder(model=model, args=arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Watch()])
     trainer.train()
     seconds = clock[steps - 1] - clock[WARM_STEPS - 1]
