@@ -36,6 +36,18 @@ if(TUTTI_ENGINE)
   target_link_options(tutti_torch INTERFACE
     "-Wl,--disable-new-dtags,-rpath,${TUTTI_OPENBLAS_DIR}")
 
+  # oneDNN's own interface, where it is the library that LibTorch uses (Debian's). A LibTorch with one
+  # inside, as those with CUDA, gets no second: there products go through LibTorch.
+  add_library(tutti_onednn INTERFACE)                        # tutti::onednn
+  add_library(tutti::onednn ALIAS tutti_onednn)
+  execute_process(COMMAND "${CMAKE_READELF}" -d "${TUTTI_TORCH_CPU}" OUTPUT_VARIABLE torch_needs
+                  COMMAND_ERROR_IS_FATAL ANY)
+  if(torch_needs MATCHES "NEEDED[^\n]*libdnnl")
+    find_package(dnnl REQUIRED CONFIG)
+    target_link_libraries(tutti_onednn INTERFACE DNNL::dnnl)
+    target_compile_definitions(tutti_onednn INTERFACE TUTTI_ONEDNN)
+  endif()
+
   find_package(OpenMP REQUIRED COMPONENTS CXX)               # OpenMP::OpenMP_CXX, for at::parallel_for
   pkg_check_modules(MPI REQUIRED IMPORTED_TARGET ompi-c)     # PkgConfig::MPI
   set(HDF5_PREFER_PARALLEL OFF)

@@ -169,7 +169,11 @@ void Decoder::NormForward(const NormParameters& at, const Branch& branch, NormSt
   stream_holds_ = true;
 }
 
-void Decoder::Apply(const Affine& affine, const float* x, float* y, std::int64_t stride) {
+Model::LinearInput Decoder::Input(const float* x, std::int64_t columns) {
+  return {x, packed_.N, columns, ModeOf(arena_)};
+}
+
+void Decoder::Apply(const Affine& affine, const LinearInput& x, float* y, std::int64_t stride) {
   LinearApply(affine.weight, {packed_.N, affine.in, affine.out, affine.input_major}, x, y, stride,
               DropoutKey(), arena_);
 }
@@ -236,16 +240,19 @@ void Decoder::AttendDocuments(std::int64_t index, LayerState& state) {
 Decoder::Branch Decoder::AttentionForwardLayer(std::int64_t index, LayerState& state) {
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   float* out = state.qkv;
-  for (const Affine& projection : p.projections) {
-    Apply(projection, state.attention_norm.out, out, qkv_width());
-    if (projection.bias >= 0) {
-      kernels_.add_bias(packed_.N, projection.out, out, qkv_width(), Weight(projection.bias));
+  {
+    const LinearInput in = Input(state.attention_norm.out, d_.hidden);
+    for (const Affine& projection : p.projections) {
+      Apply(projection, in, out, qkv_width());
+      if (projection.bias >= 0) {
+        kernels_.add_bias(packed_.N, projection.out, out, qkv_width(), Weight(projection.bias));
+      }
+      out += projection.out;
     }
-    out += projection.out;
   }
   Rotate(state.qkv, /*back=*/false);
   AttendDocuments(index, state);
-  Apply(p.attention_out, state.context, branch_, d_.hidden);
+  Apply(p.attention_out, Input(state.context, d_.q_width()), branch_, d_.hidden);
   return {.bias = p.attention_out.bias, .dropout = DropoutOf(index, 1, d_.residual_dropout)};
 }
 
@@ -253,12 +260,13 @@ void Decoder::MlpInner(std::int64_t index, LayerState& state) {
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const std::int64_t N = packed_.N, I = d_.intermediate;
   const Affine& activated = d_.gated ? p.gate : p.up;
-  Apply(activated, state.mlp_norm.out, state.slope, I);
+  const LinearInput in = Input(state.mlp_norm.out, d_.hidden);
+  Apply(activated, in, state.slope, I);
   kernels_.activation_forward(d_.activation, N, I, state.slope,
                               activated.bias < 0 ? nullptr : Weight(activated.bias), state.active,
                               options_.training);
   if (d_.gated) {
-    Apply(p.up, state.mlp_norm.out, state.up, I);
+    Apply(p.up, in, state.up, I);
     if (p.up.bias >= 0) kernels_.add_bias(N, I, state.up, I, Weight(p.up.bias));
     kernels_.multiply(N * I, state.product, state.active, state.up);
   }
@@ -267,7 +275,7 @@ void Decoder::MlpInner(std::int64_t index, LayerState& state) {
 Decoder::Branch Decoder::MlpForward(std::int64_t index, LayerState& state) {
   MlpInner(index, state);
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
-  Apply(p.down, state.product, branch_, d_.hidden);
+  Apply(p.down, Input(state.product, d_.intermediate), branch_, d_.hidden);
   return {.bias = p.down.bias, .dropout = DropoutOf(index, 2, d_.residual_dropout)};
 }
 

@@ -121,7 +121,9 @@ class Decoder final : public Model, public LanguageModel {
   void MlpInner(std::int64_t index, LayerState& state);  // but for its last product
   Branch MlpForward(std::int64_t index, LayerState& state);
   void KeepInput(std::int64_t index, const Branch& branch);
-  void Apply(const Affine& affine, const float* x, float* y, std::int64_t stride);
+  // What linear layers read, [N, columns].
+  LinearInput Input(const float* x, std::int64_t columns);
+  void Apply(const Affine& affine, const LinearInput& x, float* y, std::int64_t stride);
   void Rotate(float* qkv, bool back) const;
   Status PackContinuations(std::span<const Continuation> continuations, const KeyValueCache& cache);
   AttentionShape ShapeOf(std::int64_t index, std::int64_t queries, std::int64_t keys) const;
@@ -141,8 +143,8 @@ class Decoder final : public Model, public LanguageModel {
   float* MlpBackward(std::int64_t index, LayerState& state, const float* grad_branch,
                      const GradientsFinal& on_final);
   // dx = gradient of x, or added to it, and the weight's.
-  void ApplyBackward(const Affine& affine, const float* x, const GradientRows& grad, float* dx,
-                     bool add);
+  void ApplyBackward(const Affine& affine, const LinearInput& x, const GradientRows& grad,
+                     float* dx, bool add);
   void EmbedBackward(const float* grad);
 
   // ---- decoder_head.cc ----

@@ -29,7 +29,7 @@ void Decoder::NormBackward(const NormParameters& at, const NormState& state, con
   gradients.branch = drop ? gradients.dropped : gradients.sum;
 }
 
-void Decoder::ApplyBackward(const Affine& affine, const float* x, const GradientRows& grad,
+void Decoder::ApplyBackward(const Affine& affine, const LinearInput& x, const GradientRows& grad,
                             float* dx, bool add) {
   const LinearShape shape{packed_.N, affine.in, affine.out, affine.input_major};
   LinearApplyBackward(affine.weight, shape, x,
@@ -45,11 +45,11 @@ float* Decoder::MlpBackward(std::int64_t index, LayerState& state, const float* 
   const std::int64_t N = packed_.N, I = d_.intermediate;
   float* grad = arena_.Take(N * I);
   float* dx = arena_.Take(N * d_.hidden);
-  ApplyBackward(p.down, state.product, {grad_branch, d_.hidden}, grad, /*add=*/false);
+  ApplyBackward(p.down, Input(state.product, I), {grad_branch, d_.hidden}, grad, /*add=*/false);
   on_final(p.down.weight);
   if (!d_.gated) {
     kernels_.activation_backward(N, I, state.slope, grad, Gradient(p.up.bias));
-    ApplyBackward(p.up, state.mlp_norm.out, {grad, I}, dx, /*add=*/false);
+    ApplyBackward(p.up, Input(state.mlp_norm.out, d_.hidden), {grad, I}, dx, /*add=*/false);
     on_final(p.up.weight);
     return dx;
   }
@@ -60,8 +60,9 @@ float* Decoder::MlpBackward(std::int64_t index, LayerState& state, const float* 
   if (float* const bias = Gradient(p.up.bias)) {
     kernels_.add_column_sums(N, I, grad_up, I, bias);
   }
-  ApplyBackward(p.up, state.mlp_norm.out, {grad_up, I}, dx, /*add=*/false);
-  ApplyBackward(p.gate, state.mlp_norm.out, {grad, I}, dx, /*add=*/true);
+  const LinearInput in = Input(state.mlp_norm.out, d_.hidden);
+  ApplyBackward(p.up, in, {grad_up, I}, dx, /*add=*/false);
+  ApplyBackward(p.gate, in, {grad, I}, dx, /*add=*/true);
   on_final(p.gate.weight);
   return dx;
 }
@@ -97,19 +98,20 @@ float* Decoder::AttentionBackwardLayer(std::int64_t index, LayerState& state,
   const LayerParameters& p = layers_[static_cast<std::size_t>(index)];
   const std::int64_t N = packed_.N, W = qkv_width();
   float* grad_context = arena_.Take(N * d_.q_width());
-  ApplyBackward(p.attention_out, state.context, {grad_branch, d_.hidden}, grad_context,
-                /*add=*/false);
+  ApplyBackward(p.attention_out, Input(state.context, d_.q_width()), {grad_branch, d_.hidden},
+                grad_context, /*add=*/false);
   on_final(p.attention_out.weight);
   float* grad_qkv = arena_.Take(N * W);
   AttendDocumentsBackward(index, state, grad_context, grad_qkv);
   Rotate(grad_qkv, /*back=*/true);
   float* dx = arena_.Take(N * d_.hidden);
   const float* grad = grad_qkv;
+  const LinearInput in = Input(state.attention_norm.out, d_.hidden);
   for (const Affine& projection : p.projections) {
     if (float* const bias = Gradient(projection.bias)) {
       kernels_.add_column_sums(N, projection.out, grad, W, bias);
     }
-    ApplyBackward(projection, state.attention_norm.out, {grad, W}, dx, /*add=*/grad != grad_qkv);
+    ApplyBackward(projection, in, {grad, W}, dx, /*add=*/grad != grad_qkv);
     grad += projection.out;
   }
   on_final(p.projections.front().weight);

@@ -84,19 +84,34 @@ void Model::BindBase(const WeightPlace& base) {
   }
 }
 
+void Model::LinearApply(std::int64_t weight, const LinearShape& shape, const LinearInput& x,
+                        float* y, std::int64_t stride, std::uint64_t key, Arena& arena) const {
+  LinearForward(shape, x.rows, Matrix(weight), y, stride, ModeOf(arena));
+  AdapterApply(weight, shape.rows, x.x, y, stride, key, arena);
+}
+
 void Model::LinearApply(std::int64_t weight, const LinearShape& shape, const float* x, float* y,
                         std::int64_t stride, std::uint64_t key, Arena& arena) const {
-  LinearForward(shape, x, shape.in, Matrix(weight), y, stride, ModeOf(arena));
-  AdapterApply(weight, shape.rows, x, y, stride, key, arena);
+  LinearApply(weight, shape, LinearInput(x, shape.rows, shape.in, ModeOf(arena)), y, stride, key,
+              arena);
+}
+
+void Model::LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const LinearInput& x,
+                                const LinearGradient& g, std::uint64_t key, Arena& arena) const {
+  {
+    const LinearRows dy(g.dy, shape.rows, shape.out, g.stride, ModeOf(arena));
+    if (float* const gradient = Gradient(weight)) {
+      LinearWeightGradient(shape, dy, x.rows, gradient);
+    }
+    LinearInputGradient(shape, dy, Matrix(weight), g.dx, shape.in, g.add, ModeOf(arena));
+  }
+  AdapterApplyBackward(weight, shape.rows, x.x, g, key, arena);
 }
 
 void Model::LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const float* x,
                                 const LinearGradient& g, std::uint64_t key, Arena& arena) const {
-  if (float* const gradient = Gradient(weight)) {
-    LinearWeightGradient(shape, g.dy, g.stride, x, shape.in, gradient, ModeOf(arena));
-  }
-  LinearInputGradient(shape, g.dy, g.stride, Matrix(weight), g.dx, shape.in, g.add, ModeOf(arena));
-  AdapterApplyBackward(weight, shape.rows, x, g, key, arena);
+  LinearApplyBackward(weight, shape, LinearInput(x, shape.rows, shape.in, ModeOf(arena)), g, key,
+                      arena);
 }
 
 void Model::AdapterApply(std::int64_t weight, std::int64_t rows, const float* x, float* y,

@@ -135,8 +135,17 @@ class Model {
     return trained ? grads_ + *trained : nullptr;
   }
 
+  // What several linear layers read: rows without gaps, and how products take them.
+  struct LinearInput {
+    const float* x = nullptr;
+    LinearRows rows;
+    LinearInput(const float* at, std::int64_t count, std::int64_t columns, const LinearMode& mode)
+        : x(at), rows(at, count, columns, columns, mode) {}
+  };
   // The three products of a linear layer, with its adapter where it has one. `key` is of the
   // micro-batch's dropout, 0: none acts.
+  void LinearApply(std::int64_t weight, const LinearShape& shape, const LinearInput& x, float* y,
+                   std::int64_t stride, std::uint64_t key, Arena& arena) const;
   void LinearApply(std::int64_t weight, const LinearShape& shape, const float* x, float* y,
                    std::int64_t stride, std::uint64_t key, Arena& arena) const;
   struct LinearGradient {
@@ -145,6 +154,8 @@ class Model {
     float* dx = nullptr;  // [rows, in]
     bool add = false;     // to what dx holds
   };
+  void LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const LinearInput& x,
+                           const LinearGradient& gradient, std::uint64_t key, Arena& arena) const;
   void LinearApplyBackward(std::int64_t weight, const LinearShape& shape, const float* x,
                            const LinearGradient& gradient, std::uint64_t key, Arena& arena) const;
   // Its adapter's part alone.
