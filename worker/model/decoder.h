@@ -150,9 +150,10 @@ class Decoder final : public Model, public LanguageModel {
   // ---- decoder_head.cc ----
   // These rows of the last hidden states, one behind the other in `out`.
   const float* Gather(std::span<const std::int64_t> rows, float* out) const;
-  void HeadForward(const float* rows, std::int64_t count, float* logits);
-  void HeadBackward(std::span<const std::int64_t> at, const float* rows, const float* grad,
-                    float* grad_rows);
+  WeightPlace ConvertedHead();
+  void HeadForward(const WeightPlace& head, const float* rows, std::int64_t count, float* logits);
+  void HeadBackward(const WeightPlace& head, std::span<const std::int64_t> at, const float* rows,
+                    const float* grad, float* grad_rows);
   void ScoreRows(std::span<const std::int64_t> rows, const ScoreOptions& options, float* logits,
                  TokenScores& scores) const;
   std::size_t DocumentOf(std::int64_t row, std::size_t from) const;

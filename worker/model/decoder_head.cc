@@ -11,9 +11,10 @@
 namespace tutti::model {
 namespace {
 
-// Logits that are held at a time where only the loss is asked for.
+// Logits that are held at a time where only the loss is asked for; and rows at least, since a
+// product reads the whole output layer, which is larger than their logits where the model is wider.
 constexpr std::int64_t kLogitFloats = std::int64_t{1} << 22;
-constexpr std::int64_t kRowsMin = 16;
+constexpr std::int64_t kRowsMin = 256;
 
 }  // namespace
 
@@ -27,21 +28,33 @@ const float* Decoder::Gather(std::span<const std::int64_t> rows, float* out) con
   return out;
 }
 
-void Decoder::HeadForward(const float* rows, std::int64_t count, float* logits) {
-  LinearForward({count, d_.hidden, d_.head_size()}, rows, d_.hidden, Matrix(head_), logits,
-                d_.head_size(), ModeOf(arena_));
+// The output layer's weight as many products take it.
+WeightPlace Decoder::ConvertedHead() {
+  const WeightPlace head = Matrix(head_);
+  if (products_ != Products::kBf16 || head.halves != nullptr) return head;
+  const std::int64_t count = d_.hidden * d_.head_size();
+  auto* const halves = reinterpret_cast<std::uint16_t*>(arena_.Take((count + 1) / 2));
+  NarrowToBf16({head.floats, static_cast<std::size_t>(count)}, halves);
+  return halves;
+}
+
+void Decoder::HeadForward(const WeightPlace& head, const float* rows, std::int64_t count,
+                          float* logits) {
+  LinearForward({count, d_.hidden, d_.head_size()}, rows, d_.hidden, head, logits, d_.head_size(),
+                ModeOf(arena_));
 }
 
 // Onto grad_hidden_ at these rows; `grad_rows` has room for their gradients.
-void Decoder::HeadBackward(std::span<const std::int64_t> at, const float* rows, const float* grad,
-                           float* grad_rows) {
+void Decoder::HeadBackward(const WeightPlace& head, std::span<const std::int64_t> at,
+                           const float* rows, const float* grad, float* grad_rows) {
   const std::int64_t H = d_.hidden;
   const LinearShape shape{static_cast<std::int64_t>(at.size()), H, d_.head_size()};
+  const LinearMode mode = ModeOf(arena_);
+  const LinearRows dy(grad, shape.rows, shape.out, shape.out, mode);
   if (float* const gradient = Gradient(head_)) {
-    LinearWeightGradient(shape, grad, d_.head_size(), rows, H, gradient, ModeOf(arena_));
+    LinearWeightGradient(shape, dy, LinearRows(rows, shape.rows, H, H, mode), gradient);
   }
-  LinearInputGradient(shape, grad, d_.head_size(), Matrix(head_), grad_rows, H, /*add=*/false,
-                      ModeOf(arena_));
+  LinearInputGradient(shape, dy, head, grad_rows, H, /*add=*/false, mode);
   for (const std::int64_t row : at) {
     kernels_.add(H, grad_hidden_ + row * H, grad_rows);
     grad_rows += H;
@@ -75,14 +88,14 @@ Result<at::Tensor> Decoder::Forward(const Batch& batch, const ForwardOptions& op
     for (std::int64_t row = 0; row < B; ++row) head_rows_.push_back(LastToken(row));
     head_in_ = Gather(head_rows_, arena_.Take(B * d_.hidden));
     at::Tensor logits = at::empty({B, V}, at::kFloat);
-    HeadForward(head_in_, B, logits.data_ptr<float>());
+    HeadForward(Matrix(head_), head_in_, B, logits.data_ptr<float>());
     return logits;
   }
   head_rows_.resize(static_cast<std::size_t>(N));
   std::iota(head_rows_.begin(), head_rows_.end(), std::int64_t{0});
   head_in_ = final_.out;
   const at::Tensor rows = at::empty({N, V}, at::kFloat);
-  HeadForward(head_in_, N, rows.data_ptr<float>());
+  HeadForward(Matrix(head_), head_in_, N, rows.data_ptr<float>());
   at::Tensor logits = at::zeros({B, packed_.T, V}, at::kFloat);
   for (std::int64_t i = 0; i < N; ++i) {
     std::copy_n(rows.data_ptr<float>() + i * V, V,
@@ -109,7 +122,7 @@ void Decoder::Backward(const at::Tensor& grad_logits, const GradientsFinal& on_f
   }
   TakeGradHidden();
   const auto count = static_cast<std::int64_t>(head_rows_.size());
-  HeadBackward(head_rows_, head_in_, grad, arena_.Take(count * d_.hidden));
+  HeadBackward(Matrix(head_), head_rows_, head_in_, grad, arena_.Take(count * d_.hidden));
   LayersBackward(grad_hidden_, on_final);
 }
 
@@ -137,13 +150,14 @@ TokenScores Decoder::Score(const ScoreOptions& options) {
   float* const rows = arena_.Take(rows_max * H);
   float* const grad_rows = arena_.Take(rows_max * H);
   float* const logits = arena_.Take(rows_max * V);
+  const WeightPlace head = ConvertedHead();
   TokenScores scores;
   scores.documents.resize(static_cast<std::size_t>(packed_.documents()));
   for (std::size_t at = 0; at < scored.size(); at += chunk) {
     const auto part = std::span(scored).subspan(at, std::min(chunk, scored.size() - at));
-    HeadForward(Gather(part, rows), static_cast<std::int64_t>(part.size()), logits);
+    HeadForward(head, Gather(part, rows), static_cast<std::int64_t>(part.size()), logits);
     ScoreRows(part, options, logits, scores);
-    if (gradient) HeadBackward(part, rows, logits, grad_rows);
+    if (gradient) HeadBackward(head, part, rows, logits, grad_rows);
   }
   arena_.Release(mark);
   return scores;
@@ -205,7 +219,8 @@ Result<at::Tensor> Decoder::Extend(std::span<const Continuation> continuations,
   }
   const auto count = static_cast<std::int64_t>(last.size());
   at::Tensor logits = at::empty({count, d_.vocabulary}, at::kFloat);
-  HeadForward(Gather(last, arena_.Take(count * d_.hidden)), count, logits.data_ptr<float>());
+  HeadForward(Matrix(head_), Gather(last, arena_.Take(count * d_.hidden)), count,
+              logits.data_ptr<float>());
   return logits;
 }
 
