@@ -95,11 +95,12 @@ def benchmark(name):
             rows = cluster.dir / "rows.jsonl"
             write_rows(rows)
             model_dir = model_for(cluster, model)
+            parameters = parameters_of(model_dir) if method == "full" else None
             for run in range(runs or 3):
                 products.append(theirs("--product", precision(our)))
                 a.append(ours(cluster, f"ours-{run}", model_dir, rows, {**both, **our}))
                 b.append(theirs(model_dir, rows, json.dumps({**both, **their})))
-        return row_of(name, a, b, products, parameters_of(model_dir) if method == "full" else None)
+        return row_of(name, a, b, products, parameters)
     return measure
 
 
