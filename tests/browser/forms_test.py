@@ -213,7 +213,24 @@ class Forms(PageTest):
         expect(self.page.get_by_label("write texts")).to_be_checked()
         self.spec_has("task: text-generation", f"model: {model}")
 
-    def test_18_an_adapters_folder_is_trained_further(self):
+    def test_18_a_text_model_is_tried_and_its_answer_grows(self):
+        self.ana.go(f"/models/{self.cluster.show('faq')['result']['model']}")
+        self.page.evaluate("""
+          window.seen = [];
+          new MutationObserver(() => {
+            const text = document.querySelector('.written mark')?.textContent ?? '';
+            if (text !== window.seen.at(-1)) window.seen.push(text);
+          }).observe(document.querySelector('form.try'), {childList: true, subtree: true, characterData: true});""")
+        self.page.get_by_label("texts to try").fill("Package: scummvm")
+        self.page.get_by_role("button", name="Try", exact=True).click()
+        expect(self.page.get_by_role("button", name="Try", exact=True)).to_be_enabled()
+        seen = [text for text in self.page.evaluate("window.seen") if text]
+        self.assertGreater(len(seen), 3)
+        self.assertTrue(all(b.startswith(a) for a, b in zip(seen, seen[1:])), seen)
+        expect(self.page.locator(".written")).to_have_text("Package: scummvm" + seen[-1])
+        self.ana.screenshot("model-writes")
+
+    def test_19_an_adapters_folder_is_trained_further(self):
         folder = self.cluster.dir / "our-adapter"
         self.cluster.run("model", "export", "our-chats", folder, check=True)
         choose = self.page.locator("input[aria-label=\"a model's folder\"]")

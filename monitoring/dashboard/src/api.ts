@@ -47,15 +47,18 @@ async function send(method: string, path: string, body?: unknown, options: Optio
     }]);
   }
   if (answer.ok) return answer;
-  let problems: Partial<Problem>[] = [];
-  try {
-    const told = await answer.json();
-    problems = told.errors ?? (told.error ? [told.error] : []);
-  } catch {
-    // No JSON: the status says it.
-  }
   if (answer.status === 401) signedOut();
-  throw new ApiError(answer.status, problems);
+  throw errorOf(answer.status, await answer.text());
+}
+
+// What an answer or an event that is an error says.
+function errorOf(status: number, body: string): ApiError {
+  try {
+    const told = JSON.parse(body) as {error?: Partial<Problem>; errors?: Partial<Problem>[]};
+    return new ApiError(status, told.errors ?? (told.error ? [told.error] : []));
+  } catch {
+    return new ApiError(status, []);  // no JSON: the status says it
+  }
 }
 
 export async function api<T>(
@@ -70,6 +73,28 @@ export const get = <T>(path: string, signal?: AbortSignal) =>
 
 export async function text(path: string): Promise<string> {
   return (await send("GET", "/api/v1" + path)).text();
+}
+
+// An answer that comes in pieces, each given to `take`; resolves with the whole of it.
+export async function streamed<Piece, Whole>(
+  path: string, body: unknown, signal: AbortSignal, take: (piece: Piece) => void,
+): Promise<Whole> {
+  const answer = await send("POST", "/api/v1" + path, body, {signal});
+  const events = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const {done, value} = await events.read();
+    if (done) throw new ApiError(UNREACHABLE, [{message: "the answer was cut off", hint: "try again"}]);
+    const blocks = (rest + value).split("\n\n");
+    rest = blocks.pop()!;
+    for (const block of blocks) {
+      const line = (name: string) =>
+        block.split("\n").find((each) => each.startsWith(name + ": "))?.slice(name.length + 2) ?? "";
+      if (line("event") === "piece") take(JSON.parse(line("data")) as Piece);
+      if (line("event") === "error") throw errorOf(answer.status, line("data"));
+      if (line("event") === "done") return JSON.parse(line("data")) as Whole;
+    }
+  }
 }
 
 // A file as a blob; the coordinator tells its digest.

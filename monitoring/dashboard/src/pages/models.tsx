@@ -1,7 +1,7 @@
 // What jobs made: cards, files, where they come from, and a box to try them.
-import {useState} from "preact/hooks";
+import {useEffect, useRef, useState} from "preact/hooks";
 import type {Json, Model} from "../types";
-import {api, get, part, said, text} from "../api";
+import {api, get, part, said, streamed, text} from "../api";
 import {ago, bytes, moment, number, shortDigest, words} from "../format";
 import {metricsText} from "../jobfacts";
 import {useLive} from "../live";
@@ -69,6 +69,8 @@ function TryBox({model}: {model: Model}) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   const [answers, setAnswers] = useState<{text: string; results: Answer[]}[]>([]);
+  const running = useRef<AbortController | null>(null);
+  useEffect(() => () => running.current?.abort(), []);
   const writes = model.task === "text-generation";
   if (session?.scope === "viewer") {
     return <Empty title="Trying needs a submitter's token" />;
@@ -77,18 +79,36 @@ function TryBox({model}: {model: Model}) {
     event.preventDefault();
     const texts = writes ? [input] : input.split("\n").map((line) => line.trim()).filter(Boolean);
     if (texts.length === 0) return;
+    const path = `/models/${part(model.id)}/try`;
+    const stop = new AbortController();
+    running.current = stop;
     setBusy(true);
+    setError(undefined);
     try {
-      const {results} = await api<{results: Answer[][]}>(
-        "POST", `/models/${part(model.id)}/try`,
-        {texts, ...(writes ? {generation: {max_new_tokens: WORDS_MAX}} : {top_k: 4})});
-      setAnswers(texts.map((each, i) => ({text: each, results: results[i] ?? []})));
-      setError(undefined);
+      if (writes) {
+        await write(path, texts[0]!, stop.signal);
+      } else {
+        const {results} = await api<{results: Answer[][]}>("POST", path, {texts, top_k: 4});
+        setAnswers(texts.map((each, i) => ({text: each, results: results[i] ?? []})));
+      }
     } catch (failed) {
-      setError(failed);
+      if (!stop.signal.aborted) setError(failed);
     } finally {
       setBusy(false);
     }
+  };
+  // Shows the text as it grows; whoever leaves or stops it ends the model's work.
+  const write = async (path: string, begin: string, signal: AbortSignal) => {
+    let text = "";
+    const show = () => setAnswers([{text: begin, results: [{text}]}]);
+    show();
+    const {results} = await streamed<{text: string}, {results: Answer[][]}>(
+      path, {texts: [begin], stream: true, generation: {max_new_tokens: WORDS_MAX}}, signal, (piece) => {
+        text += piece.text;
+        show();
+      });
+    text = results[0]?.[0]?.text ?? text;
+    show();
   };
   return (
     <form onSubmit={run} class="try">
@@ -96,7 +116,8 @@ function TryBox({model}: {model: Model}) {
                 placeholder={writes ? "How it begins; the model goes on" : "A text; more of them one a line"} onInput={(event) => setInput(event.currentTarget.value)} />
       <div class="actions">
         <button type="submit" class="primary" disabled={busy || input.trim() === ""}>
-          {busy ? "Asking…" : "Try"}</button>
+          {busy ? writes ? "Writing…" : "Asking…" : "Try"}</button>
+        {busy && writes && <button type="button" onClick={() => running.current?.abort()}>Stop</button>}
         <span class="faint">Runs on a machine of the cluster; the first time loads the model.</span>
       </div>
       <Failure error={error} />
