@@ -213,8 +213,8 @@ class Forms(PageTest):
         expect(self.page.get_by_label("write texts")).to_be_checked()
         self.spec_has("task: text-generation", f"model: {model}")
 
-    def test_18_a_text_model_is_tried_and_its_answer_grows(self):
-        self.ana.go(f"/models/{self.cluster.show('faq')['result']['model']}")
+    def test_18_a_text_model_is_tried_and_its_answer_comes_as_a_stream(self):
+        self.ana.go(f"/models/{self.cluster.show('our-chats')['result']['model']}")
         self.page.evaluate("""
           window.seen = [];
           new MutationObserver(() => {
@@ -222,11 +222,13 @@ class Forms(PageTest):
             if (text !== window.seen.at(-1)) window.seen.push(text);
           }).observe(document.querySelector('form.try'), {childList: true, subtree: true, characterData: true});""")
         self.page.get_by_label("texts to try").fill("Package: scummvm")
-        self.page.get_by_role("button", name="Try", exact=True).click()
+        with self.page.expect_response("**/try") as answer:
+            self.page.get_by_role("button", name="Try", exact=True).click()
+        self.assertEqual(answer.value.headers["content-type"], "text/event-stream")
         expect(self.page.get_by_role("button", name="Try", exact=True)).to_be_enabled()
         seen = [text for text in self.page.evaluate("window.seen") if text]
-        self.assertGreater(len(seen), 3)
-        self.assertTrue(all(b.startswith(a) for a, b in zip(seen, seen[1:])), seen)
+        # How many pieces a read of the network brings is up to the machine.
+        self.assertTrue(seen and all(b.startswith(a) for a, b in zip(seen, seen[1:])), seen)
         expect(self.page.locator(".written")).to_have_text("Package: scummvm" + seen[-1])
         self.ana.screenshot("model-writes")
 
