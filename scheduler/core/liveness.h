@@ -74,8 +74,7 @@ struct GangTrack {
   std::uint32_t stops_sent = 0;
   bool kill_sent = false;
   Instant stop_sent;
-  std::optional<Instant> started;  // all ranks were ready for their first step; here, not before
-  std::optional<Instant> end;      // predicted
+  std::optional<Instant> end;  // predicted
 };
 
 struct InspectTrack {
@@ -93,7 +92,6 @@ struct ProgressSeen {
   std::uint64_t step = 0;
   double step_ms = 0;             // 0 = not known
   std::uint64_t total_steps = 0;  // likewise
-  Duration ending{};              // predicted: from its last step until it is gone
   Instant heard{};                // set when it is observed
 };
 
@@ -137,8 +135,7 @@ struct GangNoticed {  // placed, or found in the ledger after a restart
   Attempt attempt{};
   std::optional<Duration> run = {};  // predicted
 };
-// Its first node reports that all ranks are ready for their first step: all its nodes have it.
-struct GangHeard {
+struct GangHeard {  // its first node reports that all ranks started: all its nodes have it
   JobId job;
   Attempt attempt{};
   std::vector<NodeId> nodes;
