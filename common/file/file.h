@@ -61,10 +61,8 @@ Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path
 Result<Bytes> FreeSpace(const std::filesystem::path& path);
 Result<Bytes> TotalSpace(const std::filesystem::path& path);
 
-// Of a path from outside (a blob's inside a model, say). kInvalid when it is absolute, empty, has
-// NUL, ".." or backslashes.
-Status CheckPlainRelative(std::string_view path);
-// Joins such a path to `root`.
+// Joins `relative` (from outside: a blob's path inside a model, say) to `root`. kInvalid when it is
+// absolute, empty, has NUL, ".." or backslashes.
 Result<std::filesystem::path> JoinBeneath(const std::filesystem::path& root,
                                           std::string_view relative);
 
