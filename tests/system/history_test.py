@@ -62,10 +62,11 @@ class History(unittest.TestCase):
             # No report comes any more: what is shown afterwards was kept.
             for pid in cluster.ranks(running):
                 os.kill(pid, signal.SIGSTOP)
-            shown = wait_for("the progress to be kept", lambda: (
-                lambda point, step: step if point == step else None)(
-                    curves(cluster, f"jobs/{running}")["loss"][-1]["step"],
-                    cluster.http("GET", f"/api/v1/jobs/{running}")["progress"]["step"]), 10)
+            def kept():
+                points = curves(cluster, f"jobs/{running}").get("loss", [])
+                step = cluster.http("GET", f"/api/v1/jobs/{running}")["progress"]["step"]
+                return step if points and points[-1]["step"] == step else None
+            shown = wait_for("the progress to be kept", kept, 10)
             kill_coordinator(cluster)
             again = cluster.http("GET", f"/api/v1/jobs/{running}")
             self.assertEqual(again["progress"]["step"], shown)
