@@ -13,6 +13,10 @@ class Arena {
  public:
   // `count` floats, not zeroed, aligned to 64 bytes, valid until Reset.
   float* Take(std::int64_t count);
+  // The same of numbers of two bytes.
+  std::uint16_t* TakeHalves(std::int64_t count) {
+    return reinterpret_cast<std::uint16_t*>(Take((count + 1) / 2));
+  }
   // Where the next piece begins, and back there: what was taken since is taken again.
   struct Mark {
     std::size_t block = 0;

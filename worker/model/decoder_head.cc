@@ -33,7 +33,7 @@ WeightPlace Decoder::ConvertedHead() {
   const WeightPlace head = Matrix(head_);
   if (products_ != Products::kBf16 || head.halves != nullptr) return head;
   const std::int64_t count = d_.hidden * d_.head_size();
-  auto* const halves = reinterpret_cast<std::uint16_t*>(arena_.Take((count + 1) / 2));
+  std::uint16_t* const halves = arena_.TakeHalves(count);
   NarrowToBf16({head.floats, static_cast<std::size_t>(count)}, halves);
   return halves;
 }

@@ -82,12 +82,9 @@ class Scratch {
   ~Scratch() {
     if (arena_ != nullptr) arena_->Release(mark_);
   }
-  float* Floats(std::int64_t count) {
+  Arena* operator->() {
     TUTTI_CHECK(arena_ != nullptr, "bfloat16 without room to convert in");
-    return arena_->Take(count);
-  }
-  std::uint16_t* Halves(std::int64_t count) {
-    return reinterpret_cast<std::uint16_t*>(Floats((count + 1) / 2));
+    return arena_;
   }
 
  private:
@@ -111,12 +108,12 @@ void ForPanels(const WeightPlace& w, const LinearShape& s, const LinearMode& mod
     const auto count = static_cast<std::size_t>(panel * columns);
     const WeightPlace from = w.At(first * columns);
     if (mode.products == Products::kBf16) {
-      std::uint16_t* const narrow = scratch.Halves(panel * columns);
+      std::uint16_t* const narrow = scratch->TakeHalves(panel * columns);
       NarrowToBf16({from.floats, count}, narrow);
       use(first, Factor{nullptr, narrow, panel, columns, columns});
       continue;
     }
-    float* const converted = scratch.Floats(panel * columns);
+    float* const converted = scratch->Take(panel * columns);
     if (from.halves != nullptr) {
       WidenBf16({from.halves, count}, converted);
     } else {
@@ -149,8 +146,8 @@ LinearRows::LinearRows(const float* rows, std::int64_t count, std::int64_t colum
   scratch_ = mode.scratch;
   mark_ = scratch_->Now();
   const bool narrow = mode.products == Products::kBf16;
-  float* const copy = scratch_->Take(narrow ? (count * columns + 1) / 2 : count * columns);
-  auto* const halves = reinterpret_cast<std::uint16_t*>(copy);
+  float* const copy = narrow ? nullptr : scratch_->Take(count * columns);
+  std::uint16_t* const halves = narrow ? scratch_->TakeHalves(count * columns) : nullptr;
   // What lies without gaps is one row.
   const std::int64_t pieces = stride == columns ? 1 : count;
   const std::int64_t length = stride == columns ? count * columns : columns;
@@ -162,8 +159,8 @@ LinearRows::LinearRows(const float* rows, std::int64_t count, std::int64_t colum
       RoundToBf16(from, copy + i * columns);
     }
   }
-  floats_ = narrow ? nullptr : copy;
-  halves_ = narrow ? halves : nullptr;
+  floats_ = copy;
+  halves_ = halves;
   stride_ = columns;
 }
 
