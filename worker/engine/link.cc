@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -80,15 +81,20 @@ Status FdLink::Send(const enginelink::ToWorker& message) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return WorkerGone();
     if (rest.size() == line.size() && MayBeDropped(message)) return {};
-    pollfd ready{socket_.get(), POLLOUT, 0};
-    if (poll(&ready, 1, Left(give_up)) == 0) {
+    // Another thread may hear of a renewal meanwhile.
+    const Clock::time_point until = std::min(give_up, LeaseEnd());
+    if (Clock::now() >= until) {
       return Fail(ErrorCode::kUnavailable, "the worker does not read", "--link-fd");
     }
+    pollfd ready{socket_.get(), POLLOUT, 0};
+    poll(&ready, 1, Left(until));
   }
   return {};
 }
 
 void FdLink::SetLease(std::chrono::nanoseconds until) { lease_until_ = until; }
+
+Clock::time_point FdLink::LeaseEnd() const { return Clock::time_point(lease_until_.load()); }
 
 Status FdLink::TakeLines() {
   while (const auto line = lines_.Next()) {
@@ -99,7 +105,8 @@ Status FdLink::TakeLines() {
     } else if (std::holds_alternative<enginelink::CheckpointNow>(message)) {
       heard_.checkpoint_now = true;
     } else if (const auto* alive = std::get_if<enginelink::Alive>(&message)) {
-      if (lease_until_) *lease_until_ = std::chrono::nanoseconds(alive->lease_until_ns);
+      if (lease_until_.load() != kNoLease)
+        SetLease(std::chrono::nanoseconds(alive->lease_until_ns));
     }
   }
   return {};
@@ -110,7 +117,7 @@ Status FdLink::TakeLines() {
 Status FdLink::Check() {
   TUTTI_RETURN_IF_ERROR(ReadAvailable());
   TUTTI_RETURN_IF_ERROR(TakeLines());
-  if (!lease_until_ || Clock::now().time_since_epoch() < *lease_until_) return {};
+  if (Clock::now() < LeaseEnd()) return {};
   return Fail(ErrorCode::kTimeout, "the worker's lease of this gang has run out", "--link-fd",
               "its process hangs or is stopped, or its coordinator is silent");
 }

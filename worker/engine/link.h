@@ -1,9 +1,9 @@
 // The engine's end of enginelink: lines over one inherited socket to and from the worker.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
-#include <optional>
 
 #include "common/base/result.h"
 #include "common/enginelink/messages.h"
@@ -18,6 +18,7 @@ class FdLink final : public finetune::WorkerLink {
 
   // The worker's first line. kTimeout, kUnavailable, kInvalid for anything but a plan.
   Result<enginelink::Plan> AwaitPlan(std::chrono::milliseconds deadline);
+  // Waits for a worker that does not read a minute at most, and never beyond its lease.
   Status Send(const enginelink::ToWorker& message) override;
   Result<finetune::Control> Poll() override;
   Status Check() override;
@@ -28,6 +29,7 @@ class FdLink final : public finetune::WorkerLink {
   void AwaitEnd(std::chrono::milliseconds deadline);
 
  private:
+  std::chrono::steady_clock::time_point LeaseEnd() const;
   // Takes what has come; kUnavailable at the end of the stream.
   Status ReadAvailable();
   // Hears what was read; a plan or what is no message is kInvalid.
@@ -36,7 +38,8 @@ class FdLink final : public finetune::WorkerLink {
   UniqueFd socket_;
   enginelink::LineBuffer lines_;
   finetune::Control heard_;  // since the last Poll
-  std::optional<std::chrono::nanoseconds> lease_until_;
+  static constexpr std::chrono::nanoseconds kNoLease = std::chrono::nanoseconds::max();
+  std::atomic<std::chrono::nanoseconds> lease_until_ = kNoLease;
   std::mutex sending_;
 };
 

@@ -18,7 +18,7 @@ class WorkerLink {
   virtual ~WorkerLink() = default;
 
   // Any thread. kUnavailable once the worker is gone. Beat and Progress may be dropped while the
-  // worker does not read; the others wait for it.
+  // worker does not read; the others wait for it, as long as it has its lease.
   virtual Status Send(const enginelink::ToWorker& message) = 0;
   // Never waits. Errors are Check's. The rank's thread.
   virtual Result<Control> Poll() = 0;

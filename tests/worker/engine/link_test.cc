@@ -60,6 +60,20 @@ TEST_F(Link, OtherWordsRenewNothing) {
   EXPECT_FALSE(link_->Check());
 }
 
+// A stopped worker reads nothing: what it is told last must not keep the rank alive beyond the
+// lease.
+TEST_F(Link, NothingWaitsBeyondTheLeaseForAWorkerThatDoesNotRead) {
+  const std::string filler(1 << 16, '\n');
+  link_->SetLease(Now() + 300ms);
+  Status sent;
+  while (sent) sent = link_->Send(enginelink::Failed{.message = filler});
+  EXPECT_EQ(sent.error().code, ErrorCode::kUnavailable);
+  const auto begin = Now();
+  EXPECT_FALSE(link_->Check());
+  EXPECT_FALSE(link_->Send(enginelink::Failed{.message = "the lease has run out"}));
+  EXPECT_LT(Now() - begin, 10s);  // without a lease it waits for a minute
+}
+
 TEST_F(Link, WhatACheckHeardIsPolledOnce) {
   Say(enginelink::CheckpointNow{});
   Say(enginelink::Stop{.checkpoint = true});
