@@ -18,6 +18,12 @@ constexpr std::string_view kPrefix = "sha256:";
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 
+// Looked up once: EVP_sha256() has OpenSSL look for it at each use.
+const EVP_MD* Algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return algorithm;
+}
+
 }  // namespace
 
 std::string Digest::ToHex() const {
@@ -53,7 +59,7 @@ struct Sha256::State {
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
   TUTTI_CHECK(state_->context != nullptr &&
-              EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+              EVP_DigestInit_ex(state_->context, Algorithm(), nullptr) == 1);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <system_error>
@@ -177,22 +178,25 @@ Result<Bytes> TotalSpace(const fs::path& path) {
   return Bytes{static_cast<std::int64_t>(stat.f_blocks * stat.f_frsize)};
 }
 
-Result<fs::path> JoinBeneath(const fs::path& root, std::string_view relative) {
-  const auto refuse = [&] {
-    return Fail(ErrorCode::kInvalid, "not a plain relative path", std::string(relative));
+Status CheckPlainRelative(std::string_view path) {
+  const auto is_plain = [](std::string_view part) {
+    return !part.empty() && part != "." && part != ".." &&
+           std::all_of(part.begin(), part.end(),
+                       [](unsigned char c) { return c >= ' ' && c != '\\'; });
   };
-  if (relative.empty() || relative.front() == '/' || relative.size() > 1024 ||
-      relative.find("//") != std::string_view::npos) {
-    return refuse();
+  bool good = path.size() <= 1024;
+  for (std::size_t start = 0; good && start <= path.size();) {
+    const std::size_t end = std::min(path.find('/', start), path.size());
+    good = is_plain(path.substr(start, end - start));
+    start = end + 1;
   }
-  for (const char c : relative) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\\') return refuse();
-  }
-  const fs::path path(relative);
-  for (const fs::path& part : path) {
-    if (part == ".." || part == "." || part.empty()) return refuse();
-  }
-  return root / path;
+  if (good) return {};
+  return Fail(ErrorCode::kInvalid, "not a plain relative path", std::string(path));
+}
+
+Result<fs::path> JoinBeneath(const fs::path& root, std::string_view relative) {
+  TUTTI_RETURN_IF_ERROR(CheckPlainRelative(relative));
+  return root / relative;
 }
 
 }  // namespace tutti

@@ -61,8 +61,10 @@ Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path
 Result<Bytes> FreeSpace(const std::filesystem::path& path);
 Result<Bytes> TotalSpace(const std::filesystem::path& path);
 
-// Joins `relative` (from outside: a blob's path inside a model, say) to `root`. kInvalid when it is
-// absolute, empty, has NUL, ".." or backslashes.
+// Of a path from outside (a blob's inside a model, say). kInvalid when it is absolute, empty, has
+// NUL, ".." or backslashes.
+Status CheckPlainRelative(std::string_view path);
+// Joins such a path to `root`.
 Result<std::filesystem::path> JoinBeneath(const std::filesystem::path& root,
                                           std::string_view relative);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <utility>
 
 #include "jobs/spec/names.h"
@@ -320,6 +321,10 @@ void AddRest(std::vector<Field>& rows) {
 #undef TUTTI_REF
 #undef TUTTI_CHOICE
 
+std::size_t RowNumber(const Field& field) {
+  return static_cast<std::size_t>(&field - Fields().data());
+}
+
 }  // namespace
 
 bool Draft::AreSound(std::initializer_list<std::string_view> paths) const {
@@ -333,9 +338,28 @@ bool Draft::AreSound(std::initializer_list<std::string_view> paths) const {
   return true;
 }
 
+void Draft::Give(std::string_view path, const Place& place) {
+  if (const Field* field = FindField(path)) {
+    given_fields_.resize(Fields().size());
+    given_fields_[RowNumber(*field)] = place;
+  } else {
+    given_others_.insert_or_assign(std::string(path), place);
+  }
+}
+
+const Place* Draft::Given(std::string_view path) const {
+  if (const Field* field = FindField(path)) {
+    if (given_fields_.empty()) return nullptr;
+    const std::optional<Place>& place = given_fields_[RowNumber(*field)];
+    return place ? &*place : nullptr;
+  }
+  const auto found = given_others_.find(path);
+  return found == given_others_.end() ? nullptr : &found->second;
+}
+
 Place Draft::Where(std::string_view path) const {
   while (true) {
-    if (const auto found = given.find(path); found != given.end()) return found->second;
+    if (const Place* given = Given(path)) return *given;
     if (path.empty()) return {};
     const std::size_t dot = path.rfind('.');
     path = dot == std::string_view::npos ? std::string_view{} : path.substr(0, dot);
@@ -391,9 +415,13 @@ const std::vector<Field>& Fields() {
 }
 
 const Field* FindField(std::string_view path) {
-  const auto& fields = Fields();
-  const auto found = std::ranges::find(fields, path, &Field::path);
-  return found == fields.end() ? nullptr : &*found;
+  static const std::unordered_map<std::string_view, const Field*> by_path = [] {
+    std::unordered_map<std::string_view, const Field*> fields;
+    for (const Field& field : Fields()) fields.emplace(field.path, &field);
+    return fields;
+  }();
+  const auto found = by_path.find(path);
+  return found == by_path.end() ? nullptr : found->second;
 }
 
 std::vector<std::string_view> NamesIn(std::string_view section) {

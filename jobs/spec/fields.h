@@ -27,14 +27,21 @@ struct Draft {
   std::optional<std::int64_t> per_device_train_batch_size;
   std::optional<std::int64_t> gradient_accumulation_steps;
   std::optional<SweepSpec> sweep;
-  std::map<std::string, Place, std::less<>> given;  // path -> where, sections too; "" = the whole
-  std::set<std::string, std::less<>> broken;        // paths whose value could not be read
+  std::set<std::string, std::less<>> broken;  // paths whose value could not be read
 
-  bool Has(std::string_view path) const { return given.find(path) != given.end(); }
+  // What was written stands there: a field, a section, an entry of a mapping, "" = the whole.
+  void Give(std::string_view path, const Place& place);
+  bool Has(std::string_view path) const { return Given(path) != nullptr; }
   // False when what is known of these fields may not be what was meant: no rule about them applies.
   bool AreSound(std::initializer_list<std::string_view> paths) const;
   // Where the field stands; the nearest section around it when it is not given.
   Place Where(std::string_view path) const;
+
+ private:
+  const Place* Given(std::string_view path) const;  // nullptr when it was not
+
+  std::vector<std::optional<Place>> given_fields_;  // by row of Fields(); empty before the first
+  std::map<std::string, Place, std::less<>> given_others_;
 };
 
 struct Range {

@@ -1,9 +1,12 @@
 #include "jobs/spec/json.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "jobs/spec/names.h"
 #include "jobs/spec/parse.h"
@@ -12,6 +15,8 @@ namespace tutti::spec {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::size_t kTextUsual = 4096;  // bytes of a resolved form
 
 Json ToValue(const Duration& duration) { return FormatDuration(duration); }
 Json ToValue(const Bytes& bytes) { return ExactBytes(bytes); }
@@ -22,6 +27,38 @@ Json ToValue(const T& value) {
 template <typename T>
 Json ToValue(const std::optional<T>& value) {
   return value ? ToValue(*value) : Json(nullptr);
+}
+
+// Values as text; those that are rare, as nlohmann writes them.
+void AppendJson(std::string& text, const Json& value) {
+  text += value.is_null() ? "null" : value.dump();
+}
+void AppendJson(std::string& text, bool value) { text += value ? "true" : "false"; }
+void AppendJson(std::string& text, std::int64_t value) { text += std::to_string(value); }
+void AppendJson(std::string& text, std::string_view value) {
+  const bool is_plain = std::ranges::all_of(
+      value, [](char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; });
+  if (!is_plain) return AppendJson(text, Json(value));
+  text.append(1, '"').append(value).append(1, '"');
+}
+
+void AppendJson(std::string& text, const std::optional<InputFile>& file) {
+  if (!file) return AppendJson(text, Json());
+  AppendJson(text += R"({"digest":)", std::string_view(file->digest));
+  AppendJson(text += R"(,"path":)", std::string_view(file->path));
+  AppendJson(text += R"(,"size_bytes":)", file->size_bytes);
+  text += '}';
+}
+
+void AppendJson(std::string& text, const Inputs& inputs) {
+  AppendJson(text += R"({"eval":)", inputs.eval);
+  text += R"(,"model":[)";
+  for (const InputFile& file : inputs.model) {
+    if (&file != &inputs.model.front()) text += ',';
+    AppendJson(text, std::optional(file));
+  }
+  AppendJson(text += R"(],"train":)", inputs.train);
+  text += '}';
 }
 
 Json OfKwargs(const TrainingSpec& training) {
@@ -36,16 +73,10 @@ Json OfKwargs(const TrainingSpec& training) {
   return json;
 }
 
-Json OfFile(const InputFile& file) {
-  return {{"path", file.path}, {"digest", file.digest}, {"size_bytes", file.size_bytes}};
-}
-
 Json OfInputs(const Inputs& inputs) {
-  Json json = {{"model", Json::array()}, {"train", nullptr}, {"eval", nullptr}};
-  for (const InputFile& file : inputs.model) json["model"].push_back(OfFile(file));
-  if (inputs.train) json["train"] = OfFile(*inputs.train);
-  if (inputs.eval) json["eval"] = OfFile(*inputs.eval);
-  return json;
+  std::string text;
+  AppendJson(text, inputs);
+  return Json::parse(text);
 }
 
 Json OfSweep(const SweepSpec& sweep) {
@@ -94,15 +125,46 @@ Json OfCustom(const Custom& custom, Draft& draft) {
   return nullptr;
 }
 
-// The object of a section, made on the way.
-Json& SectionOf(Json& root, std::string_view path) {
-  Json* json = &root;
-  while (!path.empty()) {
-    const std::size_t dot = std::min(path.find('.'), path.size());
-    json = &(*json)[std::string(path.substr(0, dot))];
-    path.remove_prefix(std::min(dot + 1, path.size()));
-  }
-  return *json;
+void AppendValue(std::string& text, const Field& field, Draft& draft) {
+  std::visit(
+      [&](const auto& access) {
+        using A = std::remove_cvref_t<decltype(access)>;
+        if constexpr (std::is_same_v<A, Ref<bool>> || std::is_same_v<A, Ref<std::int64_t>>) {
+          AppendJson(text, access(draft));
+        } else if constexpr (std::is_same_v<A, Ref<std::string>>) {
+          AppendJson(text, std::string_view(access(draft)));
+        } else if constexpr (std::is_same_v<A, Choice>) {
+          AppendJson(text, access.get(draft));
+        } else if (field.use == Use::kResolved) {
+          AppendJson(text, draft.job.inputs);
+        } else {
+          AppendJson(text, ValueOf(field, draft));
+        }
+      },
+      field.access);
+}
+
+// Whether the rows that follow below its path are members of its value.
+bool IsObject(const Field& field, const Draft& draft) {
+  const auto* custom = std::get_if<Custom>(&field.access);
+  if (custom == nullptr) return false;
+  const bool is_full = std::holds_alternative<FullMethod>(draft.job.method);
+  return custom->shape == Shape::kSection || custom->shape == Shape::kRanks ||
+         (custom->shape == Shape::kMethod && !is_full);
+}
+
+// The resolved form's fields as a JSON object has them: sorted. A dot comes before every character
+// of a name, so a section's rows follow it.
+const std::vector<const Field*>& SortedFields() {
+  static const std::vector<const Field*> sorted = [] {
+    std::vector<const Field*> fields;
+    for (const Field& field : Fields()) {
+      if (field.use != Use::kWritten) fields.push_back(&field);
+    }
+    std::ranges::sort(fields, {}, [](const Field* field) { return std::string_view(field->path); });
+    return fields;
+  }();
+  return sorted;
 }
 
 }  // namespace
@@ -151,15 +213,33 @@ nlohmann::json ValueOf(const Field& field, Draft& draft) {
       field.access);
 }
 
-nlohmann::json ToJson(const JobSpec& job) {
+std::string ToJsonText(const JobSpec& job) {
   Draft draft;
   draft.job = job;
-  Json root = Json::object();
-  for (const Field& field : Fields()) {
-    if (field.use == Use::kWritten || !IsPresent(field, draft)) continue;
-    SectionOf(root, field.section())[std::string(field.name())] = ValueOf(field, draft);
+  std::string text;
+  text.reserve(kTextUsual);
+  text += '{';
+  std::vector<std::string_view> open;  // sections
+  const auto close_to = [&](std::string_view section) {
+    for (; !open.empty() && open.back() != section; open.pop_back()) text += '}';
+  };
+  for (const Field* field : SortedFields()) {
+    if (!IsPresent(*field, draft)) continue;
+    close_to(field->section());
+    if (text.back() != '{') text += ',';
+    AppendJson(text, field->name());
+    text += ':';
+    if (IsObject(*field, draft)) {
+      text += '{';
+      open.push_back(field->path);
+    } else {
+      AppendValue(text, *field, draft);
+    }
   }
-  return root;
+  close_to("");
+  return text + '}';
 }
+
+nlohmann::json ToJson(const JobSpec& job) { return Json::parse(ToJsonText(job)); }
 
 }  // namespace tutti::spec

@@ -49,4 +49,12 @@ tl::expected<JobSpec, std::vector<Error>> FromJson(const nlohmann::json& resolve
   return std::move(draft.job);
 }
 
+std::optional<JobSpec> FromSoundTree(const Node& resolved) {
+  Problems problems;
+  std::vector<std::string> notes;
+  Draft draft = Finish(resolved, Form::kResolved, problems, notes);
+  if (!problems.empty()) return std::nullopt;
+  return std::move(draft.job);
+}
+
 }  // namespace tutti::spec

@@ -15,6 +15,8 @@
 
 namespace tutti::spec {
 
+struct Node;
+
 struct ParseOptions {
   std::string_view file_name = "spec";     // in errors: "spec.yaml:14:5"
   std::span<const std::string> sets = {};  // of `--set`: "training.learning_rate=1e-4"
@@ -35,7 +37,10 @@ tl::expected<Parsed, std::vector<Error>> ParseSpec(std::string_view text,
 // ToJson wrote gives an equal JobSpec; where = "#/training/shards". What a client sends and the
 // journal keeps.
 nlohmann::json ToJson(const JobSpec& job);
+std::string ToJsonText(const JobSpec& job);  // as ToJson(job).dump()
 tl::expected<JobSpec, std::vector<Error>> FromJson(const nlohmann::json& resolved);
+// The same of a tree of sound_json.h; nullopt when anything is wrong: FromJson says what.
+std::optional<JobSpec> FromSoundTree(const Node& resolved);
 
 // The JSON Schema (2020-12) of what a person writes, for editors; and a commented spec to start
 // from.

@@ -21,7 +21,9 @@ template <typename... Fs>
 Overload(Fs...) -> Overload<Fs...>;
 
 std::string Join(std::string_view section, std::string_view name) {
-  return section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
+  std::string path(section);
+  if (!path.empty()) path += '.';
+  return path.append(name);
 }
 
 class Reader {
@@ -40,7 +42,7 @@ class Reader {
                    problems_, "write NAME: VALUE lines");
       return false;
     }
-    draft_.given[path] = node.place;
+    draft_.Give(path, node.place);
     for (const Field& field : Fields()) {
       if (field.use == Use::kRequired && field.section() == path && !Find(*map, field.name())) {
         problems_.Invalid(fmt::format("{} is missing", field.path), node.place,
@@ -48,9 +50,12 @@ class Reader {
         draft_.broken.insert(field.path);
       }
     }
+    std::string field_path = Join(path, "");
+    const std::size_t stem = field_path.size();
     for (const Entry& entry : *map) {
+      field_path.replace(stem, std::string::npos, entry.key);
       const Field* field =
-          entry.key.find('.') == std::string::npos ? FindField(Join(path, entry.key)) : nullptr;
+          entry.key.find('.') == std::string::npos ? FindField(field_path) : nullptr;
       if (field == nullptr || !IsAccepted(*field)) {
         AddUnknown(path, entry);
       } else {
@@ -105,7 +110,7 @@ class Reader {
     const bool is_section = custom != nullptr && custom->shape == Shape::kSection;
     if (is_null && !is_section && MayBeNull(field)) return;
     if (Read(field, node)) {
-      draft_.given[field.path] = node.place;
+      draft_.Give(field.path, node.place);
     } else {
       draft_.broken.insert(field.path);
     }
@@ -162,7 +167,7 @@ class Reader {
   bool ReadMap(const Item& item, TextMap& out) {
     if (!ReadTextMap(item, problems_, out)) return false;
     for (const Entry& entry : *item.node.AsMap()) {
-      draft_.given[Join(item.path, entry.key)] = entry.place;
+      draft_.Give(Join(item.path, entry.key), entry.place);
     }
     return true;
   }
@@ -264,8 +269,8 @@ class Reader {
     if (!ReadWhole(item, range, problems_, ranks)) return false;
     resources.ranks_min = ranks;
     resources.ranks_max = ranks;
-    draft_.given["resources.ranks.min"] = item.node.place;
-    draft_.given["resources.ranks.max"] = item.node.place;
+    draft_.Give("resources.ranks.min", item.node.place);
+    draft_.Give("resources.ranks.max", item.node.place);
     return true;
   }
 

@@ -78,7 +78,7 @@ bool ReadInputFile(const Item& item, Problems& problems, InputFile& out) {
   InputFile file;
   const Node& path = Find(map, "path")->value;
   const Node& digest = Find(map, "digest")->value;
-  const std::string size_path = fmt::format("{}.size_bytes", item.path);
+  const std::string size_path = std::string(item.path) + ".size_bytes";
   bool good = ReadText({path, item.path}, problems, file.path);
   good = ReadText({digest, item.path}, problems, file.digest) && good;
   good = ReadWhole({Find(map, "size_bytes")->value, size_path}, kSize, problems, file.size_bytes) &&
@@ -194,7 +194,7 @@ bool ReadSchedulerKwargs(const Item& item, Problems& problems, Draft& draft) {
     } else {
       good = false;
     }
-    draft.given[path] = entry.value.place;
+    draft.Give(path, entry.value.place);
   }
   if (good) draft.job.training.lr_scheduler_kwargs = std::move(kwargs);
   return good;

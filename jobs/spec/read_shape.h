@@ -13,7 +13,7 @@
 namespace tutti::spec {
 
 bool ReadTargetModules(const Item& item, Problems& problems, LoraSpec& out);
-// Notes in `draft.given` where each argument stands.
+// Notes in `draft` where each argument stands.
 bool ReadSchedulerKwargs(const Item& item, Problems& problems, Draft& draft);
 bool ReadRetryOn(const Item& item, Problems& problems, std::vector<RetryOn>& out);
 bool ReadWebhooks(const Item& item, Problems& problems, std::vector<Webhook>& out);

@@ -19,7 +19,6 @@ constexpr std::size_t kListDefault = 100;
 constexpr std::size_t kListMax = 1000;
 constexpr std::uint64_t kWaitMaxMs = 60'000;
 constexpr std::size_t kKeyMax = 256;  // characters of an idempotency key
-constexpr int kIdTries = 4;
 
 // "queued,running" → states.
 Result<std::vector<spec::JobState>> StatesIn(std::string_view text) {
@@ -91,24 +90,23 @@ void WaitForJob(Api& api, const http::Request& request, const http::Responder& r
 }
 
 Result<core::Reply> StepSubmission(Round& round, Submission submission) {
-  TUTTI_RETURN_IF_ERROR(
-      FindDependencies(round.state().ledger, submission.depends_on, submission.input.request));
-  return round.Step(std::move(submission.input));
+  const core::Ledger& ledger = round.state().ledger;
+  core::Submit& input = submission.input;
+  TUTTI_RETURN_IF_ERROR(FindDependencies(ledger, submission.depends_on, input.request));
+  while (core::FindJob(ledger, input.job) != nullptr) input.job = JobId(RandomBits());
+  return round.Step(std::move(input));
 }
 
-void Submit(Api& api, const http::Responder& responder, Submission input, int tries) {
-  DoOrRefuse(api, responder, [&api, responder, input, tries](Round& round) {
-    auto reply = StepSubmission(round, input);
-    round.After([&api, responder, input, tries, reply](const Status& stored) {
+void Submit(Api& api, const http::Responder& responder, Submission submission) {
+  const auto shared = std::make_shared<Submission>(std::move(submission));  // a work is copyable
+  DoOrRefuse(api, responder, [&api, responder, shared](Round& round) {
+    auto reply = StepSubmission(round, std::move(*shared));
+    round.After([&api, responder, reply = std::move(reply)](const Status& stored) {
       if (!stored) {
         responder.Send(stored.error());
       } else if (reply) {
         const auto& job = std::get<core::JobReply>(*reply);
         AnswerJob(api, responder, job.job.ToString(), job.created ? 201 : 200);
-      } else if (reply.error().code == ErrorCode::kUnavailable && tries > 1) {
-        Submission again = input;
-        again.input.job = JobId(RandomBits());
-        Submit(api, responder, std::move(again), tries - 1);
       } else {
         responder.Send(reply.error());
       }
@@ -117,31 +115,28 @@ void Submit(Api& api, const http::Responder& responder, Submission input, int tr
 }
 
 void SubmitJob(Api& api, const http::Request& request, const http::Responder& responder) {
-  const json& body = BodyOf(request);
   const auto refuse = [&](const Error& error) { responder.Send(error); };
-  if (const Status keys = CheckKeys(body, {"spec", "hold"}); !keys) return refuse(keys.error());
-  const auto hold = FlagIn(body, "hold");
-  if (!hold) return refuse(hold.error());
   const std::string key(request.Header("idempotency-key").value_or(""));
   if (key.size() > kKeyMax) {
     return refuse({ErrorCode::kInvalid, "has more than " + std::to_string(kKeyMax) + " characters",
                    "Idempotency-Key"});
   }
-  const auto job = ReadSpec(body);
-  if (!job) {
-    responder.Send(http::ErrorResponse(job.error()));
+  auto body = ReadSubmitBody(request.body);
+  if (!body) {
+    responder.Send(std::move(body).error());
     return;
   }
-  if (const Status inputs = CheckInputs(*job, api.blobs); !inputs) return refuse(inputs.error());
-  if (const Status hooks = CheckWebhooks(*job, api.webhooks.for_jobs()); !hooks) {
+  spec::JobSpec& job = body->job;
+  if (const Status inputs = CheckInputs(job, api.blobs); !inputs) return refuse(inputs.error());
+  if (const Status hooks = CheckWebhooks(job, api.webhooks.for_jobs()); !hooks) {
     return refuse(hooks.error());
   }
-  core::Submit input = SubmitOf(*job, request.caller.user);
-  input.held = *hold;
+  core::Submit input = SubmitOf(job, request.caller.user);
+  input.held = body->held;
   input.idempotency_key = key;
   // Of what was understood: how it was spaced and ordered is no difference.
   input.body_digest = Sha256Of(input.spec_json + (input.held ? " held" : "")).ToString();
-  Submit(api, responder, {std::move(input), job->schedule.depends_on}, kIdTries);
+  Submit(api, responder, {std::move(input), std::move(job.schedule.depends_on)});
 }
 
 }  // namespace
@@ -167,7 +162,7 @@ void RegisterJobRoutes(http::Router& router, Api& api) {
               .response_schema = kJobSchema,
               .status = 201,
               .access = http::Access::kSubmitter,
-              .body = http::Body::kJson,
+              .body = http::Body::kText,
               .body_max = Bytes{4 << 20},
               .run_on = http::RunOn::kPool,
               .handler = [&api](const http::Request& request, const http::Responder& responder) {

@@ -198,7 +198,7 @@ Result<EvalRequest> EvalCall(const Api& api, const http::Request& request) {
   const std::string name =
       std::filesystem::path((*data)["path"].get<std::string>()).filename().string();
   const std::string place = "data/" + name;
-  TUTTI_RETURN_IF_ERROR(JoinBeneath("/", place));
+  TUTTI_RETURN_IF_ERROR(CheckPlainRelative(place));
   if (name.empty()) return Fail(ErrorCode::kInvalid, "names no file", "#/data/path");
   TUTTI_ASSIGN_OR_RETURN(const registry::ModelRecord record,
                          ModelNamed(api, request.Param("model")));

@@ -27,10 +27,10 @@ struct Teller {
 
   void operator()(const core::JobSubmitted& f) {
     Say("submitted", f);
-    data.update({{"name", f.request.name},
-                 {"queue", f.request.queue},
-                 {"priority", f.request.priority},
-                 {"held", f.held}});
+    data["name"] = f.request.name;
+    data["queue"] = f.request.queue;
+    data["priority"] = f.request.priority;
+    data["held"] = f.held;
   }
   void operator()(const core::JobAdmitted& f) {
     Say("admitted", f);
@@ -124,8 +124,10 @@ std::optional<FactEvent> EventOf(std::uint64_t seq, const core::Fact& fact,
   std::visit(teller, fact);
   if (teller.type.empty()) return std::nullopt;
   FactEvent event{.job = teller.job.ToString(), .type = teller.type, .data = ""};
-  teller.data.update(
-      {{"seq", seq}, {"type", event.type}, {"job", event.job}, {"at", teller.at.ToRfc3339()}});
+  teller.data["seq"] = seq;
+  teller.data["type"] = event.type;
+  teller.data["job"] = event.job;
+  teller.data["at"] = teller.at.ToRfc3339();
   event.data = teller.data.dump(-1, ' ', false, json::error_handler_t::replace);
   return event;
 }

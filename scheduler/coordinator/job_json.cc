@@ -121,7 +121,10 @@ json UsedJson(const core::Job& job) {
     ms += {held.slots * attempt.ran_ms, held.gpus * attempt.ran_ms};
   }
   const auto hours = [](std::uint64_t amount) { return static_cast<double>(amount) / 3'600'000; };
-  return {{"slot_hours", hours(ms.slots)}, {"gpu_hours", hours(ms.gpus)}};
+  json used;
+  used["slot_hours"] = hours(ms.slots);
+  used["gpu_hours"] = hours(ms.gpus);
+  return used;
 }
 
 json JobEstimateJson(const JobView& view) {
@@ -174,41 +177,42 @@ json JobJson(const JobView& view, const std::filesystem::path& models_dir) {
   const core::Job& job = view.job;
   const core::Gang* gang = core::ActiveGang(job);
   const bool has_progress = view.progress && view.progress->progress;
-  return {
-      {"id", job.id.ToString()},
-      {"name", job.request.name},
-      {"task", job.request.task},
-      {"model", job.request.model_base},
-      {"state", spec::ToString(view.shown.state)},
-      {"reason", TextOrNull(view.shown.reason)},
-      {"message", TextOrNull(view.shown.message)},
-      {"attempt", CountOrNull(Number(job.attempt))},
-      {"queue", job.request.queue},
-      {"priority", job.request.priority},
-      {"user", job.request.user},
-      {"held", job.held},
-      {"depends_on", DependsOnJson(job.request)},
-      {"sweep", TrialJson(job.request.trial)},
-      {"sequence", job.sequence},
-      {"submitted_at", job.submitted_at.ToRfc3339()},
-      {"since", job.since.ToRfc3339()},
-      {"finished_at", TimeOrNull(job.finished_at)},
-      {"ranks",
-       {{"min", job.request.ranks_min},
-        {"max", job.request.ranks_max},
-        {"current", gang == nullptr ? json() : json(gang->size)}}},
-      {"progress", has_progress ? ProgressJson(*view.progress->progress) : json()},
-      {"eval", EvalJson(view)},
-      {"pending", PendingJson(view)},
-      {"stalled", StalledJson(view)},
-      {"straggler", StragglerJson(view)},
-      {"estimate", JobEstimateJson(view)},
-      {"measured",
-       job.memory_peak_bytes == 0 ? json() : json{{"memory_bytes_peak", job.memory_peak_bytes}}},
-      {"used", UsedJson(job)},
-      {"attempts", AttemptsJson(view)},
-      {"checkpoints", CheckpointsJson(job)},
-      {"result", ResultJson(job, models_dir)}};
+  json out;  // member by member: a list in braces would make a tree of pairs first
+  out["id"] = job.id.ToString();
+  out["name"] = job.request.name;
+  out["task"] = job.request.task;
+  out["model"] = job.request.model_base;
+  out["state"] = spec::ToString(view.shown.state);
+  out["reason"] = TextOrNull(view.shown.reason);
+  out["message"] = TextOrNull(view.shown.message);
+  out["attempt"] = CountOrNull(Number(job.attempt));
+  out["queue"] = job.request.queue;
+  out["priority"] = job.request.priority;
+  out["user"] = job.request.user;
+  out["held"] = job.held;
+  out["depends_on"] = DependsOnJson(job.request);
+  out["sweep"] = TrialJson(job.request.trial);
+  out["sequence"] = job.sequence;
+  out["submitted_at"] = job.submitted_at.ToRfc3339();
+  out["since"] = job.since.ToRfc3339();
+  out["finished_at"] = TimeOrNull(job.finished_at);
+  json& ranks = out["ranks"];
+  ranks["min"] = job.request.ranks_min;
+  ranks["max"] = job.request.ranks_max;
+  ranks["current"] = gang == nullptr ? json() : json(gang->size);
+  out["progress"] = has_progress ? ProgressJson(*view.progress->progress) : json();
+  out["eval"] = EvalJson(view);
+  out["pending"] = PendingJson(view);
+  out["stalled"] = StalledJson(view);
+  out["straggler"] = StragglerJson(view);
+  out["estimate"] = JobEstimateJson(view);
+  out["measured"] =
+      job.memory_peak_bytes == 0 ? json() : json{{"memory_bytes_peak", job.memory_peak_bytes}};
+  out["used"] = UsedJson(job);
+  out["attempts"] = AttemptsJson(view);
+  out["checkpoints"] = CheckpointsJson(job);
+  out["result"] = ResultJson(job, models_dir);
+  return out;
 }
 
 }  // namespace tutti::coordinator

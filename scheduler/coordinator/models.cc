@@ -35,7 +35,7 @@ Result<std::vector<registry::ModelFile>> ModelFilesOf(const std::vector<core::Mo
   for (const core::ModelFile& file : files) {
     const auto digest = Digest::Parse(file.digest);
     if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", file.digest);
-    TUTTI_RETURN_IF_ERROR(JoinBeneath("/", file.path));
+    TUTTI_RETURN_IF_ERROR(CheckPlainRelative(file.path));
     out.push_back({file.path, *digest, Bytes{static_cast<std::int64_t>(file.size_bytes)}});
   }
   return out;

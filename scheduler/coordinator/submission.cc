@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "jobs/spec/parse.h"
+#include "jobs/spec/sound_json.h"
+#include "scheduler/coordinator/answers.h"
 #include "scheduler/coordinator/inspection.h"
 #include "scheduler/coordinator/job_request.h"
 #include "scheduler/coordinator/random_bits.h"
+#include "scheduler/http/json.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -18,7 +21,42 @@ Unexpected NotUploaded(const std::string& what, std::string where) {
               "hash it, upload it as a blob and name it in spec.inputs, or use file:///…");
 }
 
+// Most bodies: with nothing wrong, they are read in one pass.
+std::optional<SubmitBody> ReadSoundBody(std::string_view text) {
+  const auto root = spec::ReadSoundJson(text);
+  if (!root || root->AsMap() == nullptr) return std::nullopt;
+  std::optional<SubmitBody> read;
+  bool held = false;
+  for (const spec::Entry& entry : *root->AsMap()) {
+    if (entry.key == "hold" && std::holds_alternative<bool>(entry.value.value)) {
+      held = std::get<bool>(entry.value.value);
+    } else if (entry.key == "spec") {
+      auto job = spec::FromSoundTree(entry.value);
+      if (!job) return std::nullopt;
+      read.emplace(SubmitBody{.job = *std::move(job)});
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (read) read->held = held;
+  return read;
+}
+
 }  // namespace
+
+tl::expected<SubmitBody, http::Response> ReadSubmitBody(std::string_view body) {
+  if (auto read = ReadSoundBody(body)) return *std::move(read);
+  // The slower way knows where everything stands.
+  const auto json = http::ParseJson(body.empty() ? "{}" : body);
+  if (!json) return tl::unexpected(http::ErrorResponse(400, json.error()));
+  const Status keys = CheckKeys(*json, {"spec", "hold"});
+  if (!keys) return tl::unexpected(http::ErrorResponse(keys.error()));
+  const auto held = FlagIn(*json, "hold");
+  if (!held) return tl::unexpected(http::ErrorResponse(held.error()));
+  auto job = ReadSpec(*json);
+  if (!job) return tl::unexpected(http::ErrorResponse(job.error()));
+  return SubmitBody{.job = *std::move(job), .held = *held};
+}
 
 tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const json& body) {
   const auto found = body.find("spec");
@@ -41,7 +79,7 @@ Status CheckInputs(const spec::JobSpec& job, const registry::BlobStore& blobs) {
   }
   std::string missing;
   for (const spec::InputFile& file : InputsOf(job)) {
-    TUTTI_RETURN_IF_ERROR(JoinBeneath("/", file.path));
+    TUTTI_RETURN_IF_ERROR(CheckPlainRelative(file.path));
     const auto digest = Digest::Parse(file.digest);
     if (!digest) return Fail(ErrorCode::kInvalid, "not a digest", file.digest);
     const auto size = blobs.Touch(*digest);
@@ -79,7 +117,7 @@ core::Submit SubmitOf(const spec::JobSpec& job, std::string user) {
   core::Submit input;
   input.job = JobId(RandomBits());
   input.request = RequestOf(job, std::move(user));
-  input.spec_json = spec::ToJson(job).dump();
+  input.spec_json = spec::ToJsonText(job);
   return input;
 }
 

@@ -4,11 +4,13 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "jobs/spec/spec.h"
 #include "scheduler/core/inputs.h"
 #include "scheduler/core/ledger.h"
+#include "scheduler/http/message.h"
 #include "scheduler/registry/blob_store.h"
 
 namespace tutti::coordinator {
@@ -18,6 +20,14 @@ struct Submission {
   core::Submit input;
   std::vector<std::string> depends_on;
 };
+
+// What POST /jobs says.
+struct SubmitBody {
+  spec::JobSpec job;
+  bool held = false;
+};
+// Or the answer that says what is wrong with it.
+tl::expected<SubmitBody, http::Response> ReadSubmitBody(std::string_view body);
 
 // The member "spec" of a body. Every error found; kInvalid and kUnsupported.
 tl::expected<spec::JobSpec, std::vector<Error>> ReadSpec(const nlohmann::json& body);

@@ -201,10 +201,11 @@ void Webhooks::Consider(std::uint64_t seq, std::span<const core::Fact> facts, co
 
 // Read from the spec once: most jobs have none.
 const std::vector<spec::Webhook>& Webhooks::HooksOf(const core::Job& job) {
+  static const std::vector<spec::Webhook> kNone;
+  // A resolved spec has every field: that of a job without webhooks says so, at its end.
+  if (job.spec_json.rfind(R"("webhooks":[])") != std::string::npos) return kNone;
   const auto [found, first] = job_hooks_.try_emplace(job.id);
   if (!first) return found->second;
-  // A resolved spec has every field: that of a job without webhooks says so.
-  if (job.spec_json.find(R"("webhooks":[])") != std::string::npos) return found->second;
   const json spec = json::parse(job.spec_json, nullptr, false);
   if (!spec.is_object()) return found->second;
   for (const json& hook : spec.value("webhooks", json::array())) {

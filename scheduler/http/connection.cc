@@ -30,8 +30,9 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
 
-constexpr std::size_t kFirstRead = 512;
+constexpr std::size_t kFirstRead = 512;  // all that a connection holds while nothing comes
 constexpr std::size_t kPiece = 64 * 1024;
+constexpr std::size_t kJsonPiece = 8 * 1024;
 constexpr std::int64_t kIgnoredBodyMax = 4096;  // of routes that take none
 
 std::string Lower(std::string_view text) {
@@ -104,6 +105,7 @@ Connection::~Connection() {
 void Connection::Start() {
   ErrorCodeAsio ignored;
   stream_.tcp().socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  peer_ = stream_.tcp().socket().remote_endpoint(ignored).address();
   stream_.tcp().expires_after(shared_.options.header_deadline);
   doing_ = Doing::kIdle;
   if (shared_.stopping) return Close();
@@ -149,6 +151,7 @@ void Connection::Begin() {
 
 void Connection::ReadHead() {
   Begin();
+  buffer_.reserve(kJsonPiece);
   parser_ = std::make_unique<Parser>();
   parser_->header_limit(static_cast<std::uint32_t>(shared_.options.header_max.count));
   parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // ours is per route
@@ -219,10 +222,8 @@ Status Connection::TakeHead() {
     return Fail(Bad("the method '" + View(message.method_string()) + "' is not known"));
   }
   request_.method = *method;
-  ErrorCodeAsio ignored;
-  const auto peer = stream_.tcp().socket().remote_endpoint(ignored).address();
-  request_.peer = peer.to_string();
-  request_.loopback = peer.is_loopback();
+  request_.peer = peer_.to_string();
+  request_.loopback = peer_.is_loopback();
   keep_alive_ = keep_alive;
   return {};
 }
@@ -299,7 +300,9 @@ void Connection::ReadBody() {
   if (body_size_ == 0 || route_->body == Body::kFile) {
     stream_.tcp().expires_after(shared_.options.body_deadline);
   }
-  piece_.resize(route_->body == Body::kFile ? kPiece : kPiece / 8);
+  const std::size_t most = route_->body == Body::kFile ? kPiece : kJsonPiece;
+  const std::uint64_t left = parser_->content_length_remaining().value_or(most);
+  piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
   auto& body = parser_->get().body();
   body.data = piece_.data();
   body.size = piece_.size();
@@ -340,6 +343,7 @@ Status Connection::TakePiece(std::string_view piece) {
     case Body::kNone:
       return {};
     case Body::kJson:
+    case Body::kText:
       request_.body += piece;
       return {};
     case Body::kFile:

@@ -132,6 +132,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Parser> parser_;
   Doing doing_ = Doing::kIdle;
   std::shared_ptr<Connection> kept_;  // itself, while a handler has the request
+  boost::asio::ip::address peer_;
 
   // The request under way.
   void Begin();  // nothing is known of it yet

@@ -54,14 +54,14 @@ class SpooledFile {
 };
 
 struct Request {
-  std::string id;                              // what x-request-id will say
-  Method method{};                             //
-  std::string path;                            // as sent, still percent-encoded, without the query
-  std::string_view route;                      // the route's template; lives as long as the Router
-  Fields params;                               // path parameters, decoded
-  Fields query;                                // decoded
-  Fields headers;                              //
-  std::string body;                            // Body::kJson: valid UTF-8 JSON; empty when spooled
+  std::string id;          // what x-request-id will say
+  Method method{};         //
+  std::string path;        // as sent, still percent-encoded, without the query
+  std::string_view route;  // the route's template; lives as long as the Router
+  Fields params;           // path parameters, decoded
+  Fields query;            // decoded
+  Fields headers;          //
+  std::string body;        // Body::kJson: valid UTF-8 JSON; kText: any; empty when spooled
   std::shared_ptr<const nlohmann::json> json;  // Body::kJson; null when no body came
   std::optional<SpooledFile> file;             // Body::kFile
   std::string peer;                            // "127.0.0.1"

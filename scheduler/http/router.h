@@ -20,6 +20,7 @@ using Handler = std::function<void(Request, Responder)>;
 enum class Body : std::uint8_t {
   kNone,  // whatever comes is read (4 KiB at most) and dropped
   kJson,  // parsed and checked: Request.body and Request.json
+  kText,  // JSON that the handler reads itself: Request.body, as it came
   kFile,  // streamed to a file of ServerOptions.spool_dir: Request.file
 };
 enum class RunOn : std::uint8_t {
@@ -33,8 +34,8 @@ struct Route {
   // a slash. A parameter is one
   // part of the path as sent, then decoded: it may hold a "/" that came as %2F.
   std::string path = {};
-  std::string summary = {};          // one line
-  std::string request_schema = {};   // JSON Schema of a kJson body, as JSON text; "" = none
+  std::string summary = {};         // one line
+  std::string request_schema = {};  // JSON Schema of a kJson or kText body, as JSON text; "" = none
   std::string response_schema = {};  // of the successful answer; "" = not JSON
   std::string response_type = "application/json";
   std::vector<std::string> query = {};  // names of the query parameters it reads

@@ -174,12 +174,14 @@ Result<bool> BlobStore::Link(const fs::path& source, const Digest& expected) con
 
 Result<Bytes> BlobStore::Touch(const Digest& digest) const {
   const std::lock_guard lock(touches_->mutex);
-  TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
   const Instant now = MonotonicNow();
-  const auto [touched, first] = touches_->by_digest.try_emplace(digest, Touched{now, now});
-  touched->second.last = now;
-  if (!first && now - touched->second.on_disk < kOnDiskEvery) return size;
-  touched->second.on_disk = now;
+  const auto touched = touches_->by_digest.find(digest);
+  if (touched != touches_->by_digest.end() && now - touched->second.on_disk < kOnDiskEvery) {
+    touched->second.last = now;
+    return touched->second.size;
+  }
+  TUTTI_ASSIGN_OR_RETURN(const Bytes size, Size(digest));
+  touches_->by_digest[digest] = {.last = now, .on_disk = now, .size = size};
   // The file's time is for later processes; where it cannot be set, it only stays older.
   ::utimensat(AT_FDCWD, PathOf(digest).c_str(), nullptr, 0);
   return size;

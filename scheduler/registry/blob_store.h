@@ -38,7 +38,8 @@ class BlobStore {
   bool Has(const Digest& digest) const;
   Result<Bytes> Size(const Digest& digest) const;         // kNotFound
   Result<UniqueFd> OpenBlob(const Digest& digest) const;  // for reading; kNotFound
-  // Its size, as Size; from now on it is unused no sooner than the grace time allows.
+  // Its size, as Size (as of some seconds ago, where it was touched since); from now on it is
+  // unused no sooner than the grace time allows.
   Result<Bytes> Touch(const Digest& digest) const;
 
   // All return true when the blob is new, false when it was there, and touch it. kInvalid when the
@@ -61,7 +62,8 @@ class BlobStore {
   // Of this process. Monotonic: a wall clock that jumps ahead makes nothing of it old.
   struct Touched {
     Instant last;
-    Instant on_disk;  // when the file's time was set
+    Instant on_disk;  // when the file was looked at and its time set
+    Bytes size;
   };
   struct Touches {
     std::mutex mutex;

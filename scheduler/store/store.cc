@@ -15,7 +15,8 @@
 namespace tutti::store {
 namespace {
 
-// kMigrations[v] takes a database of version v to v + 1. Never changed once released.
+// kMigrations[v] takes a database of version v to v + 1. Never changed once released. That to 4
+// changes no table: the snapshot's jobs are written without their specs from then on.
 constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
   CREATE TABLE journal(seq INTEGER PRIMARY KEY, job INTEGER, crc INTEGER NOT NULL, fact BLOB NOT NULL);
   CREATE INDEX journal_job ON journal(job, seq) WHERE job IS NOT NULL;
@@ -41,7 +42,8 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
   CREATE TABLE webhook_deliveries(id TEXT PRIMARY KEY, webhook TEXT NOT NULL, url TEXT NOT NULL,
                                   user TEXT NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL);
   CREATE TABLE webhook_seq(id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL);
-)sql"};
+)sql",
+                                                                 ""};
 
 std::uint64_t Crc(std::string_view bytes) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
@@ -63,9 +65,11 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path,
                                            StoreOptions options) {
   TUTTI_ASSIGN_OR_RETURN(auto db, Database::Open(path));
   // Exclusive: the lock is held until the process ends, so that no second coordinator gets in.
-  // FULL: a commit is on disk when it returns.
+  // FULL: a commit is on disk when it returns. A page holds two submissions; a database that is
+  // there keeps its pages.
   TUTTI_RETURN_IF_ERROR(
-      db->Execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+      db->Execute("PRAGMA page_size=8192; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; "
+                  "PRAGMA synchronous=FULL;"
                   "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"));
   {
     Database::Transaction lock(*db);
@@ -147,6 +151,9 @@ Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
       if (!row) break;
       if (query.Integer(0) != Crc(query.Blob(1))) return Damaged(path_, "a job of the snapshot");
       TUTTI_ASSIGN_OR_RETURN(StoredJob stored, DecodeJob(query.Blob(1)));
+      if (stored.job.spec_json.empty()) {
+        TUTTI_ASSIGN_OR_RETURN(stored.job.spec_json, SubmittedSpec(stored.job.id));
+      }
       parts.jobs.emplace_back(std::move(stored.job), stored.finish_order);
     }
   }
@@ -164,6 +171,20 @@ Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
     return Damaged(path_, "rows of the snapshot are missing");
   }
   return core::Rebuild(std::move(parts));
+}
+
+// Of the fact that submitted it: the journal is kept whole.
+Result<std::string> Store::SubmittedSpec(JobId job) {
+  auto query = db_->Prepare("SELECT crc, fact FROM journal WHERE job = ?1 ORDER BY seq LIMIT 1");
+  query.Bind(1, job.value());
+  TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+  if (row && query.Integer(0) == Crc(query.Blob(1))) {
+    TUTTI_ASSIGN_OR_RETURN(core::Fact fact, DecodeFact(query.Blob(1)));
+    if (auto* submitted = std::get_if<core::JobSubmitted>(&fact)) {
+      return std::move(submitted->spec_json);
+    }
+  }
+  return Damaged(path_, "the fact that submitted " + job.ToString());
 }
 
 Status Store::Replay(core::Ledger& ledger, std::uint64_t after) {
@@ -323,8 +344,9 @@ Status Store::WriteSnapshot(const core::Ledger& ledger) {
       continue;
     }
     const auto order = finish_order.find(id);
-    const std::string row =
-        EncodeJob({.job = *job, .finish_order = order == finish_order.end() ? 0 : order->second});
+    StoredJob stored{.job = *job, .finish_order = order == finish_order.end() ? 0 : order->second};
+    stored.job.spec_json.clear();  // most of a job, and in the journal already
+    const std::string row = EncodeJob(stored);
     auto upsert =
         db_->Prepare("INSERT OR REPLACE INTO snapshot_jobs(id, crc, row) VALUES(?1, ?2, ?3)");
     TUTTI_RETURN_IF_ERROR(upsert.Bind(1, id.value()).Bind(2, Crc(row)).Bind(3, row).Run());

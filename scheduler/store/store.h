@@ -26,7 +26,7 @@ namespace tutti::store {
 
 class DatabaseCopy;
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 
 struct StoreOptions {
   std::uint64_t snapshot_every_facts = 20'000;  // MaybeSnapshot does nothing before
@@ -139,6 +139,7 @@ class Store {
   Result<std::optional<core::Ledger>> LoadSnapshot();
   Status Replay(core::Ledger& ledger, std::uint64_t after);
   Status WriteSnapshot(const core::Ledger& ledger);
+  Result<std::string> SubmittedSpec(JobId job);
 
   std::unique_ptr<Database> db_;
   std::unique_ptr<DatabaseCopy> copy_;  // under way; reads through db_

@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "jobs/spec/parse.h"
+#include "jobs/spec/sound_json.h"
 #include "jobs/spec/tree.h"
 #include "tests/fuzz/fuzz_target.h"
 
@@ -31,8 +32,10 @@ void CheckRoundTrip(const JobSpec& job) {
   const auto back = FromJson(resolved);
   TUTTI_CHECK(back.has_value(), back.error().front().ToString());
   TUTTI_CHECK(*back == job, "changed by its resolved form: ", resolved.dump());
-  const auto text = nlohmann::json::parse(resolved.dump());
-  TUTTI_CHECK(text == resolved, "changed by its text: ", resolved.dump());
+  const auto text = ToJsonText(job);
+  TUTTI_CHECK(text == resolved.dump(), "not as nlohmann writes it: ", text);
+  const auto sound = ReadSoundJson(text);
+  TUTTI_CHECK(sound && FromSoundTree(*sound) == job, "changed by its text: ", text);
 }
 
 void Run(std::string_view text) {
@@ -51,7 +54,12 @@ void Run(std::string_view text) {
   }
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return;
-  if (const auto job = FromJson(json)) {
+  const auto job = FromJson(json);
+  if (const auto sound = ReadSoundJson(text)) {
+    const auto sound_job = FromSoundTree(*sound);
+    TUTTI_CHECK(sound_job ? job == *sound_job : !job, "read in two ways: ", json.dump());
+  }
+  if (job) {
     CheckRoundTrip(*job);
   } else {
     CheckProblems(job.error());

@@ -84,6 +84,22 @@ TEST(ToJson, ReadsBackEqual) {
   }
 }
 
+// Retries of a submission are known by the digest of this text.
+TEST(ToJsonText, IsWhatNlohmannWouldWrite) {
+  JobSpec lora = Elaborate();
+  lora.method = LoraSpec{.r = 16, .target_modules = {"q", "v"}};
+  lora.webhooks = {{.url = "https://a/\"b\"", .on = {"failed", "succeeded"}}};
+  lora.data.eval_fraction = 0.1;
+  lora.schedule.labels = {{"disk", "ssd"}, {"rack.1", "ü"}};
+  JobSpec dpo = JobOf(Minimal());
+  dpo.method = DpoSpec{.lora = LoraSpec{}};
+  dpo.name = "del\x7f and \x01";
+  for (const JobSpec& job : {JobOf(Minimal()), Elaborate(), lora, dpo}) {
+    const std::string text = ToJsonText(job);
+    EXPECT_EQ(text, json::parse(text).dump());
+  }
+}
+
 TEST(ToJson, AnEvalFractionIsANumber) {
   const JobSpec job =
       JobOf("name: a\ntask: text-classification\nmodel: m\ndata: {train: t, eval: 0.05}\n");

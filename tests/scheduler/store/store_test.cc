@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -131,6 +132,30 @@ TEST_F(StoreTest, SnapshotPlusJournalEqualsReplay) {
     auto store = Open();
     EXPECT_EQ(store->Recover().value(), Applied(story)) << "snapshots up to fact " << cut;
   }
+}
+
+// Its jobs' specs are in the journal alone.
+TEST_F(StoreTest, ASnapshotNeedsTheFactsThatSubmittedItsJobs) {
+  const auto story = ExampleStory();
+  const core::Ledger ledger = Applied(story);
+  std::uint64_t seq = 0;
+  {
+    auto store = Open({.snapshot_every_facts = 1});
+    ASSERT_TRUE(store->Append(std::span(story)));
+    ASSERT_TRUE(store->MaybeSnapshot(ledger));
+    const auto submitted = std::ranges::find_if(story, [&](const core::Fact& fact) {
+      const auto* f = std::get_if<core::JobSubmitted>(&fact);
+      return f != nullptr && core::FindJob(ledger, f->job) != nullptr;
+    });
+    ASSERT_NE(submitted, story.end());
+    seq = static_cast<std::uint64_t>(submitted - story.begin()) + 1;
+  }
+  EXPECT_EQ(Open()->Recover().value(), ledger);
+  Sql(("UPDATE journal SET fact = x'00' WHERE seq = " + std::to_string(seq)).c_str());
+  const auto recovered = Open()->Recover();
+  ASSERT_FALSE(recovered);
+  EXPECT_NE(recovered.error().message.find("fact " + std::to_string(seq)), std::string::npos)
+      << recovered.error().message;
 }
 
 TEST_F(StoreTest, DamagedSnapshotFallsBackToTheJournal) {
