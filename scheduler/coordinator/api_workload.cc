@@ -38,7 +38,7 @@ Result<WorkloadRows> ReadWorkload(const View& view) {
   for (const auto& [sequence, id] : ledger.by_sequence) {
     const core::Job& job = ledger.jobs.at(id);
     const std::uint32_t ranks = core::MeasuredRanks(job);
-    const auto step = core::StepMs(job, ranks);
+    const auto step = core::StepMs(job, ledger.learned, ranks);
     if (!job.estimate || job.estimate->total_steps == 0 || !step || step->value <= 0) {
       ++rows.unknown;
       continue;

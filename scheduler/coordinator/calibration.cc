@@ -40,9 +40,8 @@ struct Calibration::Reader {
   }
   void operator()(const core::GangStarted& f) const {
     const core::Job* job = core::FindJob(state.ledger, f.job);
-    const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
-    if (gang == nullptr) return;
-    if (const auto run = core::PredictRun(*job, gang->size)) self.ends_[f.job] = {now, *run};
+    if (job == nullptr || core::ActiveGang(*job) == nullptr) return;
+    if (const auto end = core::PredictEnd(*job, state, now)) self.ends_[f.job] = {now, *end};
   }
   void operator()(const core::JobSucceeded& f) const {
     self.CameTrue(self.ends_, f.job, kEnd, now);
@@ -73,8 +72,7 @@ void Calibration::PredictStartsOf(const std::vector<JobId>& admitted, const core
     return std::find(admitted.begin(), admitted.end(), job->id) != admitted.end();
   });
   if (!any) return;
-  const auto starts = core::PredictStarts(
-      state, core::PredictEnds(state.ledger, state.liveness, now), kPredictedAhead);
+  const auto starts = core::PredictStarts(state, core::PredictEnds(state, now), kPredictedAhead);
   for (const JobId job : admitted) {
     const auto start = starts.find(job);
     if (start != starts.end()) starts_[job] = {now, start->second};

@@ -33,9 +33,10 @@ Expected ExpectedIn(const core::Span& span) {
   return {after(span.value), after(span.low), after(span.high)};
 }
 
-JobReader::Outlook OutlookFrom(const core::Span& start, const core::Job& job) {
+JobReader::Outlook OutlookFrom(const core::Span& start, const core::Job& job,
+                               const core::Learned& learned) {
   JobReader::Outlook out{.start = ExpectedIn(start), .end = {}};
-  if (const auto run = core::PredictRun(job, core::SizesOf(job).min)) {
+  if (const auto run = core::PredictRun(job, learned, core::SizesOf(job).min)) {
     out.end = ExpectedIn(core::Sum(start, *run));
   }
   return out;
@@ -128,8 +129,7 @@ std::optional<core::Span> JobReader::StartOfQueued(const View& view, JobId job) 
   const core::State& state = *view.state;
   const Instant monotonic = MonotonicNow();
   if (starts_at_facts_ != state.ledger.facts_applied || monotonic >= starts_until_) {
-    starts_ = core::PredictStarts(state, core::PredictEnds(state.ledger, state.liveness, monotonic),
-                                  kExplained);
+    starts_ = core::PredictStarts(state, core::PredictEnds(state, monotonic), kExplained);
     starts_from_ = monotonic;
     starts_at_facts_ = state.ledger.facts_applied;
     starts_until_ = monotonic + kOutlookHolds;
@@ -141,9 +141,8 @@ std::optional<core::Span> JobReader::StartOfQueued(const View& view, JobId job) 
 
 JobReader::Outlook JobReader::OutlookOf(const core::State& state, const core::Job& submitted) {
   const Instant now = MonotonicNow();
-  const auto start =
-      core::PredictStart(state, core::PredictEnds(state.ledger, state.liveness, now), submitted);
-  return start ? OutlookFrom(*start, submitted) : Outlook{};
+  const auto start = core::PredictStart(state, core::PredictEnds(state, now), submitted);
+  return start ? OutlookFrom(*start, submitted, state.ledger.learned) : Outlook{};
 }
 
 JobView JobReader::ViewOf(const View& view, const core::Job& job) {
@@ -155,12 +154,13 @@ JobView JobReader::ViewOf(const View& view, const core::Job& job) {
   if (pending != nullptr) {
     out.pending = *pending;
     if (const auto start = StartOfQueued(view, job.id)) {
-      const Outlook outlook = OutlookFrom(*start, job);
+      const Outlook outlook = OutlookFrom(*start, job, view.state->ledger.learned);
       out.start = outlook.start;
       out.end = outlook.end;
     }
-  } else if (std::holds_alternative<core::Running>(job.phase)) {
-    if (const auto end = core::PredictEnd(job, view.state->liveness, MonotonicNow())) {
+  } else if (core::ActiveGang(job) != nullptr &&
+             !std::holds_alternative<core::Stopping>(job.phase)) {
+    if (const auto end = core::PredictEnd(job, *view.state, MonotonicNow())) {
       out.end = ExpectedIn(*end);
     }
   }

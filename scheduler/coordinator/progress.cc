@@ -10,6 +10,7 @@
 #include "monitoring/tensorboard/event_files.h"
 #include "scheduler/coordinator/durations.h"
 #include "scheduler/coordinator/job_json.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::coordinator {
 namespace {
@@ -216,7 +217,8 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
                                      .attempt = job.attempt,
                                      .step = progress->step,
                                      .step_ms = 1000 * progress->step_seconds,
-                                     .total_steps = progress->total_steps});
+                                     .total_steps = progress->total_steps,
+                                     .ending = core::EndingOf(round.state().ledger.learned)});
     Keep(job, known, CurveOf(*progress, steps));
     event.type = "progress";
     data.update(ProgressJson(*progress));

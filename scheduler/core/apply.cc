@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/place.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::core {
 namespace {
@@ -27,17 +28,21 @@ AttemptRecord& Newest(Job& job) {
   return job.attempts.back();
 }
 
-void EndAttempt(Ledger& ledger, Job& job, AttemptEnd end, std::uint64_t step, std::uint64_t ran_ms,
-                WallTime at) {
+// `fact` says how an attempt ended.
+template <typename Ending>
+void EndAttempt(Ledger& ledger, Job& job, AttemptEnd end, const Ending& fact) {
+  const std::uint64_t ran_ms = fact.ran_ms;
   AttemptRecord& record = Newest(job);
   record.ran_ms = ran_ms;
+  record.steps_ms = fact.steps_ms;
+  if (fact.steps_ms > 0) record.pace = PaceOf(ledger.learned).value;
   const Amount held = AmountOf(job, *ActiveGang(job));
   Usage& usage = ledger.sharing.usage[WhoOf(job)];
   usage.slot_ms += held.slots * ran_ms;
   usage.gpu_ms += held.gpus * ran_ms;
   record.end = end;
-  record.ended_at = at;
-  record.last_step = step;
+  record.ended_at = fact.at;
+  record.last_step = fact.step;
   job.ran_ms += ran_ms;
 }
 
@@ -125,20 +130,24 @@ struct Applier {
   void operator()(const GangReleased& f) {
     Job& job = At(f.job);
     Newest(job).stop_why = f.why;
-    EndAttempt(ledger, job, AttemptEnd::kReleased, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kReleased, f);
     Enter(ledger, job, Queued{}, f.at);
   }
   void operator()(const AttemptFailed& f) {
     Job& job = At(f.job);
     Newest(job).failure = f.reason;
     Newest(job).message = f.message;
-    EndAttempt(ledger, job, AttemptEnd::kFailed, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kFailed, f);
     job.fruitless_attempts = job.attempt_progressed ? 0 : job.fruitless_attempts + 1;
     Enter(ledger, job, Queued{.recovering = true}, f.at);
   }
   void operator()(const JobSucceeded& f) {
     Job& job = At(f.job);
-    EndAttempt(ledger, job, AttemptEnd::kSucceeded, f.step, f.ran_ms, f.at);
+    EndAttempt(ledger, job, AttemptEnd::kSucceeded, f);
+    Learn(ledger.learned, {.prior_ms = PriorMs(job, Newest(job)),
+                           .launch_ms = f.launch_ms,
+                           .steps_ms = f.steps_ms,
+                           .ran_ms = f.ran_ms});
     job.memory_peak_bytes = f.memory_peak_bytes;
     Enter(ledger, job, Succeeded{f.model_digest, f.files, f.metrics_json}, f.at);
     const auto waiting = ledger.dependents.find(f.job);

@@ -44,7 +44,7 @@ void SendStop(Decision& decision, const Job& job, StopMode mode, std::string why
 // StopRequested for the active gang, and the stop itself.
 void RequestStop(Decision& decision, const Job& job, StopWhy why);
 // That an attempt of `job` on so many ranks is there, and how long it will probably run.
-GangNoticed Notice(const Job& job, Attempt attempt, std::uint32_t ranks);
+GangNoticed Notice(const Learned& learned, const Job& job, Attempt attempt, std::uint32_t ranks);
 // The track of the job's active gang, or nullptr.
 const GangTrack* TrackOf(const Liveness& liveness, const Job& job);
 bool IsMember(const Gang& gang, NodeId node);

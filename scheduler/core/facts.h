@@ -104,6 +104,7 @@ struct GangReleased {
   std::uint64_t step = 0;    // the last completed step
   std::uint64_t ran_ms = 0;  // monotonic time this attempt ran, for max_duration
   WallTime at;
+  std::uint64_t steps_ms = 0;  // of it, its steps and what lay between them; 0 = not known
   bool operator==(const GangReleased&) const = default;
 };
 
@@ -117,6 +118,7 @@ struct AttemptFailed {
   std::uint64_t step = 0;
   std::uint64_t ran_ms = 0;
   WallTime at;
+  std::uint64_t steps_ms = 0;
   bool operator==(const AttemptFailed&) const = default;
 };
 
@@ -131,6 +133,8 @@ struct JobSucceeded {
   std::uint64_t step = 0;
   std::uint64_t ran_ms = 0;
   WallTime at;
+  std::uint64_t launch_ms = 0;  // of ran_ms, before its steps; where steps_ms is known
+  std::uint64_t steps_ms = 0;
   bool operator==(const JobSucceeded&) const = default;
 };
 

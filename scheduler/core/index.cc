@@ -18,7 +18,7 @@ QueueKey KeyOf(const Job& job) {
 }
 
 WorkKey WorkKeyOf(const Job& job) {
-  return {WorkLeftMs(job).value_or(kUnknownWorkMs) + job.clock_ms / kWaitPerWork, job.sequence,
+  return {PriorWorkLeftMs(job).value_or(kUnknownWorkMs) + job.clock_ms / kWaitPerWork, job.sequence,
           job.id};
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/base/lookup_table.h"
 #include "scheduler/core/facts.h"
+#include "scheduler/core/learned.h"
 #include "scheduler/core/nodes.h"
 
 namespace tutti::core {
@@ -95,7 +96,9 @@ struct AttemptRecord {
   std::string message;
   std::uint64_t from_step = 0;
   std::uint64_t last_step = 0;
-  std::uint64_t ran_ms = 0;  // when it has ended; monotonic
+  std::uint64_t ran_ms = 0;    // when it has ended; monotonic
+  std::uint64_t steps_ms = 0;  // of it, its steps and what lay between them; 0 = not known
+  double pace = 0;             // of the cluster when it ended, where steps_ms is known
   bool operator==(const AttemptRecord&) const = default;
 };
 
@@ -178,6 +181,7 @@ struct Ledger {
   std::uint64_t last_sequence = 0;  // of the newest submission
   std::uint64_t facts_applied = 0;
   Sharing sharing;
+  Learned learned;
 
   // Indices, maintained by Apply.
   std::set<QueueKey> validating;

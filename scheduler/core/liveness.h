@@ -74,7 +74,8 @@ struct GangTrack {
   std::uint32_t stops_sent = 0;
   bool kill_sent = false;
   Instant stop_sent;
-  std::optional<Instant> end;  // predicted
+  std::optional<Instant> started;  // all ranks were ready for their first step; here, not before
+  std::optional<Instant> end;      // predicted
 };
 
 struct InspectTrack {
@@ -92,6 +93,7 @@ struct ProgressSeen {
   std::uint64_t step = 0;
   double step_ms = 0;             // 0 = not known
   std::uint64_t total_steps = 0;  // likewise
+  Duration ending{};              // predicted: from its last step until it is gone
   Instant heard{};                // set when it is observed
 };
 
@@ -135,7 +137,8 @@ struct GangNoticed {  // placed, or found in the ledger after a restart
   Attempt attempt{};
   std::optional<Duration> run = {};  // predicted
 };
-struct GangHeard {  // its first node reports that all ranks started: all its nodes have it
+// Its first node reports that all ranks are ready for their first step: all its nodes have it.
+struct GangHeard {
   JobId job;
   Attempt attempt{};
   std::vector<NodeId> nodes;

@@ -78,6 +78,7 @@ struct Watcher {
     const auto gang = liveness.gangs.find({s.job, s.attempt});
     if (gang == liveness.gangs.end()) return;
     for (const NodeId node : s.nodes) gang->second.listed[node] = now;
+    gang->second.started = now;
   }
   void operator()(const GangSettled& s) { liveness.watched.erase({s.job, s.attempt}); }
   void operator()(const GangGone& s) {
@@ -93,7 +94,7 @@ struct Watcher {
     seen.heard = now;
     if (s.step_ms <= 0 || s.total_steps == 0 || gang->second.stops_sent > 0) return;
     const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
-    Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms));
+    Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms, s.ending));
   }
   void operator()(const TurnKept& s) { liveness.turn = s.job; }
   void operator()(const UsageCounted&) { liveness.charged = now; }

@@ -64,7 +64,7 @@ class Forecast {
   void Start(const Job& job, const Placement& placement) {
     plan_.Book(placement.members, job);
     held_.Add(job, placement.size);
-    if (const auto run = PredictRun(job, placement.size)) {
+    if (const auto run = PredictRun(job, ledger_.learned, placement.size)) {
       ends_.push({at_ + (*run).*bound_, ++pushed_, &job, placement.members});
     }
   }

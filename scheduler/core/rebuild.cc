@@ -21,7 +21,8 @@ LedgerParts Dismantle(const Ledger& ledger) {
                     .last_sequence = ledger.last_sequence,
                     .facts_applied = ledger.facts_applied,
                     .last_finished = ledger.last_finished,
-                    .sharing = ledger.sharing};
+                    .sharing = ledger.sharing,
+                    .learned = ledger.learned};
   std::map<JobId, std::uint64_t> finished;
   for (const auto& [order, id] : ledger.finished) finished[id] = order;
   for (const auto& [sequence, id] : ledger.by_sequence) {
@@ -39,6 +40,7 @@ Ledger Rebuild(LedgerParts parts) {
   ledger.facts_applied = parts.facts_applied;
   ledger.last_finished = parts.last_finished;
   ledger.sharing = std::move(parts.sharing);
+  ledger.learned = parts.learned;
   for (Node& node : parts.nodes) {
     node.slots_used = 0;
     node.gpus_used = 0;

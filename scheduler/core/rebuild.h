@@ -19,6 +19,7 @@ struct LedgerParts {
   std::uint64_t facts_applied = 0;
   std::uint64_t last_finished = 0;
   Sharing sharing = {};
+  Learned learned = {};
 };
 
 LedgerParts Dismantle(const Ledger& ledger);

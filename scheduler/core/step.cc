@@ -60,9 +60,9 @@ Result<const Job*> NeedJob(const Ledger& ledger, JobId id) {
   return Fail(ErrorCode::kNotFound, "there is no job " + id.ToString());
 }
 
-GangNoticed Notice(const Job& job, Attempt attempt, std::uint32_t ranks) {
+GangNoticed Notice(const Learned& learned, const Job& job, Attempt attempt, std::uint32_t ranks) {
   GangNoticed notice{job.id, attempt};
-  if (const auto predicted = PredictRun(job, ranks)) notice.run = predicted->value;
+  if (const auto predicted = PredictRun(job, learned, ranks)) notice.run = predicted->value;
   return notice;
 }
 

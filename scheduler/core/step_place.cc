@@ -113,7 +113,7 @@ class Placer {
     const Attempt attempt = Next(job.attempt);
     decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
-    decision_.See(Notice(job, attempt, placement.size));
+    decision_.See(Notice(ledger_.learned, job, attempt, placement.size));
     for (const GangMember& member : placement.members) {
       decision_.Do(LaunchGang{member.node, job.id, attempt});
     }
@@ -139,10 +139,11 @@ class Placer {
 
   bool EndsBefore(const Job& job, const Placement& placement) const {
     if (!reservation_->in) return false;
-    const auto step = StepMs(job, placement.size);
+    const auto step = StepMs(job, ledger_.learned, placement.size);
     if (!step || !job.estimate || job.estimate->total_steps == 0) return false;
     const double left = step->high * static_cast<double>(StepsLeft(job));
-    return left + kRestartMs < Milliseconds(*reservation_->in);
+    const double besides = LaunchMsOf(ledger_.learned).high + EndingMsOf(ledger_.learned).high;
+    return left + std::max(kRestartMs, besides) < Milliseconds(*reservation_->in);
   }
 
   // Whether the reserved job still starts as early if this one is placed now.
@@ -192,7 +193,7 @@ class Placer {
   // Those that lose least first.
   std::vector<Victim> Victims(const Job& job, bool owed) const {
     std::vector<Victim> victims;
-    const auto work = WorkLeftMs(job);
+    const auto work = WorkLeftMs(job, ledger_.learned);
     for (const JobId id : ledger_.active) {
       const Job& other = ledger_.jobs.at(id);
       if (!std::holds_alternative<Running>(other.phase) || !other.request.preemptible) continue;
@@ -200,13 +201,13 @@ class Placer {
       const bool by_turn = decision_.state.liveness.turns_taken.contains(id);
       const Duration least = by_turn ? kMinRunAfterTurn : kMinRun;
       if (track == nullptr || decision_.now - track->first_noticed < least) continue;
-      const auto left = WorkLeftMs(other, decision_.state.liveness, decision_.now);
+      const auto left = WorkLeftMs(other, decision_.state, decision_.now);
       const bool borrows = owed && held_.Borrows(other, job);
       const bool longer = policy_.preempts && work && left &&
                           left->value > kWorthIt * static_cast<double>(*work) + kRestartMs;
       if (!borrows && !longer) continue;
       const auto slots = static_cast<double>(AmountOf(other, *ActiveGang(other)).slots);
-      const auto step = StepMs(other, ActiveGang(other)->size);
+      const auto step = StepMs(other, ledger_.learned, ActiveGang(other)->size);
       victims.push_back({&other, slots * (kRestartMs + (step ? step->value : 0)),
                          left ? left->value : std::numeric_limits<double>::max()});
     }

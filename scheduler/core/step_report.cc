@@ -13,12 +13,37 @@ using internal::Concat;
 
 constexpr std::uint32_t kInspectFailuresMax = 5;
 
-std::uint64_t RanMs(const Decision& decision, const Job& job) {
-  const GangTrack* track = TrackOf(decision.state.liveness, job);
-  if (track == nullptr) return 0;
-  const auto ran =
-      std::chrono::duration_cast<std::chrono::milliseconds>(decision.now - track->first_noticed);
-  return ran.count() > 0 ? static_cast<std::uint64_t>(ran.count()) : 0;
+std::uint64_t WholeMs(Duration time) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  return ms > 0 ? static_cast<std::uint64_t>(ms) : 0;
+}
+
+struct AttemptTimes {
+  std::uint64_t ran_ms = 0;
+  std::uint64_t launch_ms = 0;
+  std::uint64_t steps_ms = 0;  // 0 = not known
+};
+
+// Of the newest attempt, which ends with that step.
+AttemptTimes MeasureAttempt(const Decision& decision, const Job& job, std::uint64_t step) {
+  const Liveness& liveness = decision.state.liveness;
+  const GangTrack* track = TrackOf(liveness, job);
+  if (track == nullptr) return {};
+  AttemptTimes times{.ran_ms = WholeMs(decision.now - track->first_noticed)};
+  const auto seen = liveness.progress.find(job.id);
+  const std::uint64_t from = job.attempts.back().from_step;
+  if (!track->started || seen == liveness.progress.end() || seen->second.attempt != job.attempt ||
+      seen->second.step <= from || step <= from) {
+    return times;
+  }
+  times.launch_ms = WholeMs(*track->started - track->first_noticed);
+  // Those after the newest word took as long as those before it, and no longer than there was.
+  const double told = static_cast<double>(WholeMs(seen->second.heard - *track->started));
+  const double share =
+      static_cast<double>(step - from) / static_cast<double>(seen->second.step - from);
+  const double most = static_cast<double>(WholeMs(decision.now - *track->started));
+  times.steps_ms = static_cast<std::uint64_t>(std::min(told * share, most));
+  return times;
 }
 
 // The job whose active attempt `node` reports on; nullptr when the report is stale.
@@ -61,21 +86,22 @@ void RetryOrFail(Decision& decision, const Job& job, const Ending& ending) {
 void EndAttempt(Decision& decision, const Job& job, const Ending& ending) {
   const auto* stopping = std::get_if<Stopping>(&job.phase);
   const bool cancelling = stopping != nullptr && stopping->why == StopWhy::kCancel;
-  const std::uint64_t ran_ms = RanMs(decision, job);
+  const AttemptTimes times = MeasureAttempt(decision, job, ending.step);
   decision.See(GangGone{job.id, job.attempt});
 
   if (ending.outcome == GangOutcome::kSucceeded && !cancelling) {
     decision.Say(JobSucceeded{job.id, job.attempt, ending.model_digest, ending.files,
-                              ending.metrics_json, ending.memory_peak_bytes, ending.step, ran_ms,
-                              decision.at});
+                              ending.metrics_json, ending.memory_peak_bytes, ending.step,
+                              times.ran_ms, decision.at, times.launch_ms, times.steps_ms});
     decision.Do(RegisterModel{job.id});
     return;
   }
   const GangReleased released{
-      job.id,      job.attempt, stopping == nullptr ? StopWhy::kDrain : stopping->why,
-      ending.step, ran_ms,      decision.at};
-  const AttemptFailed failed{job.id,      job.attempt, ending.reason, ending.message,
-                             ending.step, ran_ms,      decision.at};
+      job.id,        job.attempt,  stopping == nullptr ? StopWhy::kDrain : stopping->why,
+      ending.step,   times.ran_ms, decision.at,
+      times.steps_ms};
+  const AttemptFailed failed{job.id,      job.attempt,  ending.reason, ending.message,
+                             ending.step, times.ran_ms, decision.at,   times.steps_ms};
   if (stopping == nullptr) {
     if (ending.outcome == GangOutcome::kReleased) {
       decision.Say(released);

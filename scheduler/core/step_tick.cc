@@ -105,7 +105,7 @@ void NoticeGangs(Decision& decision) {
   for (const JobId id : ledger.active) {
     const Job& job = ledger.jobs.at(id);
     if (TrackOf(decision.state.liveness, job) != nullptr) continue;
-    decision.See(Notice(job, job.attempt, ActiveGang(job)->size));
+    decision.See(Notice(decision.state.ledger.learned, job, job.attempt, ActiveGang(job)->size));
   }
 }
 

@@ -9,7 +9,6 @@ namespace tutti::core {
 namespace {
 
 constexpr double kMeasuredSpread = 1.2;  // of the time that measured steps will take
-constexpr double kEndMs = 1000;          // the last evaluation, the export, the goodbye: about
 
 double MillisecondsOf(Duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
@@ -28,17 +27,18 @@ Guess Times(const Guess& each, double count) {
   return {each.value * count, each.low * count, each.high * count};
 }
 
-// Until its gang is gone, when that is its training.
-Span WithEnd(const Guess& training) {
-  return SpanOf({training.value + kEndMs, training.low, training.high + 2 * kEndMs});
+Guess Plus(const Guess& a, const Guess& b) {
+  return {a.value + b.value, a.low + b.low, a.high + b.high};
 }
 
 bool TookSteps(const AttemptRecord& attempt) {
   return attempt.ran_ms > 0 && attempt.last_step > attempt.from_step && attempt.ranks > 0;
 }
 
+enum class Unit { kTime, kPrior };  // milliseconds as they are, or as admission counts them
+
 // The newest measurement of each of the last two sizes, the newest first.
-std::vector<StepSample> SamplesOf(const Job& job) {
+std::vector<StepSample> SamplesOf(const Job& job, Unit unit) {
   std::vector<StepSample> samples;
   for (auto it = job.attempts.rbegin(); it != job.attempts.rend() && samples.size() < 2; ++it) {
     if (!TookSteps(*it)) continue;
@@ -46,10 +46,45 @@ std::vector<StepSample> SamplesOf(const Job& job) {
       return sample.ranks == it->ranks;
     });
     if (known) continue;
-    samples.push_back({it->ranks, static_cast<double>(it->ran_ms) /
-                                      static_cast<double>(it->last_step - it->from_step)});
+    // Where nobody said how far it was while it ran, launch and end count as if they were steps.
+    const bool told = it->steps_ms > 0;
+    const double pace = unit == Unit::kPrior && told && it->pace > 0 ? it->pace : 1;
+    samples.push_back({it->ranks, static_cast<double>(told ? it->steps_ms : it->ran_ms) /
+                                      static_cast<double>(it->last_step - it->from_step) / pace});
   }
   return samples;
+}
+
+// As admission predicts it.
+std::optional<StepSample> PriorOf(const Job& job) {
+  if (!job.estimate || job.estimate->duration_ms == 0 || job.estimate->total_steps == 0) {
+    return std::nullopt;
+  }
+  return StepSample{std::max(job.request.ranks_min, 1U),
+                    static_cast<double>(job.estimate->duration_ms) /
+                        static_cast<double>(job.estimate->total_steps)};
+}
+
+// REQUIRES: there are samples.
+Guess MeasuredStepMs(const std::vector<StepSample>& samples, std::uint32_t ranks) {
+  double divided = kDividedByRanks;
+  if (samples.size() == 2) {
+    // ms[0] / ms[1] = (s/r0 + 1 - s) / (s/r1 + 1 - s), solved for s.
+    const double ratio = samples[0].ms / samples[1].ms;
+    const double a = 1.0 / samples[0].ranks - 1;
+    const double b = 1.0 / samples[1].ranks - 1;
+    const double below = a - ratio * b;
+    if (std::abs(below) > 1e-9) divided = std::clamp((ratio - 1) / below, 0.0, 1.0);
+  }
+  const double value = ScaledStepMs(samples[0], ranks, divided);
+  const double spread = ranks == samples[0].ranks ? 1.15 : samples.size() == 2 ? 1.3 : 1.6;
+  return Guess{value, value / spread, value * spread};
+}
+
+std::optional<std::uint64_t> WorkOf(const Job& job, const std::optional<Guess>& step) {
+  if (!job.estimate || job.estimate->total_steps == 0 || !step) return std::nullopt;
+  return static_cast<std::uint64_t>(
+      std::min(step->value * static_cast<double>(StepsLeft(job)), 1e15));
 }
 
 }  // namespace
@@ -69,42 +104,39 @@ std::uint32_t MeasuredRanks(const Job& job) {
   return newest == job.attempts.rend() ? job.request.ranks_min : newest->ranks;
 }
 
-std::optional<Guess> StepMs(const Job& job, std::uint32_t ranks) {
-  const std::vector<StepSample> samples = SamplesOf(job);
+std::optional<Guess> StepMs(const Job& job, const Learned& learned, std::uint32_t ranks) {
+  const std::vector<StepSample> samples = SamplesOf(job, Unit::kTime);
   ranks = std::max(ranks, 1U);
-  if (samples.empty()) {
-    if (!job.estimate || job.estimate->duration_ms == 0 || job.estimate->total_steps == 0) {
-      return std::nullopt;
-    }
-    const StepSample prior{std::max(job.request.ranks_min, 1U),
-                           static_cast<double>(job.estimate->duration_ms) /
-                               static_cast<double>(job.estimate->total_steps)};
-    const double value = ScaledStepMs(prior, ranks);
-    return Guess{value, value / 3, value * 3};
-  }
-  double divided = kDividedByRanks;
-  if (samples.size() == 2) {
-    // ms[0] / ms[1] = (s/r0 + 1 - s) / (s/r1 + 1 - s), solved for s.
-    const double ratio = samples[0].ms / samples[1].ms;
-    const double a = 1.0 / samples[0].ranks - 1;
-    const double b = 1.0 / samples[1].ranks - 1;
-    const double below = a - ratio * b;
-    if (std::abs(below) > 1e-9) divided = std::clamp((ratio - 1) / below, 0.0, 1.0);
-  }
-  const double value = ScaledStepMs(samples[0], ranks, divided);
-  const double spread = ranks == samples[0].ranks ? 1.15 : samples.size() == 2 ? 1.3 : 1.6;
-  return Guess{value, value / spread, value * spread};
+  if (!samples.empty()) return MeasuredStepMs(samples, ranks);
+  const auto prior = PriorOf(job);
+  if (!prior) return std::nullopt;
+  return Times(PaceOf(learned), ScaledStepMs(*prior, ranks));
 }
 
-std::optional<std::uint64_t> WorkLeftMs(const Job& job) {
-  if (!job.estimate || job.estimate->total_steps == 0) return std::nullopt;
-  const auto step = StepMs(job, SizesOf(job).min);
-  if (!step) return std::nullopt;
-  return static_cast<std::uint64_t>(
-      std::min(step->value * static_cast<double>(StepsLeft(job)), 1e15));
+double PriorMs(const Job& job, const AttemptRecord& attempt) {
+  const auto prior = PriorOf(job);
+  if (!prior || attempt.last_step <= attempt.from_step) return 0;
+  return ScaledStepMs(*prior, std::max(attempt.ranks, 1U)) *
+         static_cast<double>(attempt.last_step - attempt.from_step);
 }
 
-std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instant now) {
+std::optional<std::uint64_t> WorkLeftMs(const Job& job, const Learned& learned) {
+  return WorkOf(job, StepMs(job, learned, SizesOf(job).min));
+}
+
+std::optional<std::uint64_t> PriorWorkLeftMs(const Job& job) {
+  const std::uint32_t ranks = std::max(SizesOf(job).min, 1U);
+  const std::vector<StepSample> samples = SamplesOf(job, Unit::kPrior);
+  if (!samples.empty()) return WorkOf(job, MeasuredStepMs(samples, ranks));
+  const auto prior = PriorOf(job);
+  if (!prior) return std::nullopt;
+  const double step = ScaledStepMs(*prior, ranks);
+  return WorkOf(job, Guess{step, step, step});
+}
+
+std::optional<Guess> WorkLeftMs(const Job& job, const State& state, Instant now) {
+  const Liveness& liveness = state.liveness;
+  const Learned& learned = state.ledger.learned;
   const Gang* gang = ActiveGang(job);
   if (gang == nullptr || !job.estimate || job.estimate->total_steps == 0) return std::nullopt;
   const auto less = [](Guess all, double gone) {
@@ -120,40 +152,46 @@ std::optional<Guess> WorkLeftMs(const Job& job, const Liveness& liveness, Instan
     return less({left, left / kMeasuredSpread, left * kMeasuredSpread},
                 MillisecondsOf(now - seen->second.heard));
   }
-  const auto step = StepMs(job, gang->size);
+  const auto step = StepMs(job, learned, gang->size);
   if (!step) return std::nullopt;
-  const auto track = liveness.gangs.find({job.id, job.attempt});
-  const double ran =
-      track == liveness.gangs.end() ? 0 : MillisecondsOf(now - track->second.first_noticed);
-  return less(Times(*step, static_cast<double>(StepsLeft(job))), ran);
+  Guess left = Times(*step, static_cast<double>(StepsLeft(job)));
+  if (std::holds_alternative<Starting>(job.phase)) left = Plus(LaunchMsOf(learned), left);
+  const auto found = liveness.gangs.find({job.id, job.attempt});
+  if (found == liveness.gangs.end()) return left;
+  const GangTrack& track = found->second;
+  return less(left, MillisecondsOf(now - track.started.value_or(track.first_noticed)));
 }
 
-Duration UntilGone(std::uint64_t steps_left, double step_ms) {
-  const double left = static_cast<double>(steps_left) * step_ms;
-  return WithEnd({left, left, left}).value;
+Duration EndingOf(const Learned& learned) { return SpanOf(EndingMsOf(learned)).value; }
+
+Duration UntilGone(std::uint64_t steps_left, double step_ms, Duration ending) {
+  const double left = static_cast<double>(steps_left) * step_ms + MillisecondsOf(ending);
+  return SpanOf({left, left, left}).value;
 }
 
-std::optional<Span> PredictEnd(const Job& job, const Liveness& liveness, Instant now) {
+std::optional<Span> PredictEnd(const Job& job, const State& state, Instant now) {
   if (std::holds_alternative<Stopping>(job.phase)) return Span{};
-  const auto left = WorkLeftMs(job, liveness, now);
+  const auto left = WorkLeftMs(job, state, now);
   if (!left) return std::nullopt;
-  return WithEnd(*left);
+  return SpanOf(Plus(*left, EndingMsOf(state.ledger.learned)));
 }
 
-Ends PredictEnds(const Ledger& ledger, const Liveness& liveness, Instant now) {
+Ends PredictEnds(const State& state, Instant now) {
+  const Ledger& ledger = state.ledger;
   Ends ends;
   ends.reserve(ledger.active.size());
   for (const JobId id : ledger.active) {
-    if (const auto end = PredictEnd(ledger.jobs.at(id), liveness, now)) ends.emplace_back(id, *end);
+    if (const auto end = PredictEnd(ledger.jobs.at(id), state, now)) ends.emplace_back(id, *end);
   }
   return ends;
 }
 
-std::optional<Span> PredictRun(const Job& job, std::uint32_t ranks) {
+std::optional<Span> PredictRun(const Job& job, const Learned& learned, std::uint32_t ranks) {
   if (!job.estimate || job.estimate->total_steps == 0) return std::nullopt;
-  const auto step = StepMs(job, ranks);
+  const auto step = StepMs(job, learned, ranks);
   if (!step) return std::nullopt;
-  return WithEnd(Times(*step, static_cast<double>(StepsLeft(job))));
+  const Guess training = Times(*step, static_cast<double>(StepsLeft(job)));
+  return SpanOf(Plus(Plus(LaunchMsOf(learned), training), EndingMsOf(learned)));
 }
 
 }  // namespace tutti::core

@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/step.h"
+#include "scheduler/core/throughput.h"
 #include "scheduler/simulate/machine_reports.h"
 
 namespace tutti::simulate {
@@ -134,7 +135,8 @@ class SchedulerAllocator : public Allocator {
                         .attempt = ledger_.jobs.at(id).attempt,
                         .step = static_cast<std::uint64_t>(training->second->progress()),
                         .step_ms = 1000 / training->second->speed(),
-                        .total_steps = ledger_.jobs.at(id).estimate->total_steps}},
+                        .total_steps = ledger_.jobs.at(id).estimate->total_steps,
+                        .ending = core::EndingOf(ledger_.learned)}},
                     now_);
     }
   }

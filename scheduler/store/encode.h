@@ -33,6 +33,7 @@ struct Counters {
   std::uint64_t facts_applied = 0;
   std::uint64_t last_finished = 0;
   core::Sharing sharing = {};
+  core::Learned learned = {};
 };
 std::string EncodeCounters(const Counters& counters);
 Result<Counters> DecodeCounters(std::string_view bytes);

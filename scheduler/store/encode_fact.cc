@@ -69,6 +69,7 @@ struct Encoder {
     out.set_reason(std::string(core::ToString(f.why)));
     out.set_step(f.step);
     out.set_ran_ms(f.ran_ms);
+    out.set_steps_ms(f.steps_ms);
   }
   void operator()(const core::AttemptFailed& f) {
     Try(Fact::ATTEMPT_FAILED, f.job, f.attempt);
@@ -76,6 +77,7 @@ struct Encoder {
     out.set_message(f.message);
     out.set_step(f.step);
     out.set_ran_ms(f.ran_ms);
+    out.set_steps_ms(f.steps_ms);
   }
   void operator()(const core::JobSucceeded& f) {
     Try(Fact::JOB_SUCCEEDED, f.job, f.attempt);
@@ -84,7 +86,9 @@ struct Encoder {
     out.set_metrics_json(f.metrics_json);
     out.set_memory_bytes(f.memory_peak_bytes);
     out.set_step(f.step);
+    out.set_launch_ms(f.launch_ms);
     out.set_ran_ms(f.ran_ms);
+    out.set_steps_ms(f.steps_ms);
   }
   void operator()(const core::JobFailed& f) {
     Job(Fact::JOB_FAILED, f.job);
@@ -221,7 +225,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                 .why = why,
                                 .step = in.step(),
                                 .ran_ms = in.ran_ms(),
-                                .at = at};
+                                .at = at,
+                                .steps_ms = in.steps_ms()};
     }
     case Fact::ATTEMPT_FAILED: {
       TUTTI_ASSIGN_OR_RETURN(const auto reason, FailureFromText(in.reason()));
@@ -231,7 +236,8 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                  .message = in.message(),
                                  .step = in.step(),
                                  .ran_ms = in.ran_ms(),
-                                 .at = at};
+                                 .at = at,
+                                 .steps_ms = in.steps_ms()};
     }
     case Fact::JOB_SUCCEEDED:
       return core::JobSucceeded{.job = job,
@@ -242,7 +248,9 @@ Result<core::Fact> ReadFact(const Fact& in) {
                                 .memory_peak_bytes = in.memory_bytes(),
                                 .step = in.step(),
                                 .ran_ms = in.ran_ms(),
-                                .at = at};
+                                .at = at,
+                                .launch_ms = in.launch_ms(),
+                                .steps_ms = in.steps_ms()};
     case Fact::JOB_FAILED: {
       TUTTI_ASSIGN_OR_RETURN(const auto reason, FailureFromText(in.reason()));
       return core::JobFailed{.job = job, .reason = reason, .message = in.message(), .at = at};

@@ -103,6 +103,8 @@ void AttemptToProto(const core::AttemptRecord& from, journal::AttemptRecord* to)
   to->set_from_step(from.from_step);
   to->set_last_step(from.last_step);
   to->set_ran_ms(from.ran_ms);
+  to->set_steps_ms(from.steps_ms);
+  to->set_pace(from.pace);
 }
 
 Result<core::AttemptRecord> AttemptFromProto(const journal::AttemptRecord& from) {
@@ -128,7 +130,19 @@ Result<core::AttemptRecord> AttemptFromProto(const journal::AttemptRecord& from)
   to.from_step = from.from_step();
   to.last_step = from.last_step();
   to.ran_ms = from.ran_ms();
+  to.steps_ms = from.steps_ms();
+  to.pace = from.pace();
   return to;
+}
+
+void AverageToProto(const core::Average& from, journal::Average* to) {
+  to->set_value(from.value);
+  to->set_spread(from.spread);
+  to->set_jobs(from.jobs);
+}
+
+core::Average AverageFromProto(const journal::Average& from) {
+  return {.value = from.value(), .spread = from.spread(), .jobs = from.jobs()};
 }
 
 }  // namespace
@@ -285,6 +299,10 @@ std::string EncodeCounters(const Counters& counters) {
     to->set_gpu_ms(usage.gpu_ms);
     to->set_recent_gpu_ms(usage.recent_gpu_ms);
   }
+  auto* learned = out.mutable_learned();
+  AverageToProto(counters.learned.pace, learned->mutable_pace());
+  AverageToProto(counters.learned.launch, learned->mutable_launch());
+  AverageToProto(counters.learned.ending, learned->mutable_ending());
   return out.SerializeAsString();
 }
 
@@ -306,6 +324,11 @@ Result<Counters> DecodeCounters(std::string_view bytes) {
         .gpu_ms = usage.gpu_ms(),
         .recent_slot_ms = usage.recent_slot_ms(),
         .recent_gpu_ms = usage.recent_gpu_ms()};
+  }
+  if (in.has_learned()) {
+    counters.learned = {.pace = AverageFromProto(in.learned().pace()),
+                        .launch = AverageFromProto(in.learned().launch()),
+                        .ending = AverageFromProto(in.learned().ending())};
   }
   return counters;
 }

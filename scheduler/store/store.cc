@@ -143,6 +143,7 @@ Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
     parts.facts_applied = counters.facts_applied;
     parts.last_finished = counters.last_finished;
     parts.sharing = counters.sharing;
+    parts.learned = counters.learned;
   }
   {
     auto query = db_->Prepare("SELECT crc, row FROM snapshot_jobs");
@@ -361,7 +362,8 @@ Status Store::WriteSnapshot(const core::Ledger& ledger) {
                                                .last_sequence = ledger.last_sequence,
                                                .facts_applied = ledger.facts_applied,
                                                .last_finished = ledger.last_finished,
-                                               .sharing = ledger.sharing});
+                                               .sharing = ledger.sharing,
+                                               .learned = ledger.learned});
   auto head = db_->Prepare(
       "INSERT OR REPLACE INTO snapshot(id, seq, jobs, nodes, crc, counters) "
       "VALUES(1, ?1, ?2, ?3, ?4, ?5)");

@@ -90,6 +90,17 @@ TEST_F(CalibrationTest, AnEndBeyondItsIntervalIsLateAndOneBeforeItEarly) {
   EXPECT_THAT(text, Counts("end", "inside", 0));
 }
 
+TEST_F(CalibrationTest, AnEndIsPredictedWhenTheLaunchIsOver) {
+  world.ledger.learned.launch = {.value = 60'000, .spread = 1000, .jobs = 20};
+  const JobId id = Add(1, 100s);
+  Launch(id);
+  Wait(101s);
+  Send(world.Ended(id, GangOutcome::kSucceeded));
+  const std::string text = metrics.ToText();
+  EXPECT_THAT(text, Counts("end", "inside", 1));
+  EXPECT_THAT(text, testing::HasSubstr("tutti_scheduler_prediction_ratio_sum{what=\"end\"} 1\n"));
+}
+
 TEST_F(CalibrationTest, WhatWasStoppedOrFailedIsNotHeldAgainstAPrediction) {
   const JobId failed = Add(1, 100s);
   Launch(failed);

@@ -41,6 +41,11 @@ class Chaos {
     std::advance(it, static_cast<std::ptrdiff_t>(Draw(world.ledger.jobs.size())));
     return it->second;
   }
+  JobId AnyActive() {
+    const auto& active = world.ledger.active;
+    if (active.empty() || Chance(30)) return AnyJob();
+    return *std::next(active.begin(), static_cast<std::ptrdiff_t>(Draw(active.size())));
+  }
   NodeId AnyNode() { return NodeId{1 + Draw(4)}; }
   Attempt AttemptOf(JobId id) {
     const Job* job = FindJob(world.ledger, id);
@@ -122,7 +127,7 @@ class Chaos {
     (void)world.Send(submit);
   }
   void EndOne() {
-    const JobId id = AnyJob();
+    const JobId id = AnyActive();
     ReportEnded report;
     report.node = NodeOf(id);
     report.job = id;
@@ -133,6 +138,16 @@ class Chaos {
     const int times = Chance(20) ? 2 : 1;
     workers_[report.node].gangs.erase(id);
     for (int i = 0; i < times; ++i) (void)world.Send(report);
+  }
+  void Progress() {
+    const JobId id = AnyActive();
+    Observe(world.liveness,
+            Sighting{ProgressSeen{.job = id,
+                                  .attempt = AttemptOf(id),
+                                  .step = 40 + Draw(60),
+                                  .step_ms = static_cast<double>(Draw(300)),
+                                  .total_steps = Draw(100)}},
+            world.now);
   }
   void Share() {
     static constexpr const char* kNames[] = {"fifo", "fair", "srtf", "none"};
@@ -147,7 +162,7 @@ class Chaos {
                                .user_gpus = Draw(5)}});
   }
   void One() {
-    switch (Draw(21)) {
+    switch (Draw(23)) {
       case 0:
       case 1:
         return SubmitOne();
@@ -168,12 +183,15 @@ class Chaos {
       case 8:
         if (Chance(20)) return (void)world.Send(AllowOtherNumerics{AnyJob()});
         return (void)world.Send(SetPriority{AnyJob(), static_cast<std::int64_t>(Draw(4))});
+      case 20:
+      case 21:
+        return Progress();
       case 19:
         return (void)world.Send(Resize{AnyJob(), static_cast<std::uint32_t>(Draw(9))});
       case 9:
         return (void)world.Send(ReleaseHold{AnyJob()});
       case 10: {
-        const JobId id = AnyJob();
+        const JobId id = AnyActive();
         return (void)world.Send(ReportStarted{NodeOf(id), id, AttemptOf(id), Draw(50)});
       }
       case 11: {
@@ -186,6 +204,8 @@ class Chaos {
         input.job = AnyJob();
         input.outcome = static_cast<InspectOutcome>(Chance(60) ? 0U : Draw(3));
         input.estimate.memory_bytes_per_rank = Draw(4) << 31;
+        input.estimate.total_steps = Draw(100);
+        input.estimate.duration_ms = Draw(20'000);
         return (void)world.Send(input);
       }
       case 13: {
@@ -212,6 +232,7 @@ class Chaos {
 
 TEST(Property, InvariantsHoldAfterEveryFactAndReplayEqualsTheLedger) {
   std::size_t facts = 0;
+  std::size_t learned = 0;  // runs of which a job's end taught something
   std::map<std::size_t, std::size_t> kinds;
   for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -219,12 +240,14 @@ TEST(Property, InvariantsHoldAfterEveryFactAndReplayEqualsTheLedger) {
     chaos.Run(120);
     facts += chaos.world.facts.size();
     for (const Fact& fact : chaos.world.facts) ++kinds[fact.index()];
+    learned += chaos.world.ledger.learned.launch.jobs > 0 ? 1 : 0;
     ASSERT_FALSE(HasFailure());
   }
   // The runs reached everything but the archive (which needs 10,000 finished jobs) and the rungs of
   // sweeps (sweep_test.cc).
   EXPECT_EQ(kinds.size(), std::variant_size_v<Fact> - 2);
   EXPECT_GT(facts, 10'000U);
+  EXPECT_GT(learned, 20U);
 }
 
 TEST(Property, OldFinishedJobsAreArchived) {

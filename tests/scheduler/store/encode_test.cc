@@ -29,7 +29,8 @@ std::vector<core::Fact> OneOfEach() {
                           .why = core::StopWhy::kPause,
                           .step = 3,
                           .ran_ms = 9,
-                          .at = at},
+                          .at = at,
+                          .steps_ms = 8},
        core::JobFailed{.job = job, .reason = spec::FailureReason::kOom, .message = "m", .at = at},
        core::JobCancelled{.job = job, .at = at, .message = "m"},
        core::RungReached{
@@ -92,9 +93,15 @@ TEST(Rebuild, EqualsTheLedgerThroughStoredRows) {
       job = stored->job;
       order = stored->finish_order;
     }
+    parts.learned = DecodeCounters(EncodeCounters({.learned = parts.learned})).value().learned;
     for (core::Node& node : parts.nodes) node = DecodeNode(EncodeNode(node)).value();
     EXPECT_EQ(core::Rebuild(std::move(parts)), ledger);
   }
+  EXPECT_NE(ledger.learned, core::Learned{});
+}
+
+TEST(DecodeCounters, OfATimeBeforeJobsTaughtSomethingKnowWhatOneBeginsWith) {
+  EXPECT_EQ(DecodeCounters("").value().learned, core::Learned{});
 }
 
 }  // namespace
