@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-import time
 import unittest
 
 from browser import PHONE, PageTest, expect
@@ -255,18 +254,22 @@ class Forms(PageTest):
         expect(self.page.get_by_text("its base in base/")).to_be_visible()
 
     def test_19_what_is_filled_in_while_a_model_goes_up_stays(self):
-        def slowly(route):
-            time.sleep(0.4)  # each of its files
-            route.continue_()
+        held, may_go = [], []
+
+        def hold(route):
+            route.continue_() if may_go else held.append(route)
 
         self.begin()
         self.give(self.lines("our-chats.jsonl", rows_of("chat.train.jsonl")))
-        self.page.route("**/api/v1/blobs", slowly)
+        self.page.route("**/api/v1/blobs", hold)
         self.page.locator("input[aria-label=\"a model's folder\"]").set_input_files(EXAMPLES / "models/llama-tiny")
-        expect(self.page.get_by_text("Uploading model.safetensors…")).to_be_visible()
+        expect(self.page.get_by_text(re.compile("^Uploading .*…"))).to_be_visible()
         self.fill("Epochs", "7")
         self.page.get_by_text("a small adapter").click()
         self.spec_has("num_train_epochs: 7", "lora: {r: 16, lora_alpha: 32}", 'model: ""')
+        may_go.append(True)
+        for upload in held:
+            upload.continue_()
         self.spec_has("model: llama-tiny", "num_train_epochs: 7", "lora: {r: 16, lora_alpha: 32}", "name: our-chats")
         self.page.unroute("**/api/v1/blobs")
         self.is_ready()
