@@ -27,7 +27,7 @@ void PushedEvents::Push(std::string_view type, std::string_view data, bool last)
   {
     const std::lock_guard lock(mutex_);
     if (last_) return;
-    full_ = full_ || waiting_.size() + type.size() + data.size() > kWaitingBytesMax;
+    full_ = full_ || waiting_.size() + type.size() + data.size() > kUnreadBytesMax;
     if (full_ && !last) return;
     waiting_.append("event: ").append(type).append("\ndata: ").append(data).append("\n\n");
     last_ = last;

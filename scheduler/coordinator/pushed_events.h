@@ -1,5 +1,5 @@
 // An answer that grows: server-sent events that one side pushes and the server takes as the client
-// reads them. At most kWaitingBytesMax wait for a slow client. Any thread.
+// reads them. At most kUnreadBytesMax wait for a slow client. Any thread.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace tutti::coordinator {
 
-inline constexpr std::size_t kWaitingBytesMax = std::size_t{1} << 20;
+inline constexpr std::size_t kUnreadBytesMax = std::size_t{1} << 20;
 
 class PushedEvents : public std::enable_shared_from_this<PushedEvents> {
  public:
