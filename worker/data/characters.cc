@@ -41,7 +41,8 @@ bool Characters::TakeLine(std::string& line, std::size_t max) {
     const std::size_t end = left_.find('\n');
     const std::string_view part = left_.substr(0, end);
     if (part.size() > max - line.size()) {
-      Stop(ErrorCode::kTooLarge, "a row above " + std::to_string(max) + " bytes", line_);
+      Stop(ErrorCode::kTooLarge, "a row above " + std::to_string(max) + " bytes", line_,
+           "cut it into several rows, or leave it out");
       return false;
     }
     line += part;

@@ -8,6 +8,7 @@
 #include "common/digest/sha256.h"
 #include "worker/data/dataset_builder.h"
 #include "worker/data/language_rows.h"
+#include "worker/data/row_reader.h"
 #include "worker/data/rows.h"
 #include "worker/data/token_cache.h"
 
@@ -114,10 +115,9 @@ Result<RowFormat> DetectFormat(const LoadOptions& options) {
         RolesOf(format), [&has](const RoleOf& role) { return !role.required || has(role.name); });
     if (all) return format;
   }
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
   return Fail(
-      ErrorCode::kInvalid, "no known format has these columns: " + list, request.shown_name,
+      ErrorCode::kInvalid, "no known format has these columns: " + ListColumns(names),
+      request.shown_name,
       "formats are chat (messages), sharegpt (conversations), alpaca (instruction, output), "
       "preference (chosen, rejected), prompt-completion (prompt, completion) and text (text); "
       "data.columns names the columns of these roles");

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "common/json/limits.h"
+#include "jobs/spec/suggest.h"
 #include "worker/data/row_reader.h"
 
 namespace tutti::data {
@@ -108,6 +110,52 @@ class RowEvents : public Json::json_sax_t {
   Field field_ = Field::kOther;
 };
 
+// What makes a text no object to be read whole: where it is no JSON, or a key that an object has
+// twice, of which one value would be lost.
+class ObjectCheck : public Json::json_sax_t {
+ public:
+  std::string problem;  // why a callback returned false
+
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    return true;
+  }
+  bool key(string_t& name) override {
+    if (keys_.back().insert(name).second) return true;
+    problem = spec::Quoted(name) + " twice";
+    return false;
+  }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool string(string_t&) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool boolean(bool) override { return true; }
+  bool null() override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
+    problem = "not JSON at character " + std::to_string(position);
+    return false;
+  }
+
+ private:
+  std::vector<std::set<std::string>> keys_;  // of each open object
+};
+
+// Reads a line whole; what is wrong with it, or "".
+std::string ReadObject(const std::string& line, nlohmann::ordered_json& object) {
+  if (auto excess = FindJsonExcess(line, kObjectLimits)) return std::move(excess->message);
+  ObjectCheck check;
+  if (!Json::sax_parse(line, &check)) return std::move(check.problem);
+  object = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return object.is_object() ? "" : "not a JSON object";
+}
+
 bool IsBlank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
@@ -115,27 +163,27 @@ bool IsBlank(std::string_view line) {
 }  // namespace
 
 std::vector<std::string> JsonLinesReader::Keys() {
-  do {
-    if (!characters_.TakeLine(line_, kRowBytesMax)) return {};
-  } while (IsBlank(line_));
-  const auto object = nlohmann::ordered_json::parse(line_, nullptr, /*allow_exceptions=*/false);
+  Row row;
+  std::string problem;
   std::vector<std::string> keys;
-  if (!object.is_object()) return keys;
-  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  if (!NextLine(row, problem)) {
+    characters_.Stop(ErrorCode::kInvalid, "no rows", characters_.line());
+    return keys;
+  }
+  if (problem.empty()) problem = ReadObject(line_, row.object);
+  if (!problem.empty()) {
+    characters_.Stop(ErrorCode::kInvalid, std::move(problem), row.line,
+                     "each line is one JSON object, a row");
+    return keys;
+  }
+  for (const auto& [key, value] : row.object.items()) keys.push_back(key);
   return keys;
 }
 
 // A whole object. Roles that a row must have are looked for here, so that the first row tells.
 Taken JsonLinesReader::NextObject(Row& row, std::string& problem, bool first) {
-  if (const auto excess = FindJsonExcess(line_, kObjectLimits)) {
-    problem = excess->message;
-    return Taken::kBadRow;
-  }
-  row.object = nlohmann::ordered_json::parse(line_, nullptr, /*allow_exceptions=*/false);
-  if (!row.object.is_object()) {
-    problem = row.object.is_discarded() ? "not JSON" : "not a JSON object";
-    return Taken::kBadRow;
-  }
+  problem = ReadObject(line_, row.object);
+  if (!problem.empty()) return Taken::kBadRow;
   for (const RoleOf& role : RolesOf(request_.format)) {
     const auto column = request_.columns.by_role.find(role.name);
     if (!role.required || row.object.contains(column->second)) continue;
@@ -150,19 +198,29 @@ Taken JsonLinesReader::NextObject(Row& row, std::string& problem, bool first) {
   return Taken::kRow;
 }
 
-Taken JsonLinesReader::Next(Row& row, std::string& problem) {
+bool JsonLinesReader::NextLine(Row& row, std::string& problem) {
   do {
     while (characters_.Peek() == '\n') characters_.Take();
     row.line = characters_.line();
-    if (!characters_.TakeLine(line_, kRowBytesMax)) return Taken::kEnd;
+    if (!characters_.TakeLine(line_, kRowBytesMax)) return false;
   } while (IsBlank(line_));
   const bool first = !std::exchange(any_, true);
-  if (first && line_[line_.find_first_not_of(" \t")] == '[') {
-    characters_.Stop(ErrorCode::kInvalid, "a JSON array, not one JSON object a line", row.line,
-                     "write each object on a line of its own");
-    return Taken::kEnd;
+  const std::string_view start = std::string_view(line_).substr(line_.find_first_not_of(" \t"));
+  const bool opens_only = start.substr(0, start.find_last_not_of(" \t\r") + 1) == "{";
+  if (first && (start.front() == '[' || opens_only)) {
+    characters_.Stop(ErrorCode::kInvalid,
+                     opens_only ? "a JSON object of several lines, not one object a line"
+                                : "a JSON array, not one JSON object a line",
+                     row.line, "write each object on a line of its own");
+    return false;
   }
   problem = TextProblem(line_);
+  return true;
+}
+
+Taken JsonLinesReader::Next(Row& row, std::string& problem) {
+  const bool first = !any_;
+  if (!NextLine(row, problem)) return Taken::kEnd;
   if (!problem.empty()) return Taken::kBadRow;
   if (IsStructured(request_.format)) return NextObject(row, problem, first);
   row.label.reset();

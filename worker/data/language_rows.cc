@@ -34,6 +34,14 @@ constexpr std::array kRoleNames = {
     RoleName{"observation", "tool"},
 };
 
+// "" for a name that is none of them.
+std::string_view RoleNamed(std::string_view name) {
+  for (const RoleName& one : kRoleNames) {
+    if (one.name == name) return one.role;
+  }
+  return "";
+}
+
 Unexpected Wrong(std::string what) { return Fail(ErrorCode::kInvalid, std::move(what)); }
 
 // The value of a role; null where the row has none.
@@ -65,7 +73,8 @@ Result<OrderedJson> CheckedMessage(const OrderedJson& message, const std::string
   const auto role = message.find("role");
   if (role == message.end() || !role->is_string()) return Wrong(where + " has no role");
   const auto content = message.find("content");
-  const bool calls = message.contains("tool_calls");
+  const auto tool_calls = message.find("tool_calls");
+  const bool calls = tool_calls != message.end() && !tool_calls->is_null();
   const bool is_text = content != message.end() && content->is_string();
   const bool is_parts = content != message.end() && content->is_array();
   const bool is_none = content == message.end() || content->is_null();
@@ -88,7 +97,8 @@ Result<OrderedJson> CheckedMessage(const OrderedJson& message, const std::string
   return checked;
 }
 
-Status AddMessages(const OrderedJson& messages, const std::string& column,
+// `where` names a message with its number behind it.
+Status AddMessages(const OrderedJson& messages, const std::string& column, const std::string& where,
                    Conversation& conversation) {
   if (!messages.is_array() || messages.empty()) {
     return Wrong("'" + column + "' is not a list of messages");
@@ -98,7 +108,7 @@ Status AddMessages(const OrderedJson& messages, const std::string& column,
   for (std::size_t i = 0; i < messages.size(); ++i) {
     std::optional<double> weight;
     TUTTI_ASSIGN_OR_RETURN(OrderedJson message,
-                           CheckedMessage(messages[i], "message " + std::to_string(i + 1), weight));
+                           CheckedMessage(messages[i], where + std::to_string(i + 1), weight));
     conversation.messages.push_back(std::move(message));
     any = any || weight.has_value();
     weights.push_back(weight.value_or(1));
@@ -107,11 +117,40 @@ Status AddMessages(const OrderedJson& messages, const std::string& column,
   return {};
 }
 
+// In conversations where the assistant says nothing, one whose role another data set would call so:
+// they would teach nothing.
+Status CheckRoles(const Conversation& conversation) {
+  std::optional<std::size_t> meant;
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    std::string role = conversation.messages[i]["role"].get<std::string>();
+    if (role == "assistant") return {};
+    std::ranges::transform(role, role.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
+    if (!meant && RoleNamed(role) == "assistant") meant = i;
+  }
+  if (!meant) return {};
+  const auto role = conversation.messages[*meant]["role"].get<std::string>();
+  return Wrong("message " + std::to_string(*meant + 1) + " is of role " + spec::Quoted(role) +
+               ": what is trained is of role 'assistant' (format sharegpt knows other names)");
+}
+
+// Lists of functions, as templates write them out.
+Status CheckTools(const OrderedJson& tools) {
+  if (tools.is_null() || tools.is_array()) return {};
+  return Wrong(tools.is_string()
+                   ? "'tools' is text, not a list: write the list itself, not as a JSON string"
+                   : "'tools' is not a list");
+}
+
 Result<Conversation> OfChat(const Row& row, const RowsRequest& request) {
   Conversation conversation;
   const std::string& column = request.columns.by_role.find("messages")->second;
-  TUTTI_RETURN_IF_ERROR(AddMessages(ValueOf(row, request, "messages"), column, conversation));
+  TUTTI_RETURN_IF_ERROR(
+      AddMessages(ValueOf(row, request, "messages"), column, "message ", conversation));
+  TUTTI_RETURN_IF_ERROR(CheckRoles(conversation));
   conversation.tools = ValueOf(row, request, "tools");
+  TUTTI_RETURN_IF_ERROR(CheckTools(conversation.tools));
   return conversation;
 }
 
@@ -143,10 +182,7 @@ Result<Conversation> OfShareGpt(const Row& row, const RowsRequest& request) {
       return Wrong(where + " is not {\"from\": text, \"value\": text}");
     }
     const auto& from = turn["from"].get_ref<const std::string&>();
-    std::string_view role;
-    for (const RoleName& one : kRoleNames) {
-      if (one.name == from) role = one.role;
-    }
+    const std::string_view role = RoleNamed(from);
     if (role.empty()) {
       return Wrong(where + " is from " + spec::Quoted(from) +
                    ": known are human, gpt, system, tool and the roles of chat");
@@ -155,11 +191,12 @@ Result<Conversation> OfShareGpt(const Row& row, const RowsRequest& request) {
     if (turn.contains("weight")) messages.back()["weight"] = turn["weight"];
   }
   const std::size_t before = conversation.messages.size();
-  TUTTI_RETURN_IF_ERROR(AddMessages(messages, column, conversation));
+  TUTTI_RETURN_IF_ERROR(AddMessages(messages, column, "turn ", conversation));
   if (!conversation.weights.empty()) {
     conversation.weights.insert(conversation.weights.begin(), before, 1);
   }
   conversation.tools = ValueOf(row, request, "tools");
+  TUTTI_RETURN_IF_ERROR(CheckTools(conversation.tools));
   return conversation;
 }
 
@@ -192,12 +229,44 @@ Result<WeightedTokens> OfText(const Tokenizer& tokenizer, const LoadOptions& opt
 }
 
 // Whether a side's messages have the question itself.
-bool HasQuestion(const OrderedJson& side, const OrderedJson& question) {
+bool HasQuestion(const OrderedJson& side, const OrderedJson& prompt) {
   if (!side.is_array()) return false;
-  return std::ranges::any_of(side, [&question](const OrderedJson& message) {
+  if (prompt.is_array()) {
+    return side.size() > prompt.size() && std::equal(prompt.begin(), prompt.end(), side.begin());
+  }
+  return std::ranges::any_of(side, [&prompt](const OrderedJson& message) {
     return message.is_object() && message.value("role", OrderedJson()) == "user" &&
-           message.value("content", OrderedJson()) == question;
+           message.value("content", OrderedJson()) == prompt;
   });
+}
+
+// Both sides of a preference are texts or lists of messages; lists without a prompt begin alike.
+Status CheckSides(const Row& row, const RowsRequest& request) {
+  const OrderedJson& prompt = ValueOf(row, request, "prompt");
+  const OrderedJson& chosen = ValueOf(row, request, "chosen");
+  const OrderedJson& rejected = ValueOf(row, request, "rejected");
+  if (!prompt.is_null() && !prompt.is_string() && !prompt.is_array()) {
+    return Wrong("'prompt' is neither text nor a list of messages");
+  }
+  for (const auto& [name, side] :
+       {std::pair("chosen", &chosen), std::pair("rejected", &rejected)}) {
+    if (!side->is_string() && !side->is_array()) {
+      return Wrong(spec::Quoted(name) + " is neither text nor a list of messages");
+    }
+    if (side->is_string() && prompt.is_array()) {
+      return Wrong(spec::Quoted(name) +
+                   " is text, 'prompt' a list of messages: all are of one kind");
+    }
+  }
+  if (chosen.is_string() != rejected.is_string()) {
+    return Wrong(
+        "of 'chosen' and 'rejected' one is text, one a list of messages: both are of one kind");
+  }
+  if (chosen.is_array() && prompt.is_null() && !chosen.empty() && !rejected.empty() &&
+      chosen.size() > 1 && chosen[0] != rejected[0]) {
+    return Wrong("'chosen' and 'rejected' answer different questions");
+  }
+  return {};
 }
 
 // One side of a preference. As lists of messages the prompt may be part of both sides: then all
@@ -207,17 +276,20 @@ Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
                               std::string_view role) {
   const OrderedJson& prompt = ValueOf(row, request, "prompt");
   const OrderedJson& side = ValueOf(row, request, role);
-  if (side.is_string() && (prompt.is_string() || prompt.is_null())) {
+  if (side.is_string()) {
     const std::string before = prompt.is_null() ? "" : prompt.get<std::string>();
     return OfPrompt(tokenizer, options, before, side.get_ref<const std::string&>());
   }
   Conversation conversation;
-  if (prompt.is_array()) TUTTI_RETURN_IF_ERROR(AddMessages(prompt, "prompt", conversation));
+  if (prompt.is_array() && !HasQuestion(side, prompt)) {
+    TUTTI_RETURN_IF_ERROR(AddMessages(prompt, "prompt", "'prompt', message ", conversation));
+  }
   if (prompt.is_string() && !HasQuestion(side, prompt)) {
     conversation.messages.push_back(Message("user", prompt));
   }
   const std::size_t asked = conversation.messages.size();
-  TUTTI_RETURN_IF_ERROR(AddMessages(side, std::string(role), conversation));
+  TUTTI_RETURN_IF_ERROR(
+      AddMessages(side, std::string(role), "'" + std::string(role) + "', message ", conversation));
   if (conversation.messages.back().value("role", OrderedJson()) != "assistant") {
     return Wrong("'" + std::string(role) + "' does not end with what the assistant says");
   }
@@ -235,6 +307,7 @@ Result<std::vector<WeightedTokens>> TokenizeAny(const Row& row, const RowsReques
                                                 const Tokenizer& tokenizer) {
   std::vector<WeightedTokens> all;
   if (request.format == RowFormat::kPreference) {
+    TUTTI_RETURN_IF_ERROR(CheckSides(row, request));
     for (const char* role : {"chosen", "rejected"}) {
       TUTTI_ASSIGN_OR_RETURN(WeightedTokens side, OfSide(row, request, options, tokenizer, role));
       all.push_back(std::move(side));

@@ -27,10 +27,12 @@ class JsonLinesReader {
   JsonLinesReader(Characters& characters, const RowsRequest& request)
       : characters_(characters), request_(request) {}
   Taken Next(Row& row, std::string& problem);
-  // The keys of the first object; empty at the end of the file, or where it is none.
+  // The keys of the first object; empty where there is none: status() tells why.
   std::vector<std::string> Keys();
 
  private:
+  // The next line that is not blank, into line_, and what is wrong with its bytes; false: kEnd.
+  bool NextLine(Row& row, std::string& problem);
   Taken NextObject(Row& row, std::string& problem, bool first);
 
   Characters& characters_;
@@ -75,6 +77,9 @@ struct MissingColumn {
 };
 MissingColumn DescribeMissing(const std::string& column, std::string_view role,
                               const std::vector<std::string>& found);
+
+// "'body', 'section'", as many as one wants to read.
+std::string ListColumns(const std::vector<std::string>& found);
 
 // What is wrong with a row's bytes as text; empty when nothing is.
 std::string TextProblem(std::string_view bytes);

@@ -246,14 +246,20 @@ Result<Columns> ColumnsOf(const std::map<std::string, std::string>& by_role, Row
   return columns;
 }
 
+std::string ListColumns(const std::vector<std::string>& found) {
+  std::string list;
+  for (std::size_t i = 0; i < std::min(found.size(), kColumnsShown); ++i) {
+    list += (i > 0 ? ", " : "") + spec::Quoted(found[i]);
+  }
+  if (found.size() > kColumnsShown) list += ", …";
+  return list;
+}
+
 MissingColumn DescribeMissing(const std::string& column, std::string_view role,
                               const std::vector<std::string>& found) {
   MissingColumn missing;
-  missing.message = "no column " + spec::Quoted(column) + "; the columns are: ";
-  for (std::size_t i = 0; i < std::min(found.size(), kColumnsShown); ++i) {
-    missing.message += (i > 0 ? ", " : "") + spec::Quoted(found[i]);
-  }
-  if (found.size() > kColumnsShown) missing.message += ", …";
+  missing.message =
+      "no column " + spec::Quoted(column) + "; the columns are: " + ListColumns(found);
   const std::string_view guess = GuessColumn(column, role, found);
   missing.hint = guess.empty() ? "name it in data.columns"
                                : "did you mean data.columns: {" + std::string(role) + ": " +

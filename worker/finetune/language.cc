@@ -41,8 +41,10 @@ Status CheckPredicted(const train::Samples& samples, const std::string& name,
     if (!(samples.ItemsOf(row) > 0)) ++empty;
   }
   if (empty == samples.size()) {
-    return Fail(ErrorCode::kInvalid, "no row has a token to predict within max_length", name,
-                "raise data.max_length, or shorten the prompts");
+    return Fail(
+        ErrorCode::kInvalid, "no row has a token to predict within max_length", name,
+        "raise data.max_length, or shorten the prompts; of conversations what messages of role "
+        "assistant say is trained, where their weight is not 0");
   }
   if (empty > 0) {
     warnings.push_back(std::to_string(empty) + " of " + std::to_string(samples.size()) +

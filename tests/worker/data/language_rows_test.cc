@@ -129,6 +129,88 @@ TEST_F(LanguageRowsTest, APromptThatTheSidesHaveIsNotAskedTwice) {
   EXPECT_FALSE(*HasMessages(options_));
 }
 
+TEST_F(LanguageRowsTest, APromptOfMessagesThatTheSidesHaveIsNotAskedTwice) {
+  const auto data = Load(
+      R"({"prompt": [{"role": "user", "content": "q"}], "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "assistant", "content": "b"}]})"
+      "\n");
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  EXPECT_EQ(Whole(*data, 0), "<|user|>\nq<|endoftext|>\n<|assistant|>\na<|endoftext|>\n");
+  EXPECT_EQ(Whole(*data, 1), "<|user|>\nq<|endoftext|>\n<|assistant|>\nb<|endoftext|>\n");
+}
+
+TEST_F(LanguageRowsTest, SidesOfOneKindAnswerOneQuestion) {
+  const std::string messages =
+      R"([{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}])";
+  const auto refusal = [&](const std::string& row) { return Refusal(row + "\n"); };
+  EXPECT_THAT(refusal(R"({"prompt": "q", "chosen": "a", "rejected": )" + messages + "}"),
+              HasSubstr("both are of one kind"));
+  EXPECT_THAT(refusal(R"({"prompt": 5, "chosen": "a", "rejected": "b"})"),
+              HasSubstr("'prompt' is neither text nor a list of messages"));
+  EXPECT_THAT(refusal(R"({"prompt": "q", "chosen": "a", "rejected": null})"),
+              HasSubstr("'rejected' is neither text nor a list of messages"));
+  EXPECT_THAT(refusal(R"({"prompt": "q", "chosen": [5], "rejected": )" + messages + "}"),
+              HasSubstr("'chosen', message 1 is not an object"));
+  EXPECT_THAT(
+      refusal(
+          R"({"chosen": [{"role": "user", "content": "other"}, {"role": "assistant", "content": "a"}], "rejected": )" +
+          messages + "}"),
+      HasSubstr("answer different questions"));
+}
+
+TEST_F(LanguageRowsTest, RolesOfOtherDataSetsThatWouldTeachNothingAreNamed) {
+  for (const char* role : {"gpt", "Assistant", "model"}) {
+    const std::string row =
+        std::string(R"({"messages": [{"role": "user", "content": "q"}, {"role": ")") + role +
+        R"(", "content": "a"}]})" + "\n";
+    EXPECT_THAT(Refusal(row), HasSubstr("message 2 is of role '" + std::string(role) + "'"));
+  }
+  EXPECT_THAT(
+      Refusal(
+          R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": "[]"})"
+          "\n"),
+      HasSubstr("'tools' is text, not a list"));
+}
+
+TEST_F(LanguageRowsTest, AnAnswerThatIsNothingNeedsACall) {
+  const std::string start =
+      R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": null, )";
+  EXPECT_THAT(Refusal(start + R"("tool_calls": null}]})" + "\n"),
+              HasSubstr("message 2 has no content of text"));
+  EXPECT_EQ(
+      Refusal(
+          start +
+          R"("tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}]}]})" +
+          "\n"),
+      "");
+}
+
+TEST_F(LanguageRowsTest, AKeyTwiceIsRefusedAtEveryDepth) {
+  EXPECT_THAT(Refusal(R"({"messages": [], "messages": [{"role": "assistant", "content": "a"}]})"
+                      "\n"),
+              HasSubstr("'messages' twice"));
+  const std::string good =
+      R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})"
+      "\n";
+  EXPECT_THAT(Refusal(good + R"({"messages": [{"role": "user", "content": "q", "content": "r"}]})"
+                             "\n"),
+              testing::AllOf(HasSubstr("rows.jsonl:2"), HasSubstr("'content' twice")));
+}
+
+TEST_F(LanguageRowsTest, AFirstRowThatCannotBeReadIsExplained) {
+  EXPECT_THAT(Refusal("[\n{\"text\": \"a\"}\n]\n"),
+              testing::AllOf(HasSubstr("rows.jsonl:1"),
+                             HasSubstr("a JSON array, not one JSON object a line")));
+  EXPECT_THAT(Refusal("{\n  \"text\": \"a\"\n}\n"), HasSubstr("a JSON object of several lines"));
+  EXPECT_THAT(Refusal("\n{\"text\": \"a\", \"x\": NaN}\n"),
+              testing::AllOf(HasSubstr("rows.jsonl:2"), HasSubstr("not JSON at character 20")));
+  EXPECT_THAT(Refusal("5\n"), HasSubstr("rows.jsonl:1: not a JSON object"));
+  EXPECT_THAT(Refusal("\xEF\xBB\xBF\n \n"), HasSubstr("no rows"));
+  EXPECT_THAT(Refusal(std::string("\xFF\xFE{\0\"\0", 6)),
+              HasSubstr("a NUL byte: is the file UTF-16"));
+  EXPECT_THAT(Refusal("{\"\\u001b[31mfoo\": 1, \"" + std::string(1000, 'k') + "\": 2}\n"),
+              testing::AllOf(HasSubstr("these columns: '\\x1b[31mfoo', 'kkk"), HasSubstr("k…'")));
+}
+
 TEST_F(LanguageRowsTest, BadRowsAreNamed) {
   const std::string good =
       R"({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})"
