@@ -48,7 +48,7 @@ TEST_F(PushedEventsTest, TheLastOneIsLastForWhoComesLate) {
 }
 
 TEST_F(PushedEventsTest, AClientThatDoesNotReadGetsNoMorePiecesButTheLast) {
-  const std::string big(kWaitingBytesMax / 2, 'a');
+  const std::string big(kUnreadBytesMax / 2, 'a');
   events_->Push("piece", big, false);
   events_->Push("piece", big, false);
   Pull();
