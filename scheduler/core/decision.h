@@ -48,6 +48,8 @@ GangNoticed Notice(const Learned& learned, const Job& job, Attempt attempt, std:
 // The track of the job's active gang, or nullptr.
 const GangTrack* TrackOf(const Liveness& liveness, const Job& job);
 bool IsMember(const Gang& gang, NodeId node);
+// Whether the node was heard of so lately that a launch sent now arrives before it can be lost.
+bool MayLaunchOn(const Decision& decision, NodeId node);
 // A known job, or kNotFound.
 Result<const Job*> NeedJob(const Ledger& ledger, JobId id);
 

@@ -115,6 +115,7 @@ class Placer {
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
     decision_.See(Notice(ledger_.learned, job, attempt, placement.size));
     for (const GangMember& member : placement.members) {
+      if (!MayLaunchOn(decision_, member.node)) continue;  // it comes again with its next word
       decision_.Do(LaunchGang{member.node, job.id, attempt});
     }
   }

@@ -68,6 +68,7 @@ void RepeatLaunch(Decision& decision, const Job& job, const GangTrack& track) {
   for (const GangMember& member : ActiveGang(job)->members) {
     if (track.listed.contains(member.node) || ListedNow(decision, job, member.node)) continue;
     if (!HeardSince(decision, member.node, track.launch_sent)) continue;
+    if (!MayLaunchOn(decision, member.node)) continue;
     decision.Do(LaunchGang{member.node, job.id, job.attempt});
   }
 }
@@ -202,6 +203,10 @@ void Archive(Decision& decision) {
 }
 
 }  // namespace
+
+bool MayLaunchOn(const Decision& decision, NodeId node) {
+  return decision.now - LastSeen(decision.state.liveness, node) <= kLaunchHeardWithin;
+}
 
 Status Decide(Decision& decision, const Tick&) {
   EndedJobs ended;

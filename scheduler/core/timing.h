@@ -10,6 +10,9 @@ namespace tutti::core {
 // A node not seen for so long is lost and its gangs are placed anew. Longer than a worker's lease:
 // by then it has killed them itself.
 inline constexpr Duration kReassignAfter = std::chrono::milliseconds(8000);
+// A launch is sent to nodes heard of within so long: one sent later might arrive when the node is
+// lost and its gang lives elsewhere, and find the node with a new lease.
+inline constexpr Duration kLaunchHeardWithin = std::chrono::milliseconds(5000);
 // A gang that ran but that its node's heartbeats leave out for so long is gone.
 inline constexpr Duration kMissingAfter = std::chrono::milliseconds(8000);
 // A launch that no heartbeat confirms is given up after so long.

@@ -52,6 +52,27 @@ TEST_F(Machines, ALaunchThatOneMachineMissedIsRepeatedThereAlone) {
   EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, job, Attempt{1}}}));
 }
 
+// Its launch would arrive when the machine is lost and the gang lives elsewhere.
+TEST_F(Machines, AMachineThatIsSilentIsLaunchedOnWhenItSpeaksAgain) {
+  ASSERT_TRUE(world.Send(Cancel{job}));
+  ASSERT_TRUE(world.Send(EndedOn(first, GangOutcome::kKilled)));
+  world.Beat(first);
+  world.Beat(second);
+  world.Pass(milliseconds(6000));
+  world.Beat(first);
+  const JobId next = world.AddQueued(6, World::Request(4, 4));
+  world.Tick();
+  ASSERT_EQ(world.ledger.nodes.at(second).slots_used, 2U) << "it is not lost yet";
+  EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{first, next, Attempt{1}}}));
+  world.Pass(milliseconds(1100));
+  world.Beat(first, {world.Seen(next)});
+  world.Tick();
+  EXPECT_THAT(world.effects, IsEmpty());
+  world.Beat(second);
+  world.Tick();
+  EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, next, Attempt{1}}}));
+}
+
 TEST_F(Machines, AGangIsWatchedUntilItRunsAndAllItsMachinesListIt) {
   const auto watched = [&] { return !world.liveness.watched.empty(); };
   world.Beat(first, {world.Seen(job)});
