@@ -43,19 +43,23 @@ void Fields::Integer(const char* key, std::int64_t from, std::int64_t to, std::i
   if (found == nullptr) return;
   if (!found->is_number_integer()) return Wrong(key, "is not an integer");
   const bool fits = !found->is_number_unsigned() || found->get<std::uint64_t>() <= INT64_MAX;
-  value = found->get<std::int64_t>();
-  if (!fits || value < from || value > to) {
-    Wrong(key,
-          "is " + found->dump() + ", not " + std::to_string(from) + " … " + std::to_string(to));
+  const auto number = found->get<std::int64_t>();
+  if (!fits || number < from || number > to) {
+    return Wrong(
+        key, "is " + found->dump() + ", not " + std::to_string(from) + " … " + std::to_string(to));
   }
+  value = number;
 }
 
 void Fields::Number(const char* key, double from, double below, double& value) {
   const Json* found = Find(key);
   if (found == nullptr) return;
   if (!found->is_number()) return Wrong(key, "is not a number");
-  value = found->get<double>();
-  if (!(value >= from && value < below)) Wrong(key, "is " + found->dump() + ": out of range");
+  const auto number = found->get<double>();
+  if (!(number >= from && number < below)) {
+    return Wrong(key, "is " + found->dump() + ": out of range");
+  }
+  value = number;
 }
 
 void Fields::Boolean(const char* key, bool& value) {
@@ -94,8 +98,9 @@ void Fields::PaddingRow(const char* key, std::int64_t rows, std::int64_t& value)
     return;
   }
   if (found == json_.end()) return;
-  Integer(key, -rows, rows - 1, value);
-  if (value < 0) value += rows;
+  std::int64_t id = 0;
+  Integer(key, -rows, rows - 1, id);
+  value = id < 0 ? id + rows : id;
 }
 
 void Fields::False(const char* key) {

@@ -22,7 +22,8 @@ class Fields {
 
   Fields(const Json& json, const std::string& path) : json_(json), path_(path) {}
 
-  // Absent fields and null leave `value` as it is.
+  // Absent fields, null and those that are wrong leave `value` as it is: what is read can be
+  // reckoned with at once, before Done says whether all of it was good.
   const Json* Find(const char* key) const;  // null: absent
   bool IsNull(const char* key) const;       // there, and null
   void Integer(const char* key, std::int64_t from, std::int64_t to, std::int64_t& value);

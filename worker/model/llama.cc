@@ -58,6 +58,11 @@ Result<DecoderConfig> FinishLlama(Fields fields, const nlohmann::json& json,
                                             " is not a multiple of num_key_value_heads " +
                                             std::to_string(d.kv_heads));
   }
+  if (d.q_width() > kConfigSizeMax) {  // sums of sizes stay far from where they overflow
+    fields.Wrong("head_dim", std::to_string(d.head_dim) + " times num_attention_heads " +
+                                 std::to_string(d.heads) + " is beyond " +
+                                 std::to_string(kConfigSizeMax));
+  }
   if (fields.Find("head_dim") == nullptr && d.hidden % d.heads != 0) {
     fields.Wrong("hidden_size", std::to_string(d.hidden) +
                                     " is not a multiple of num_attention_heads " +
