@@ -19,6 +19,7 @@ Checkpoint::Checkpoint(std::unique_ptr<model::Model> model)
 Result<Checkpoint> Checkpoint::Load(const std::filesystem::path& folder) {
   TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadModelConfig(folder));
   TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, folder));
   Checkpoint checkpoint(std::move(model));
   TUTTI_ASSIGN_OR_RETURN(
       const model::LoadedWeights loaded,

@@ -219,6 +219,7 @@ Status RunFamily(const fs::path& folder, const Json& cases, Report& report) {
     report.Refused(name, model.error());
     return {};
   }
+  TUTTI_RETURN_IF_ERROR(CheckModel(**model, cases, folder));
   return FamilyRun(std::move(*model), cases, report).Run(folder);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "worker/model/load.h"
 #include "worker/train/adamw.h"
 #include "worker/train/decay.h"
 #include "worker/train/loss.h"
@@ -68,6 +69,17 @@ std::vector<float> AtTokens(std::span<const float> values, const model::Batch& b
 
 std::span<const float> Values(const at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+Status CheckModel(model::Model& model, const Json& cases, const std::filesystem::path& folder) {
+  const bool writes = cases.at("task") == "causal-lm";
+  if ((model.language() != nullptr) != writes) {
+    return Fail(ErrorCode::kInvalid,
+                std::string("architectures names ") + (writes ? "no" : "a") +
+                    " language model, and the cases are of task " + cases["task"].dump(),
+                folder / "config.json");
+  }
+  return model::CheckWeights(model, folder);
 }
 
 ModelRun::ModelRun(std::unique_ptr<model::Model> model, bool float_labels)

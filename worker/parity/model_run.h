@@ -28,6 +28,10 @@ std::vector<std::int64_t> Shifted(const model::Batch& batch);
 std::vector<float> AtTokens(std::span<const float> values, const model::Batch& batch);
 std::span<const float> Values(const at::Tensor& tensor);
 
+// Whether config.json of `folder` has the head that the cases ask for, and the weights its sizes:
+// memory is taken for them after that.
+Status CheckModel(model::Model& model, const Json& cases, const std::filesystem::path& folder);
+
 // The trained parameters and their gradients in flat buffers, bound.
 class ModelRun {
  public:

@@ -193,6 +193,7 @@ Status RunPeft(const fs::path& folder, const Json& cases, Report& report) {
     TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config,
                            model::ReadModelConfig(folder / "base"));
     TUTTI_ASSIGN_OR_RETURN(std::unique_ptr<model::Model> model, model::MakeModel(config));
+    TUTTI_RETURN_IF_ERROR(CheckModel(*model, cases, folder / "base"));
     TUTTI_ASSIGN_OR_RETURN(const model::LoraOptions options,
                            model::ReadAdapterConfig(folder / "adapter"));
     TUTTI_RETURN_IF_ERROR(model->Adapt(options));

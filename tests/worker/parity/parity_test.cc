@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <string>
@@ -200,6 +201,32 @@ TEST(Parity, AReferenceThatDiffersFails) {
   EXPECT_EQ(run.status, 1);
   EXPECT_EQ(run.failures.size(), 2U) << run.output;  // with and without all positions
   EXPECT_THAT(run.output, HasSubstr("FAIL bert/loss max_abs=0.001"));
+}
+
+// A vendored folder whose config.json has `fields` instead of its own.
+Outcome RunWith(const std::string& folder, const nlohmann::json& fields) {
+  const Scratch scratch;
+  fs::copy(fs::path(kVendored) / folder, scratch.path(),
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  const fs::path file = scratch.path() / "config.json";
+  auto config = nlohmann::json::parse(*ReadFile(file));
+  config.update(fields);
+  std::ofstream(file) << config;
+  return RunFolder(scratch.path());
+}
+
+TEST(Parity, SizesAndHeadsAreBelievedOnlyWhenWeightsAndCasesHaveThem) {
+  const Outcome huge = RunWith("families/gpt2-odd", {{"vocab_size", 1 << 24}});
+  EXPECT_EQ(huge.status, 1);
+  EXPECT_THAT(huge.output, HasSubstr("the model's is [16777216, "));
+  EXPECT_THAT(RunWith("packing/mistral", {{"vocab_size", 1 << 24}}).output,
+              HasSubstr("the model's is [16777216, "));
+  for (const nlohmann::json& none : {nlohmann::json(), nlohmann::json("LlamaForCausalLM")}) {
+    const Outcome run = RunWith("families/llama-linear-rope", {{"architectures", none}});
+    EXPECT_EQ(run.status, 1);
+    EXPECT_THAT(run.output, HasSubstr("config.json: architectures names no language model, and "
+                                      "the cases are of task \"causal-lm\""));
+  }
 }
 
 TEST(Parity, ABrokenReferenceFailsAndSaysWhere) {
