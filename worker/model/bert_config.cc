@@ -110,6 +110,9 @@ Result<BertConfig> ParseDistilBertConfig(const ModelConfig& config) {
   bert.attention_out_dropout = 0;
   bert.classifier_dropout = 0.2F;
   Fields fields(json, config.path);
+  fields.Alias("dim", "hidden_size");
+  fields.Alias("n_layers", "num_hidden_layers");
+  fields.Alias("n_heads", "num_attention_heads");
   fields.Integer("vocab_size", 1, 1 << 24, bert.vocabulary);
   fields.Integer("dim", 1, kConfigSizeMax, bert.hidden);
   fields.Integer("n_layers", 1, 1024, bert.layers);

@@ -137,8 +137,11 @@ Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
 }
 
 std::optional<std::int64_t> PositionsOf(const ModelConfig& config) {
-  if (config.model_type == "gpt2") return WholeNumber(config, "n_positions");
   const auto positions = WholeNumber(config, "max_position_embeddings");
+  if (config.model_type == "gpt2") {
+    const auto own = WholeNumber(config, "n_positions");
+    return own ? own : positions;
+  }
   if (config.model_type != "roberta" || !positions) return positions;
   return *positions - WholeNumber(config, "pad_token_id").value_or(1) - 1;
 }

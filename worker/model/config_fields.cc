@@ -28,8 +28,25 @@ constexpr std::array kActivations = {
 
 }  // namespace
 
+void Fields::Alias(const char* key, const char* other) {
+  const Json* const own = Find(key);
+  const Json* const found = Find(other);
+  if (found == nullptr) return;
+  if (own == nullptr) {
+    aliases_[key] = other;
+  } else if (*own != *found) {
+    Wrong(other, "is " + ShowJson(found->dump()) + ", and " + key + ", which means the same, is " +
+                     ShowJson(own->dump()));
+  }
+}
+
+const char* Fields::NameOf(const char* key) const {
+  const auto alias = aliases_.find(key);
+  return alias == aliases_.end() ? key : alias->second;
+}
+
 const Fields::Json* Fields::Find(const char* key) const {
-  const auto found = json_.find(key);
+  const auto found = json_.find(NameOf(key));
   return found == json_.end() || found->is_null() ? nullptr : &*found;
 }
 
@@ -115,7 +132,7 @@ void Fields::Unsupported(const char* key, const Json& value, std::string hint) {
 }
 
 void Fields::Wrong(const char* key, std::string what) {
-  Keep({ErrorCode::kInvalid, std::string(key) + " " + std::move(what), path_, {}});
+  Keep({ErrorCode::kInvalid, std::string(NameOf(key)) + " " + std::move(what), path_, {}});
 }
 
 void Fields::Keep(Error error) {

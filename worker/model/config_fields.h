@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/base/result.h"
 #include "worker/model/config.h"
@@ -21,6 +23,10 @@ class Fields {
   using Json = nlohmann::json;
 
   Fields(const Json& json, const std::string& path) : json_(json), path_(path) {}
+
+  // `key` may be called `other`, too: attribute_map of Transformers. Both, and not the same, is
+  // wrong. Before `key` is read.
+  void Alias(const char* key, const char* other);
 
   // Absent fields, null and those that are wrong leave `value` as it is: what is read can be
   // reckoned with at once, before Done says whether all of it was good.
@@ -44,8 +50,11 @@ class Fields {
   Status Done() &&;
 
  private:
+  const char* NameOf(const char* key) const;  // that it is given by
+
   const Json& json_;
   const std::string& path_;
+  std::map<std::string_view, const char*> aliases_;
   std::optional<Error> error_;
 };
 

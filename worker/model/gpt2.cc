@@ -64,6 +64,10 @@ Result<DecoderConfig> ParseGpt2(const ModelConfig& config) {
                   .embedding_dropout = 0.1F,
                   .attention_dropout = 0.1F,
                   .residual_dropout = 0.1F};
+  fields.Alias("n_positions", "max_position_embeddings");
+  fields.Alias("n_embd", "hidden_size");
+  fields.Alias("n_layer", "num_hidden_layers");
+  fields.Alias("n_head", "num_attention_heads");
   fields.Integer("vocab_size", 1, 1 << 24, d.vocabulary);
   fields.Integer("n_positions", 1, kConfigSizeMax, d.positions);
   fields.Integer("n_embd", 1, kConfigSizeMax, d.hidden);

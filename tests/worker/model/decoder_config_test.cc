@@ -62,5 +62,28 @@ TEST(DecoderConfig, SizesThatMakeNoModelAreRefusedBeforeTheyAreReckonedWith) {
               HasSubstr("head_dim 1048576 times num_attention_heads 4096 is beyond 1048576"));
 }
 
+TEST(DecoderConfig, FieldsMayHaveTheNamesOfTransformersAttributeMap) {
+  const json other = {{"model_type", "gpt2"},    {"architectures", {"GPT2LMHeadModel"}},
+                      {"vocab_size", 40},        {"max_position_embeddings", 24},
+                      {"hidden_size", 24},       {"num_hidden_layers", 2},
+                      {"num_attention_heads", 2}};
+  const auto plain = MakeFrom(Gpt2()), renamed = MakeFrom(other);
+  ASSERT_TRUE(renamed) << renamed.error().ToString();
+  EXPECT_EQ((*renamed)->layout().elements(), (*plain)->layout().elements());
+  EXPECT_EQ(PositionsOf((*renamed)->config()), 24);
+  EXPECT_THAT(Said(other, {{"num_attention_heads", 0}}),
+              HasSubstr("num_attention_heads is 0, not"));
+  EXPECT_THAT(Said(Gpt2(), {{"hidden_size", 25}}),
+              HasSubstr("hidden_size is 25, and n_embd, which means the same, is 24"));
+  EXPECT_EQ(Said(Gpt2(), {{"hidden_size", 24}}), "ok");
+  const json distil = {{"model_type", "distilbert"}, {"hidden_size", 24}, {"hidden_dim", 28},
+                       {"num_hidden_layers", 2},     {"vocab_size", 40},  {"n_heads", nullptr},
+                       {"num_attention_heads", 2}};
+  const auto small = MakeFrom(distil);
+  ASSERT_TRUE(small) << small.error().ToString();
+  EXPECT_EQ((*small)->layout().Find("distilbert.embeddings.word_embeddings.weight")->shape[1], 24);
+  EXPECT_THAT(Said(distil, {{"dim", 36}}), HasSubstr("hidden_size is 24, and dim"));
+}
+
 }  // namespace
 }  // namespace tutti::model
