@@ -1,5 +1,6 @@
 #include "worker/model/bert_config.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -90,6 +91,13 @@ Result<BertConfig> ParseRobertaConfig(const ModelConfig& config) {
   Fields fields(json, config.path);
   ReadShared(fields, bert);
   if (bert.padding_id < 0) fields.Wrong("pad_token_id", "is missing: positions count from it");
+  if (const auto* id = fields.Find("pad_token_id"); id != nullptr && id->is_number_integer()) {
+    const std::int64_t last = std::min(bert.vocabulary, bert.positions - 1) - 1;
+    if (*id < 0 || *id > last) {
+      fields.Wrong("pad_token_id", "is " + id->dump() + ", not 0 … " + std::to_string(last) +
+                                       ": positions count from it");
+    }
+  }
   bert.pooler_dropout = bert.classifier_dropout;
   bert.names = NamesOfBert();
   bert.names.pooler = "classifier.dense";

@@ -108,16 +108,18 @@ void Fields::ReadActivation(const char* key, Activation& value) {
   Unsupported(key, *found, "supported: " + supported);
 }
 
-void Fields::PaddingRow(const char* key, std::int64_t rows, std::int64_t& value) {
+std::optional<std::int64_t> Fields::PaddingRow(const char* key, std::int64_t rows,
+                                               std::int64_t& value) {
   const auto found = json_.find(key);
   if (found != json_.end() && found->is_null()) {
     value = -1;
-    return;
+    return std::nullopt;
   }
-  if (found == json_.end()) return;
+  if (found == json_.end()) return std::nullopt;
   std::int64_t id = 0;
   Integer(key, -rows, rows - 1, id);
   value = id < 0 ? id + rows : id;
+  return id;
 }
 
 void Fields::False(const char* key) {

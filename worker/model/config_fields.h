@@ -40,8 +40,9 @@ class Fields {
   // One of Transformers' names; kUnsupported lists those that are there.
   void ReadActivation(const char* key, Activation& value);
   // The row of an embedding of `rows` that look-ups give no gradient: -1 where the field is null.
-  // Negative ids count from the end, as nn.Embedding has it.
-  void PaddingRow(const char* key, std::int64_t rows, std::int64_t& value);
+  // Negative ids count from the end, as nn.Embedding has it. Returns the id as it is given: a
+  // negative one is no token's, so that no token is padding. nullopt where there is none.
+  std::optional<std::int64_t> PaddingRow(const char* key, std::int64_t rows, std::int64_t& value);
   void False(const char* key);  // anything but false is not built
 
   void Unsupported(const char* key, const Json& value, std::string hint = {});

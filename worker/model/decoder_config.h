@@ -45,7 +45,7 @@ struct DecoderConfig {
   float embedding_dropout = 0, attention_dropout = 0, residual_dropout = 0;
   double initializer_range = 0.02;
   std::int64_t padding_row = -1;             // of the embedding
-  std::optional<std::int64_t> padding_id{};  // a classifier reads the last token that is another
+  std::optional<std::int64_t> padding_id{};  // a classifier reads the last token of another id
   std::optional<RopeConfig> rope{};          // none: learned positions
   std::vector<float> scales{};               // [layers] of attention
   std::vector<std::int64_t> windows{};       // [layers] 0: none

@@ -82,9 +82,8 @@ Result<DecoderConfig> ParseGpt2(const ModelConfig& config) {
   fields.Probability("attn_pdrop", d.attention_dropout);
   fields.Probability("resid_pdrop", d.residual_dropout);
   fields.Boolean("tie_word_embeddings", d.tied);
-  std::int64_t padding = -1;
-  fields.PaddingRow("pad_token_id", d.vocabulary, padding);
-  if (padding >= 0) d.padding_id = padding;
+  std::int64_t none = -1;  // GPT-2's embedding has no padding row
+  d.padding_id = fields.PaddingRow("pad_token_id", d.vocabulary, none);
   fields.False("add_cross_attention");
   if (const auto* found = fields.Find("quantization_config"); found != nullptr) {
     fields.Unsupported("quantization_config", *found, "use the unquantized model");

@@ -24,8 +24,7 @@ void ReadLlamaShape(Fields& fields, const ModelConfig& config, const std::string
   fields.Number("initializer_range", 0, 1e6, d.initializer_range);
   fields.Probability("attention_dropout", d.attention_dropout);
   fields.Boolean("tie_word_embeddings", d.tied);
-  fields.PaddingRow("pad_token_id", d.vocabulary, d.padding_row);
-  if (d.padding_row >= 0) d.padding_id = d.padding_row;
+  d.padding_id = fields.PaddingRow("pad_token_id", d.vocabulary, d.padding_row);
   d.names = {.checkpoint = {.architecture =
                                 family + (d.head == Head::kCausalLm ? "ForCausalLM"
                                                                     : "ForSequenceClassification"),

@@ -74,6 +74,23 @@ TEST(BertConfig, ValuesThatMakeNoModelAreRefused) {
   EXPECT_THAT(Make(R"(, "num_hidden_layers": "two")"), HasSubstr("is not an integer"));
 }
 
+// Positions count from the one behind it, in a table that ends.
+TEST(BertConfig, RobertasPaddingHasToLeavePositions) {
+  const auto said = [](const std::string& id) {
+    const auto config = ParseModelConfig(
+        R"({"model_type": "roberta", "max_position_embeddings": 64, "pad_token_id": )" + id + "}",
+        "m/config.json");
+    EXPECT_TRUE(config.has_value());
+    const auto model = MakeModel(*config);
+    return model.has_value() ? "ok" : model.error().ToString();
+  };
+  EXPECT_EQ(said("1"), "ok");
+  EXPECT_EQ(said("62"), "ok");
+  EXPECT_THAT(said("63"), HasSubstr("m/config.json: pad_token_id is 63, not 0 … 62"));
+  EXPECT_THAT(said("-1"), HasSubstr("pad_token_id is -1, not 0 … 62"));
+  EXPECT_THAT(said("null"), HasSubstr("is missing"));
+}
+
 TEST(MakeModel, AnotherFamilyIsRefusedWithThoseThatAreThere) {
   const auto config = ParseModelConfig(R"({"model_type": "mamba"})", "m/config.json");
   const auto model = MakeModel(*config);

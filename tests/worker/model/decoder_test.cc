@@ -282,6 +282,17 @@ TEST(Decoder, AClassifierReadsTheLastTokenThatIsNoPadding) {
   EXPECT_EQ(shorter, tiny.Logits(DecoderBatch({5}, 5)));
 }
 
+// Transformers compares ids with it, and none is negative; its embedding counts it from the end.
+TEST(Decoder, ANegativePaddingIdIsNoTokens) {
+  std::string text = kQwen2;
+  text.replace(text.find("\"pad_token_id\": 3"), 17, "\"pad_token_id\": -1");
+  Tiny tiny(text.c_str());
+  EXPECT_EQ(tiny.model().layout().Find("model.embed_tokens.weight")->padding_row, kV - 1);
+  Batch batch = DecoderBatch({6}, 6);
+  batch.input_ids[5] = kV - 1;
+  EXPECT_NE(tiny.Logits(batch), tiny.Logits(DecoderBatch({5}, 5)));
+}
+
 TEST(Decoder, WhatIsNotBuiltIsRefusedByName) {
   const auto refused = [](const std::string& fields) {
     const auto made = MakeDecoder(
