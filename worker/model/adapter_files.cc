@@ -213,6 +213,7 @@ Status CheckAdapter(const Model& model, const fs::path& directory) {
                   "adapter_config.json, the weights and the base do not belong together");
     }
     TUTTI_ASSIGN_OR_RETURN(const safetensors::Tensor tensor, file.Find(parameter.name));
+    TUTTI_RETURN_IF_ERROR(safetensors::CheckReadsAsFloat32(tensor, path.string()));
     if (std::ranges::equal(tensor.shape, parameter.shape)) continue;
     return Fail(ErrorCode::kInvalid,
                 parameter.name + " is " + SizesText(tensor.shape) +

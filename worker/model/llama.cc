@@ -30,7 +30,7 @@ void ReadLlamaShape(Fields& fields, const ModelConfig& config, const std::string
                                                                     : "ForSequenceClassification"),
                             .base = "model.",
                             .ignored = {d.head == Head::kCausalLm ? "score." : "lm_head."},
-                            .ignored_endings = {".rotary_emb.inv_freq"}},
+                            .ignored_endings = {"rotary_emb.inv_freq"}},
              .embedding = "embed_tokens",
              .layer = "layers.",
              .attention_norm = "input_layernorm",

@@ -76,7 +76,8 @@ Result<Sources> MatchNames(const Model& model, const ModelWeights& weights, Load
   return sources;
 }
 
-Status CheckShape(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where) {
+// All that is seen without the values.
+Status CheckTensor(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where) {
   if (!std::ranges::equal(tensor.shape, parameter.shape)) {
     return Fail(ErrorCode::kInvalid,
                 std::string(tensor.name) + " is " + ShapeText(tensor.shape) + ", the model's is " +
@@ -86,7 +87,7 @@ Status CheckShape(const ParameterInfo& parameter, const Tensor& tensor, const st
                                             "to start a fresh one"
                                           : "config.json and the weights do not belong together");
   }
-  return {};
+  return safetensors::CheckReadsAsFloat32(tensor, where);
 }
 
 Unexpected Lacking(const ParameterInfo& parameter, const std::string& where) {
@@ -96,7 +97,7 @@ Unexpected Lacking(const ParameterInfo& parameter, const std::string& where) {
 
 Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::string& where,
                std::span<float> out) {
-  TUTTI_RETURN_IF_ERROR(CheckShape(parameter, tensor, where));
+  TUTTI_RETURN_IF_ERROR(CheckTensor(parameter, tensor, where));
   TUTTI_RETURN_IF_ERROR(safetensors::ToFloat32(tensor, out));
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (std::isfinite(out[i])) continue;
@@ -123,7 +124,7 @@ Status CheckWeights(const Model& model, const std::filesystem::path& directory) 
       return Lacking(parameter, where);
     }
     TUTTI_ASSIGN_OR_RETURN(const Tensor tensor, weights.Find(source->second));
-    TUTTI_RETURN_IF_ERROR(CheckShape(parameter, tensor, where));
+    TUTTI_RETURN_IF_ERROR(CheckTensor(parameter, tensor, where));
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace tutti::safetensors {
 namespace {
@@ -24,10 +25,11 @@ Status CheckSize(const Tensor& tensor, std::size_t size) {
                                        std::to_string(size));
 }
 
-Status CannotRead(const Tensor& tensor, const char* as) {
-  return Fail(ErrorCode::kUnsupported, "tensor " + std::string(tensor.name) + " is " +
-                                           std::string(ToString(tensor.dtype)) +
-                                           ", which cannot be read as " + as);
+Status CannotRead(const Tensor& tensor, const char* as, std::string where = {}) {
+  return Fail(ErrorCode::kUnsupported,
+              "tensor " + std::string(tensor.name) + " is " + std::string(ToString(tensor.dtype)) +
+                  ", which cannot be read as " + as,
+              std::move(where));
 }
 
 }  // namespace
@@ -67,6 +69,15 @@ std::uint16_t FloatToBrain(float value) {
   if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
   const std::uint32_t odd = (bits >> 16) & 1U;
   return static_cast<std::uint16_t>((bits + 0x7fffU + odd) >> 16);
+}
+
+Status CheckReadsAsFloat32(const Tensor& tensor, const std::string& where) {
+  const DType dtype = tensor.dtype;
+  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+      dtype == DType::kF64) {
+    return {};
+  }
+  return CannotRead(tensor, "float32", where);
 }
 
 Status ToFloat32(const Tensor& tensor, std::span<float> out) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/base/result.h"
@@ -18,6 +19,8 @@ float BrainToFloat(std::uint16_t bits);
 std::uint16_t FloatToHalf(float value);
 std::uint16_t FloatToBrain(float value);
 
+// kUnsupported for a type that ToFloat32 does not read; `where` names the file.
+Status CheckReadsAsFloat32(const Tensor& tensor, const std::string& where);
 // Fills out[0 … elements) from F32, F16, BF16 or F64. kUnsupported for other types; kInvalid when
 // sizes differ.
 Status ToFloat32(const Tensor& tensor, std::span<float> out);
