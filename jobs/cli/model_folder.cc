@@ -15,24 +15,6 @@ using client::Answer;
 using client::Errors;
 using client::Fails;
 
-std::string Convert(const fs::path& directory) {
-  return "convert them once: python3 -c \"from transformers import AutoModel; "
-         "AutoModel.from_pretrained('" +
-         directory.string() + "').save_pretrained('" + directory.string() +
-         "', safe_serialization=True)\"";
-}
-
-std::string ConvertAdapter(const fs::path& directory) {
-  const std::string file = (directory / "adapter_model").string();
-  return "convert them once: python3 -c \"import torch; from safetensors.torch import save_file; "
-         "save_file(torch.load('" +
-         file + ".bin', map_location='cpu', weights_only=True), '" + file + ".safetensors')\"";
-}
-
-bool IsPickle(std::string_view name) {
-  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
-}
-
 // Names of the regular files in a folder (links to such, too), ascending.
 Result<std::vector<std::string>> NamesIn(const fs::path& directory) {
   std::error_code error;
@@ -60,20 +42,12 @@ Status CheckModel(const std::vector<std::string>& names, const fs::path& directo
   }
   const auto safe = [](const std::string& name) { return name.ends_with(".safetensors"); };
   if (std::ranges::any_of(names, safe)) return {};
-  const bool pickles = std::ranges::any_of(names, IsPickle);
-  return Fail(ErrorCode::kInvalid,
-              pickles ? "its weights are pickled (.bin), which Tutti never reads"
-                      : "it has no weights (model.safetensors)",
-              directory.string(), pickles ? Convert(directory) : "");
+  return Fail(spec::WithoutWeights(names, directory.string()));
 }
 
 Status CheckAdapter(const std::vector<std::string>& names, const fs::path& directory) {
   if (Has(names, spec::kAdapterWeightsName)) return {};
-  const bool pickles = Has(names, "adapter_model.bin");
-  return Fail(ErrorCode::kInvalid,
-              pickles ? "the adapter's weights are pickled (.bin), which Tutti never reads"
-                      : "the adapter has no weights (adapter_model.safetensors)",
-              directory.string(), pickles ? ConvertAdapter(directory) : "");
+  return Fail(spec::AdapterWithoutWeights(names, directory.string()));
 }
 
 Unexpected AdapterAsBase(const std::string& base, const fs::path& directory) {

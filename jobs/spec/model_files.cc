@@ -28,7 +28,41 @@ bool IsVocabulary(std::string_view name) {
 // What lies below "base": the rest is of the text.
 bool IsOfModelItself(std::string_view name) { return name == "config.json" || IsWeights(name); }
 
+bool IsPickle(std::string_view name) {
+  return name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth");
+}
+
+// By the class that config.json names: AutoModel's would leave the head out.
+std::string Convert(const std::string& directory) {
+  return "convert them once: python3 -c \"import transformers as t; d = '" + directory +
+         "'; getattr(t, t.AutoConfig.from_pretrained(d).architectures[0]).from_pretrained(d)"
+         ".save_pretrained(d, safe_serialization=True)\"";
+}
+
+std::string ConvertAdapter(const std::string& directory) {
+  const std::string file = directory + "/adapter_model";
+  return "convert them once: python3 -c \"import torch; from safetensors.torch import save_file; "
+         "save_file(torch.load('" +
+         file + ".bin', map_location='cpu', weights_only=True), '" + file + ".safetensors')\"";
+}
+
 }  // namespace
+
+Error WithoutWeights(std::span<const std::string> names, const std::string& directory) {
+  const bool pickles = std::ranges::any_of(names, IsPickle);
+  return {ErrorCode::kInvalid,
+          pickles ? "its weights are pickled (.bin), which Tutti never reads"
+                  : "it has no weights (model.safetensors)",
+          directory, pickles ? Convert(directory) : ""};
+}
+
+Error AdapterWithoutWeights(std::span<const std::string> names, const std::string& directory) {
+  const bool pickles = std::ranges::find(names, "adapter_model.bin") != names.end();
+  return {ErrorCode::kInvalid,
+          pickles ? "the adapter's weights are pickled (.bin), which Tutti never reads"
+                  : "the adapter has no weights (adapter_model.safetensors)",
+          directory, pickles ? ConvertAdapter(directory) : ""};
+}
 
 bool IsModelFile(std::string_view name) {
   constexpr std::array<std::string_view, 5> kEnds = {".safetensors", ".json", ".jinja", ".spm",

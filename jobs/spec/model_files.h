@@ -21,6 +21,11 @@ inline constexpr Bytes kAdapterConfigMax{1 << 20};
 // vocabulary, templates. Never pickles.
 bool IsModelFile(std::string_view name);
 
+// What is wrong with a model's `directory`, or an adapter's, whose files have these names and no
+// weights that Tutti reads: where they are pickled, the hint converts them.
+Error WithoutWeights(std::span<const std::string> names, const std::string& directory);
+Error AdapterWithoutWeights(std::span<const std::string> names, const std::string& directory);
+
 struct PlacedFile {
   std::string place{};   // in the folder that the engine reads: "base/config.json"
   bool of_base = false;  // or the adapter's

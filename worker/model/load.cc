@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "jobs/spec/model_files.h"
 #include "worker/model/random.h"
 #include "worker/safetensors/convert.h"
 #include "worker/safetensors/model_weights.h"
@@ -24,6 +25,20 @@ std::string ShapeText(std::span<const std::int64_t> shape) {
     text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   }
   return text + "]";
+}
+
+// Where there are none that Tutti reads, it says whether others are.
+Result<ModelWeights> OpenWeights(const std::filesystem::path& directory) {
+  Result<ModelWeights> weights = ModelWeights::Open(directory);
+  if (weights || weights.error().code != ErrorCode::kNotFound) return weights;
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+    names.push_back(entry.path().filename().string());
+    if (names.back().ends_with(".safetensors.index.json")) return weights;  // a shard is missing
+  }
+  if (ignored) return weights;
+  return Fail(spec::WithoutWeights(names, directory.string()));
 }
 
 std::string ModernName(std::string_view name) {
@@ -114,7 +129,7 @@ Status FillOne(const ParameterInfo& parameter, const Tensor& tensor, const std::
 
 Status CheckWeights(const Model& model, const std::filesystem::path& directory) {
   const std::string where = directory.string();
-  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
+  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, OpenWeights(directory));
   LoadedWeights loaded;
   TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
   for (const ParameterInfo& parameter : model.base_layout().parameters()) {
@@ -136,7 +151,7 @@ template <typename Take, typename Give>
 Result<LoadedWeights> LoadEach(const Model& model, const std::filesystem::path& directory,
                                std::uint64_t seed, const Take& take, const Give& give) {
   const std::string where = directory.string();
-  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, ModelWeights::Open(directory));
+  TUTTI_ASSIGN_OR_RETURN(const ModelWeights weights, OpenWeights(directory));
   LoadedWeights loaded;
   TUTTI_ASSIGN_OR_RETURN(const Sources sources, MatchNames(model, weights, loaded, where));
   for (const ParameterInfo& parameter : model.base_layout().parameters()) {

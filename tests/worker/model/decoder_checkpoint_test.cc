@@ -134,5 +134,20 @@ TEST_F(DecoderCheckpoint, ATypeThatIsNoFloatIsRefusedBeforeMemoryIsTaken) {
   EXPECT_EQ(Said(), checked.error().ToString());
 }
 
+TEST_F(DecoderCheckpoint, PickledWeightsAreRefusedWithWhatConvertsThem) {
+  UseLlama();
+  ASSERT_EQ(Said(), "ok");
+  fs::rename(folder_ / "model.safetensors", folder_ / "pytorch_model.bin");
+  const Status checked = CheckWeights(*model_, folder_);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().where, folder_.string());
+  EXPECT_THAT(checked.error().message, HasSubstr("pickled"));
+  EXPECT_THAT(checked.error().hint, HasSubstr(".save_pretrained(d, safe_serialization=True)"));
+  EXPECT_EQ(LoadWeights(*model_, folder_, 42, params_).error().ToString(),
+            checked.error().ToString());
+  fs::remove(folder_ / "pytorch_model.bin");
+  EXPECT_THAT(CheckWeights(*model_, folder_).error().message, HasSubstr("it has no weights"));
+}
+
 }  // namespace
 }  // namespace tutti::model
