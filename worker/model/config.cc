@@ -7,6 +7,7 @@
 
 #include "common/file/file.h"
 #include "common/json/limits.h"
+#include "worker/model/own_head.h"
 
 namespace tutti::model {
 namespace {
@@ -133,7 +134,9 @@ Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "config.json";
   TUTTI_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kConfigMax));
-  return ParseModelConfig(std::move(text), path.string());
+  TUTTI_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(std::move(text), path.string()));
+  KeepOwnHead(directory, config);
+  return config;
 }
 
 std::optional<std::int64_t> PositionsOf(const ModelConfig& config) {

@@ -28,14 +28,15 @@ struct ModelConfig {
   Head head = Head::kClassification;  // what architectures name; a job may ask for another
   std::optional<Problem> problem{};   // absent: decided by the labels
   std::vector<std::string> labels{};  // id2label in order of id; LABEL_0, LABEL_1 when not given
-  std::string text{};                 // the whole JSON object
+  std::string text{};                 // the whole JSON object; ties no head that is its own
   std::string path{};                 // for errors
 };
 
 // A value in an error: at most 60 bytes of its text.
 std::string ShowJson(std::string text);
 
-// Reads `directory`/config.json, as Transformers 4 and 5 write it.
+// Reads `directory`/config.json, as Transformers 4 and 5 write it, with what the weights beside it
+// say of the output layer (own_head.h).
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory);
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path);
 

@@ -26,7 +26,10 @@ DecoderNames NamesOf(const DecoderConfig& d) {
       .up = "mlp.c_fc",
       .down = "mlp.c_proj",
       .head = lm ? "lm_head" : "score"};
-  if (lm && d.tied) names.checkpoint.ignored.emplace_back("lm_head.");
+  if (lm && d.tied) {
+    names.checkpoint.ignored.emplace_back("lm_head.");
+    names.checkpoint.tied = "transformer.wte.weight";
+  }
   return names;
 }
 

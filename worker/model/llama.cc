@@ -42,7 +42,10 @@ void ReadLlamaShape(Fields& fields, const ModelConfig& config, const std::string
              .up = "mlp.up_proj",
              .down = "mlp.down_proj",
              .head = d.head == Head::kCausalLm ? "lm_head" : "score"};
-  if (d.head == Head::kCausalLm && d.tied) d.names.checkpoint.ignored.emplace_back("lm_head.");
+  if (d.head == Head::kCausalLm && d.tied) {
+    d.names.checkpoint.ignored.emplace_back("lm_head.");
+    d.names.checkpoint.tied = "model.embed_tokens.weight";
+  }
 }
 
 Result<DecoderConfig> FinishLlama(Fields fields, const nlohmann::json& json,

@@ -88,6 +88,12 @@ Result<Sources> MatchNames(const Model& model, const ModelWeights& weights, Load
     }
     loaded.ignored.push_back(name);
   }
+  const ParameterInfo* tied = model.base_layout().Find(model.checkpoint_names().tied);
+  const auto head = std::ranges::find(loaded.ignored, "lm_head.weight");
+  if (tied != nullptr && head != loaded.ignored.end() && !sources.contains(tied->name)) {
+    sources.emplace(tied->name, *head);
+    loaded.ignored.erase(head);
+  }
   return sources;
 }
 

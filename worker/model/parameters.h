@@ -28,6 +28,7 @@ struct CheckpointNames {
   std::string base{};                  // "bert.": left out in checkpoints of the headless model
   std::vector<std::string> ignored{};  // prefixes, without `base`: other heads, buffers
   std::vector<std::string> ignored_endings{};
+  std::string tied{};  // the parameter that lm_head.weight may stand for, where it alone is stored
 };
 
 struct ParameterOptions {

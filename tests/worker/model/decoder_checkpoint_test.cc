@@ -149,5 +149,43 @@ TEST_F(DecoderCheckpoint, PickledWeightsAreRefusedWithWhatConvertsThem) {
   EXPECT_THAT(CheckWeights(*model_, folder_).error().message, HasSubstr("it has no weights"));
 }
 
+TEST_F(DecoderCheckpoint, AnOutputLayerThatDiffersFromTheEmbeddingIsKept) {
+  for (const char* embedding : {"transformer.wte.weight", "wte.weight"}) {
+    UseGpt2();  // tied by default
+    tensors_.insert({embedding, tensors_.extract("transformer.wte.weight").mapped()});
+    Stored& head = tensors_["lm_head.weight"] = tensors_.at(embedding);
+    ASSERT_EQ(Said(), "ok");
+    EXPECT_EQ(model_->layout().Find("lm_head.weight"), nullptr) << "equal: tied";
+    const std::int64_t tied = model_->layout().elements();
+    head.values[7] += 1;
+    ASSERT_EQ(Said(), "ok");
+    EXPECT_EQ(Parameter("lm_head.weight"), head.values);
+    EXPECT_NE(Parameter("transformer.wte.weight"), head.values);
+    EXPECT_EQ(model_->layout().elements(), tied + 40 * 24);
+    const auto exported = ExportConfig(*model_, Problem::kSingleLabel);
+    EXPECT_THAT(*exported, HasSubstr("\"tie_word_embeddings\": false"));
+  }
+  UseLlama(/*tied=*/true);
+  tensors_["lm_head.weight"] = {{40, 24}, std::vector<float>(40 * 24, 0.5F)};
+  ASSERT_EQ(Said(), "ok");
+  EXPECT_EQ(Parameter("lm_head.weight"), std::vector<float>(40 * 24, 0.5F));
+  tensors_["lm_head.weight"] = {{41, 24}, std::vector<float>(41 * 24, 0.5F)};
+  EXPECT_THAT(Said(), HasSubstr("lm_head.weight is [41, 24], the model's is [40, 24]"));
+}
+
+TEST_F(DecoderCheckpoint, ATiedEmbeddingMayBeStoredAsTheOutputLayer) {
+  for (const bool gpt2 : {true, false}) {
+    gpt2 ? UseGpt2() : UseLlama(/*tied=*/true);
+    const std::string embedding = gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight";
+    const Stored stored = tensors_.extract(embedding).mapped();
+    EXPECT_THAT(Said(), HasSubstr("the weights lack " + embedding));
+    tensors_["lm_head.weight"] = stored;
+    const auto loaded = Load();
+    ASSERT_TRUE(loaded) << loaded.error().ToString();
+    EXPECT_EQ(Parameter(embedding), stored.values);
+    EXPECT_TRUE(loaded->ignored.empty());
+  }
+}
+
 }  // namespace
 }  // namespace tutti::model

@@ -229,6 +229,13 @@ TEST(Parity, SizesAndHeadsAreBelievedOnlyWhenWeightsAndCasesHaveThem) {
   }
 }
 
+// As Transformers 5 does, whatever config.json says: the checkpoint has both.
+TEST(Parity, AnOutputLayerOfItsOwnIsTrainedAsTransformersDoes) {
+  const Outcome run = RunWith("families/llama-linear-rope", {{"tie_word_embeddings", true}});
+  EXPECT_EQ(run.status, 0) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("/final/lm_head.weight"));
+}
+
 TEST(Parity, ABrokenReferenceFailsAndSaysWhere) {
   const Scratch scratch;
   EXPECT_EQ(RunFolder(scratch.path()).status, 1);
