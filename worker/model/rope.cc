@@ -27,6 +27,8 @@ struct Parameters {
   double attention_factor = 0;           // 0: by yarn's rule
   double mscale = 0, mscale_all = 0;
   bool truncate = true;
+
+  bool operator==(const Parameters&) const = default;
 };
 
 // In float, as PyTorch computes them: 1 / theta^(2i / head_dim).
@@ -126,10 +128,20 @@ Status ReadParameters(const Json& object, const std::string& path, Parameters& p
   if (p.kind != "default" && p.kind != "dynamic" && fields.Find("factor") == nullptr) {
     fields.Wrong("factor", "is missing: rope '" + p.kind + "' needs it");
   }
+  if (p.kind == "yarn" && p.theta == 1) {
+    fields.Wrong("rope_theta", "is 1: rope 'yarn' divides by its logarithm");
+  }
   if (p.kind == "llama3" && !(p.high > p.low)) {
     fields.Wrong("high_freq_factor", "is not above low_freq_factor");
   }
   return std::move(fields).Done();
+}
+
+// Null where there is none, or an empty one, which says nothing.
+const Json* ObjectIn(Fields& fields, const char* key) {
+  const Json* const found = fields.Find(key);
+  if (found != nullptr && !found->is_object()) fields.Wrong(key, "is not an object");
+  return found == nullptr || found->empty() ? nullptr : found;
 }
 
 }  // namespace
@@ -143,15 +155,21 @@ Result<RopeConfig> ParseRope(const Json& json, const std::string& path, const Ro
   if (part != 1) {
     fields.Unsupported("partial_rotary_factor", json["partial_rotary_factor"], "supported: 1");
   }
-  const Json* object = nullptr;
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    const Json* found = object == nullptr ? fields.Find(key) : nullptr;
-    if (found == nullptr) continue;
-    if (!found->is_object()) fields.Wrong(key, "is not an object");
-    object = found;
-  }
+  const Json* const modern = ObjectIn(fields, "rope_parameters");
+  const Json* const old = ObjectIn(fields, "rope_scaling");
   TUTTI_RETURN_IF_ERROR(std::move(fields).Done());
-  if (object != nullptr) TUTTI_RETURN_IF_ERROR(ReadParameters(*object, path, p));
+  const Parameters plain = p;
+  if (modern != nullptr) TUTTI_RETURN_IF_ERROR(ReadParameters(*modern, path, p));
+  if (old != nullptr) {
+    Parameters other = plain;
+    TUTTI_RETURN_IF_ERROR(ReadParameters(*old, path, other));
+    if (modern != nullptr && other != p) {
+      return Fail(ErrorCode::kInvalid,
+                  "rope_scaling and rope_parameters are both there and say different things", path,
+                  "Transformers 5 takes rope_scaling then: remove the other one");
+    }
+    p = std::move(other);
+  }
   if (shape.head_dim % 2 != 0) {
     return Fail(ErrorCode::kInvalid, "head_dim is odd: its halves are rotated", path);
   }

@@ -23,8 +23,8 @@ struct RopeShape {
   std::int64_t positions = 0;  // max_position_embeddings
 };
 
-// `json` is config.json's object: rope_parameters of Transformers 5, else rope_theta and
-// rope_scaling of 4. kUnsupported names the kinds that are there.
+// `json` is config.json's object: rope_parameters of Transformers 5, or rope_theta and
+// rope_scaling of 4; both where they say the same. kUnsupported names the kinds that are there.
 Result<RopeConfig> ParseRope(const nlohmann::json& json, const std::string& path,
                              const RopeShape& shape);
 

@@ -85,5 +85,30 @@ TEST(DecoderConfig, FieldsMayHaveTheNamesOfTransformersAttributeMap) {
   EXPECT_THAT(Said(distil, {{"dim", 36}}), HasSubstr("hidden_size is 24, and dim"));
 }
 
+TEST(DecoderConfig, TwoDescriptionsOfARotationHaveToAgree) {
+  const json linear = {{"rope_type", "linear"}, {"factor", 2.0}};
+  const json plain = {{"rope_type", "default"}, {"rope_theta", 10000.0}};
+  EXPECT_EQ(Said(LlamaLike(), {{"rope_parameters", linear}, {"rope_scaling", linear}}), "ok");
+  EXPECT_EQ(Said(LlamaLike(), {{"rope_parameters", linear}, {"rope_scaling", nullptr}}), "ok");
+  EXPECT_EQ(Said(LlamaLike(), {{"rope_parameters", linear}, {"rope_scaling", json::object()}}),
+            "ok");
+  EXPECT_THAT(Said(LlamaLike(), {{"rope_parameters", plain}, {"rope_scaling", linear}}),
+              HasSubstr("rope_scaling and rope_parameters are both there and say different"));
+  EXPECT_THAT(Said(LlamaLike(), {{"rope_parameters", linear}, {"rope_scaling", {{"factor", 0}}}}),
+              HasSubstr("factor is 0"));
+  EXPECT_THAT(Said(LlamaLike(), {{"rope_parameters", linear}, {"rope_scaling", 5}}),
+              HasSubstr("rope_scaling is not an object"));
+}
+
+TEST(DecoderConfig, YarnNeedsABaseThatHasALogarithm) {
+  const json yarn = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  EXPECT_EQ(Said(LlamaLike(), {{"rope_parameters", yarn}}), "ok");
+  const std::string wrong = "m/config.json: rope_theta is 1: rope 'yarn'";
+  EXPECT_THAT(Said(LlamaLike(), {{"rope_scaling", yarn}, {"rope_theta", 1}}), HasSubstr(wrong));
+  json own = yarn;
+  own["rope_theta"] = 1.0;
+  EXPECT_THAT(Said(LlamaLike(), {{"rope_parameters", own}}), HasSubstr(wrong));
+}
+
 }  // namespace
 }  // namespace tutti::model
