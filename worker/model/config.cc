@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/file/file.h"
-#include "common/json/limits.h"
+#include "common/json/parse.h"
 #include "worker/model/own_head.h"
 
 namespace tutti::model {
@@ -109,9 +109,7 @@ std::string_view ToString(Problem problem) {
 
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
   ModelConfig config{.path = std::move(path)};
-  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kConfigLimits, config.path));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Invalid(config.path, "is not valid JSON");
+  TUTTI_ASSIGN_OR_RETURN(const Json json, ParseJson(text, config.path, kConfigLimits));
   if (!json.is_object()) return Invalid(config.path, "is not a JSON object");
   const auto type = json.find("model_type");
   if (type == json.end() || !type->is_string()) {
