@@ -53,6 +53,16 @@ Result<Classifier> Classifier::Load(const Options& options) {
                          model::LoadMerged(*classifier.model_, options.directory, options.seed,
                                            classifier.parameters_));
   if (!options.fresh_labels && !loaded.fresh.empty()) {
+    const model::ModelConfig& own = classifier.model_->config();
+    if (own.architectures.empty() && loaded.fresh.front() == "score.weight") {
+      return Fail(ErrorCode::kInvalid,
+                  "architectures names no class: the model is taken for a classifier, and it has "
+                  "no " +
+                      loaded.fresh.front(),
+                  own.path,
+                  "write the class of a language model there, such as [\"LlamaForCausalLM\"], or "
+                  "fine-tune a classifier first");
+    }
     return Fail(ErrorCode::kInvalid,
                 "the model is no tuned classifier: it has no " + loaded.fresh.front(),
                 options.directory.string(), "fine-tune it first");

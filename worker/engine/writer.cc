@@ -216,7 +216,8 @@ Result<std::vector<std::vector<WrittenText>>> Writer::Write(const std::vector<st
                                                             const OnText& on_text) {
   const bool chat = options.chat.value_or(finetune::AskedByChat(directory_).value_or(false));
   generate::Options generation = options.generation;
-  generation.end_tokens = finetune::EndTokens(directory_, tokenizer_, model_->config(), chat);
+  TUTTI_ASSIGN_OR_RETURN(generation.end_tokens,
+                         finetune::EndTokens(directory_, tokenizer_, model_->config(), chat));
   TUTTI_ASSIGN_OR_RETURN(const std::vector<generate::Prompt> prompts,
                          PromptsOf(texts, options, chat));
   std::int64_t longest = 0;

@@ -136,8 +136,9 @@ Result<std::vector<enginelink::EvalSample>> AnswerRows(Job& job, std::span<const
                                                        const AnswerOptions& options) {
   const std::size_t rank = options.gang != nullptr ? options.gang->rank : 0;
   const std::size_t size = options.gang != nullptr ? options.gang->size : 1;
-  const std::vector<std::int64_t> end_tokens =
-      EndTokens(job.model_dir, job.tokenizer, job.model->config(), job.chat != nullptr);
+  TUTTI_ASSIGN_OR_RETURN(
+      const std::vector<std::int64_t> end_tokens,
+      EndTokens(job.model_dir, job.tokenizer, job.model->config(), job.chat != nullptr));
   std::vector<enginelink::EvalSample> samples;
   for (const SampledRow& row : rows) {
     samples.push_back({.prompt = row.prompt_text, .expected = row.expected});

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/file/file.h"
+#include "common/json/parse.h"
 #include "jobs/spec/names.h"
 #include "worker/finetune/eval_samples.h"
 #include "worker/finetune/start.h"
@@ -88,12 +89,48 @@ Status ChooseSamples(Job& job) {
   return {};
 }
 
-void AddEnds(const nlohmann::json& config, std::vector<std::int64_t>& ends) {
-  const nlohmann::json named =
-      config.is_object() ? config.value("eos_token_id", nlohmann::json()) : nlohmann::json();
-  for (const nlohmann::json& id : named.is_array() ? named : nlohmann::json::array({named})) {
-    if (id.is_number_integer()) ends.push_back(id.get<std::int64_t>());
+constexpr std::int64_t kNoToken = -1;  // what some configurations write for none
+constexpr std::int64_t kGpt2End = 50256;
+
+// Adds what `json`, the object in `where`, names as eos_token_id, and says whether it names any.
+Result<bool> AddEnds(const nlohmann::json& json, const std::string& where,
+                     const model::ModelConfig& config, std::vector<std::int64_t>& ends) {
+  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", where);
+  const auto named = json.find("eos_token_id");
+  if (named == json.end() || named->is_null()) return false;
+  const auto vocabulary = model::VocabularyOf(config);
+  for (const nlohmann::json& id : named->is_array() ? *named : nlohmann::json::array({*named})) {
+    if (id == kNoToken) continue;
+    const bool whole = id.is_number_integer();
+    const bool beyond = whole && vocabulary && id >= *vocabulary;
+    // GPT2Config writes it for vocabularies of every size, where nobody says another.
+    if (beyond && config.model_type == "gpt2" && id == kGpt2End) continue;
+    if (!whole || id < 0 || beyond) {
+      return Fail(ErrorCode::kInvalid,
+                  "eos_token_id is " + model::ShowJson(id.dump()) + ", no id of the model's " +
+                      (vocabulary ? std::to_string(*vocabulary) + " tokens" : "tokens"),
+                  where, "write the id of the token that ends a text, or null");
+    }
+    ends.push_back(id.get<std::int64_t>());
   }
+  return true;
+}
+
+// generation_config.json's instead of config.json's, as Transformers' generate has it.
+Status AddNamedEnds(const std::filesystem::path& model_dir, const model::ModelConfig& config,
+                    std::vector<std::int64_t>& ends) {
+  const std::filesystem::path path = model_dir / "generation_config.json";
+  const auto text = ReadFile(path, Bytes{1 << 20});
+  if (!text && text.error().code != ErrorCode::kNotFound) return Fail(text.error());
+  bool named = false;
+  if (text) {
+    TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(*text, path.string()));
+    TUTTI_ASSIGN_OR_RETURN(named, AddEnds(json, path.string(), config, ends));
+  }
+  if (named) return {};
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(config.text, config.path));
+  TUTTI_RETURN_IF_ERROR(AddEnds(json, config.path, config, ends));
+  return {};
 }
 
 }  // namespace
@@ -112,15 +149,12 @@ std::optional<bool> AskedByChat(const std::filesystem::path& model_dir) {
   return *prompts == "chat";
 }
 
-std::vector<std::int64_t> EndTokens(const std::filesystem::path& model_dir,
-                                    const text::Tokenizer& tokenizer,
-                                    const model::ModelConfig& config, bool chat) {
+Result<std::vector<std::int64_t>> EndTokens(const std::filesystem::path& model_dir,
+                                            const text::Tokenizer& tokenizer,
+                                            const model::ModelConfig& config, bool chat) {
   std::vector<std::int64_t> ends;
   if (const auto eos = tokenizer.special().eos) ends.push_back(*eos);
-  AddEnds(nlohmann::json::parse(config.text, nullptr, /*allow_exceptions=*/false), ends);
-  if (const auto text = ReadFile(model_dir / "generation_config.json", Bytes{1 << 20})) {
-    AddEnds(nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false), ends);
-  }
+  TUTTI_RETURN_IF_ERROR(AddNamedEnds(model_dir, config, ends));
   for (const char* turn : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"}) {
     if (const auto id = tokenizer.IdOf(turn); chat && id) ends.push_back(*id);
   }
@@ -190,6 +224,9 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
       job.warnings.emplace_back("lora_dropout has no effect: no dropout acts in dpo, as in TRL");
     }
   }
+  // What its answers would stop at; found wrong before the job waits and trains.
+  TUTTI_RETURN_IF_ERROR(
+      EndTokens(job.model_dir, job.tokenizer, job.model->config(), job.chat != nullptr));
   TUTTI_RETURN_IF_ERROR(CheckMethod(spec, loader.format));
   TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainName(spec)));
   TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));

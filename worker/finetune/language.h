@@ -27,10 +27,12 @@ std::string PromptsText(bool chat);
 // Whether a model was tuned on conversations; nullopt: it does not say.
 std::optional<bool> AskedByChat(const std::filesystem::path& model_dir);
 
-// The tokens that end an answer: the tokenizer's, all that config.json and generation_config.json
-// name, and in a chat those that end a turn of the known templates. Ascending.
-std::vector<std::int64_t> EndTokens(const std::filesystem::path& model_dir,
-                                    const text::Tokenizer& tokenizer,
-                                    const model::ModelConfig& config, bool chat);
+// The tokens that end an answer: the tokenizer's, what generation_config.json names, or else
+// config.json, and in a chat those that end a turn of the known templates. Ascending. kInvalid,
+// with the file: a generation_config.json that is no JSON object, an eos_token_id that is no
+// token's.
+Result<std::vector<std::int64_t>> EndTokens(const std::filesystem::path& model_dir,
+                                            const text::Tokenizer& tokenizer,
+                                            const model::ModelConfig& config, bool chat);
 
 }  // namespace tutti::finetune

@@ -306,6 +306,48 @@ TEST_F(Generation, ConversationsAreWrittenByABuiltInTemplateThatTheExportKeeps) 
   EXPECT_EQ(AskedByChat(directory), std::optional(true));
 }
 
+// As Transformers' generate has it: generation_config.json's instead of config.json's, and none
+// where it is -1 or the id that GPT2Config writes for any vocabulary.
+TEST_F(Generation, AnswersEndAtTheTokensThatAreNamed) {
+  const fs::path file = trainers_.job().model_dir() / "generation_config.json";
+  WriteText(trainers_.job().model_dir() / "tokenizer_config.json", R"({"eos_token": "[CLS]"})");
+  const auto job = Prepare();
+  ASSERT_TRUE(job.has_value()) << job.error().ToString();
+  ASSERT_EQ(job->tokenizer.special().eos, 2U);  // which always ends an answer: rows end with it
+  const auto ends = [&](const std::string& text) {
+    text.empty() ? static_cast<void>(fs::remove(file)) : WriteText(file, text);
+    auto found = EndTokens(job->model_dir, job->tokenizer, job->model->config(), /*chat=*/false);
+    EXPECT_TRUE(found) << found.error().ToString();
+    EXPECT_EQ(std::erase(*found, 2), 1U);
+    return *found;
+  };
+  using Tokens = std::vector<std::int64_t>;
+  EXPECT_EQ(ends(""), Tokens{3});
+  EXPECT_EQ(ends("{}"), Tokens{3});
+  EXPECT_EQ(ends(R"({"eos_token_id": null})"), Tokens{3});
+  EXPECT_EQ(ends(R"({"eos_token_id": [9, 7, 2003]})"), (Tokens{7, 9, 2003}));
+  EXPECT_EQ(ends(R"({"eos_token_id": -1})"), Tokens{});
+  EXPECT_EQ(ends(R"({"eos_token_id": 50256})"), Tokens{});
+}
+
+TEST_F(Generation, EndsThatAreNoTokensAreRefusedBeforeTheJobWaits) {
+  const fs::path file = trainers_.job().model_dir() / "generation_config.json";
+  const auto said = [&](const std::string& text) {
+    WriteText(file, text);
+    const auto job = Prepare();
+    return job ? "ok" : job.error().ToString();
+  };
+  EXPECT_THAT(said("{"), HasSubstr("generation_config.json: is not valid JSON at line 1"));
+  EXPECT_THAT(said("[]"), HasSubstr("generation_config.json: is not a JSON object"));
+  for (const char* id : {"\"x\"", "2.5", "-2", "2004", "true", "[3, \"a\"]", "{}"}) {
+    EXPECT_THAT(said(R"({"eos_token_id": )" + std::string(id) + "}"),
+                HasSubstr("generation_config.json: eos_token_id is "))
+        << id;
+  }
+  EXPECT_THAT(said(R"({"eos_token_id": 2004})"), HasSubstr("no id of the model's 2004 tokens"));
+  EXPECT_EQ(said(R"({"eos_token_id": 2003})"), "ok");
+}
+
 TEST_F(Generation, AnEncoderIsRefusedWithTheFamiliesThatWriteText) {
   WriteModel(trainers_.job().model_dir());
   const auto refused = Prepare();
