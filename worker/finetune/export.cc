@@ -8,6 +8,7 @@
 #include "worker/finetune/weights.h"
 #include "worker/model/adapter_files.h"
 #include "worker/model/export.h"
+#include "worker/model/load.h"
 #include "worker/safetensors/writer.h"
 
 namespace tutti::finetune {
@@ -140,6 +141,7 @@ Result<std::vector<std::string>> MergeAdapter(const fs::path& from, const fs::pa
   }
   TUTTI_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfigOf(from));
   TUTTI_ASSIGN_OR_RETURN(const std::unique_ptr<model::Model> model, model::MakeModel(config));
+  TUTTI_RETURN_IF_ERROR(model::CheckWeights(*model, model::BaseOf(from)));
   std::vector<float> merged(static_cast<std::size_t>(model->layout().total()));
   TUTTI_RETURN_IF_ERROR(model::LoadMerged(*model, from, /*seed=*/0, merged));
   TUTTI_RETURN_IF_ERROR(MakeDirectories(to));
