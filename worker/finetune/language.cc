@@ -92,12 +92,12 @@ Status ChooseSamples(Job& job) {
 constexpr std::int64_t kNoToken = -1;  // what some configurations write for none
 constexpr std::int64_t kGpt2End = 50256;
 
-// Adds what `json`, the object in `where`, names as eos_token_id, and says whether it names any.
-Result<bool> AddEnds(const nlohmann::json& json, const std::string& where,
+// Adds what `object`, of the file `where`, names as eos_token_id, and says whether it names any.
+Result<bool> AddEnds(const nlohmann::json& object, const std::string& where,
                      const model::ModelConfig& config, std::vector<std::int64_t>& ends) {
-  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", where);
-  const auto named = json.find("eos_token_id");
-  if (named == json.end() || named->is_null()) return false;
+  if (!object.is_object()) return Fail(ErrorCode::kInvalid, "is not a JSON object", where);
+  const auto named = object.find("eos_token_id");
+  if (named == object.end() || named->is_null()) return false;
   const auto vocabulary = model::VocabularyOf(config);
   for (const nlohmann::json& id : named->is_array() ? *named : nlohmann::json::array({*named})) {
     if (id == kNoToken) continue;
@@ -124,12 +124,12 @@ Status AddNamedEnds(const std::filesystem::path& model_dir, const model::ModelCo
   if (!text && text.error().code != ErrorCode::kNotFound) return Fail(text.error());
   bool named = false;
   if (text) {
-    TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(*text, path.string()));
-    TUTTI_ASSIGN_OR_RETURN(named, AddEnds(json, path.string(), config, ends));
+    TUTTI_ASSIGN_OR_RETURN(const nlohmann::json own, ParseJson(*text, path.string()));
+    TUTTI_ASSIGN_OR_RETURN(named, AddEnds(own, path.string(), config, ends));
   }
   if (named) return {};
-  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json json, ParseJson(config.text, config.path));
-  TUTTI_RETURN_IF_ERROR(AddEnds(json, config.path, config, ends));
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json object, ParseJson(config.text, config.path));
+  TUTTI_RETURN_IF_ERROR(AddEnds(object, config.path, config, ends));
   return {};
 }
 
