@@ -65,6 +65,8 @@ void RepeatLaunch(Decision& decision, const Job& job, const GangTrack& track) {
       decision.now - track.launch_sent < BackOff(kRepeatFirst, track.launches_sent)) {
     return;
   }
+  // The last one has time to be confirmed before the launch is given up.
+  if (decision.now - track.first_noticed > kLaunchGiveUp - kMissingAfter) return;
   for (const GangMember& member : ActiveGang(job)->members) {
     if (track.listed.contains(member.node) || ListedNow(decision, job, member.node)) continue;
     if (!HeardSince(decision, member.node, track.launch_sent)) continue;
@@ -82,17 +84,17 @@ void RepeatStop(Decision& decision, const Job& job, const GangTrack& track) {
            std::string(ToString(why)));
 }
 
-// Whether a node of the gang has not listed it for too long although it is heard.
+// Whether a node of the gang has not listed it for too long although it is heard. A launch may have
+// been taken until the node's lease is over, whatever became of the job meanwhile.
 bool Missing(const Decision& decision, const Job& job, const GangTrack& track) {
   for (const GangMember& member : ActiveGang(job)->members) {
     if (ListedNow(decision, job, member.node)) continue;
     const auto listed = track.listed.find(member.node);
     const bool once = listed != track.listed.end();
-    const Instant since =
-        once ? std::max(listed->second, track.first_noticed) : track.first_noticed;
+    const Instant since = std::max(once ? listed->second : track.launch_sent, track.first_noticed);
     const bool launching = std::holds_alternative<Starting>(job.phase) && !once;
-    if (decision.now - since > (launching ? kLaunchGiveUp : kMissingAfter) &&
-        HeardSince(decision, member.node, since)) {
+    if (launching && decision.now - track.first_noticed <= kLaunchGiveUp) continue;
+    if (decision.now - since > kMissingAfter && HeardSince(decision, member.node, since)) {
       return true;
     }
   }

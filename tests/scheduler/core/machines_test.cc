@@ -73,6 +73,27 @@ TEST_F(Machines, AMachineThatIsSilentIsLaunchedOnWhenItSpeaksAgain) {
   EXPECT_THAT(world.effects, ElementsAre(Effect{LaunchGang{second, next, Attempt{1}}}));
 }
 
+// It may have been taken until the lease of a machine that says nothing is over, whatever the job
+// is asked meanwhile.
+TEST_F(Machines, ALaunchJustSentIsNotGivenUpWhenTheGangIsAskedToStop) {
+  const auto second_passes = [&] {
+    world.Pass(milliseconds(1000));
+    world.Beat(first, {world.Seen(job)});
+    world.Beat(second);  // it is there, and without the gang
+    world.Tick();
+  };
+  const auto has_ended = [&] { return world.At(job).attempts.back().end != AttemptEnd::kNone; };
+  for (int i = 0; i < 15; ++i) second_passes();
+  ASSERT_THAT(world.effects, Contains(Effect{LaunchGang{second, job, Attempt{1}}}));
+  ASSERT_TRUE(world.Send(Pause{job}));
+  world.Tick();
+  EXPECT_FALSE(has_ended());
+  for (int i = 0; i < 8; ++i) second_passes();
+  EXPECT_FALSE(has_ended());
+  second_passes();
+  EXPECT_TRUE(has_ended());
+}
+
 TEST_F(Machines, AGangIsWatchedUntilItRunsAndAllItsMachinesListIt) {
   const auto watched = [&] { return !world.liveness.watched.empty(); };
   world.Beat(first, {world.Seen(job)});
