@@ -14,10 +14,10 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
-#include <cctype>
 #include <limits>
 
 #include "common/base/host.h"
+#include "common/base/words.h"
 #include "common/httpclient/socket.h"
 
 namespace tutti::httpclient {
@@ -30,13 +30,6 @@ using SystemError = boost::system::error_code;
 constexpr std::size_t kPiece = std::size_t{64} << 10;
 constexpr std::uint32_t kHeaderMax = 64 << 10;
 constexpr Bytes kBodyMax{64 << 20};
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 Error Transport(const Url& url, std::string_view what, const SystemError& error) {
   if (error == asio::error::timed_out) {
@@ -177,7 +170,7 @@ Status Reply::ReadHead(const Request& request) {
   if (error) return Fail(Transport(url_, "cannot read the answer", error));
   head_.status = static_cast<int>(parser_.get().result_int());
   for (const auto& field : parser_.get()) {
-    head_.headers.emplace_back(Lower({field.name_string().data(), field.name_string().size()}),
+    head_.headers.emplace_back(LowerCase({field.name_string().data(), field.name_string().size()}),
                                std::string(field.value().data(), field.value().size()));
   }
   return {};

@@ -15,6 +15,7 @@
 #include <ctime>
 
 #include "common/base/host.h"
+#include "common/base/words.h"
 #include "common/digest/sha256.h"
 #include "common/file/file.h"
 #include "common/tls/reason.h"
@@ -257,9 +258,7 @@ std::string PinOf(const X509& certificate) {
 }
 
 Result<std::string> ParsePin(std::string_view text, std::string where) {
-  std::string pin(text);
-  std::transform(pin.begin(), pin.end(), pin.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string pin = LowerCase(text);
   constexpr std::size_t kHexDigits = 64;
   if (!pin.starts_with(kPinPrefix) || pin.size() != kPinPrefix.size() + kHexDigits ||
       pin.find_first_not_of("0123456789abcdef", kPinPrefix.size()) != std::string::npos) {

@@ -8,7 +8,6 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/base/words.h"
 #include "monitoring/metrics/metrics.h"
 #include "scheduler/http/json.h"
 #include "scheduler/http/uri.h"
@@ -34,13 +34,6 @@ constexpr std::size_t kFirstRead = 512;  // all that a connection holds while no
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kJsonPiece = 8 * 1024;
 constexpr std::int64_t kIgnoredBodyMax = 4096;  // of routes that take none
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 std::string View(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -189,7 +182,7 @@ Status Connection::TakeHead() {
   int lengths = 0;
   int encodings = 0;
   for (const auto& field : message) {
-    std::string name = Lower(View(field.name_string()));
+    std::string name = LowerCase(View(field.name_string()));
     std::string value = View(field.value());
     if (name == "host") ++hosts;
     if (name == "content-length") {
@@ -200,7 +193,7 @@ Status Connection::TakeHead() {
     }
     if (name == "transfer-encoding") {
       ++encodings;
-      if (Lower(value) != "chunked") return Fail(Bad("only chunked is understood", name));
+      if (LowerCase(value) != "chunked") return Fail(Bad("only chunked is understood", name));
     }
     request_.headers.emplace_back(std::move(name), std::move(value));
   }
@@ -285,7 +278,7 @@ void Connection::StartBody() {
   if (parser_->is_done()) return BodyDone();
   const auto expect = request_.Header("expect");
   if (!expect) return ReadBody();
-  if (Lower(*expect) != "100-continue")
+  if (LowerCase(*expect) != "100-continue")
     return Refuse(400, Bad("Expect says the unknown", "expect"));
   out_ = "HTTP/1.1 100 Continue\r\n\r\n";
   stream_.tcp().expires_after(shared_.options.write_deadline);

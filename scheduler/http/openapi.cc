@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <cctype>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "common/base/words.h"
 #include "scheduler/http/router.h"
 
 namespace tutti::http {
@@ -28,13 +28,6 @@ constexpr std::string_view kErrorSchema = R"json({
     }
   }}
 })json";
-
-std::string LowerCase(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 // "/files/{path...}" → "/files/{path}"; OpenAPI knows no rest parameters.
 std::string DocumentPath(std::string_view path) {

@@ -19,5 +19,11 @@ TEST(CommaWords, ACommaAtTheEndBeginsNone) {
   EXPECT_THAT(CommaWords("a,"), ElementsAre("a"));
 }
 
+TEST(LowerCase, ChangesTheLettersOfAsciiAlone) {
+  EXPECT_EQ(LowerCase("Content-Length: AZ@[`{9"), "content-length: az@[`{9");
+  EXPECT_EQ(LowerCase("\xC3\x84"), "\xC3\x84");
+  EXPECT_EQ(LowerCase(""), "");
+}
+
 }  // namespace
 }  // namespace tutti
