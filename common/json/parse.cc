@@ -38,8 +38,8 @@ bool IsOfWord(char c) {
          c == '+' || c == '.';
 }
 
-Error Described(std::string_view text, const Checker& checker, const std::string& where) {
-  const std::size_t end = std::min(checker.position, text.size());
+Error Described(std::string_view text, std::size_t position, const std::string& where) {
+  const std::size_t end = std::min(position, text.size());
   // The parser stops within a word.
   std::size_t from = end, to = end;
   while (from > 0 && IsOfWord(text[from - 1])) --from;
@@ -63,13 +63,17 @@ Error Described(std::string_view text, const Checker& checker, const std::string
 
 }  // namespace
 
+std::optional<std::size_t> FindNoJson(std::string_view text) {
+  Checker checker;
+  if (Json::sax_parse(text, &checker)) return std::nullopt;
+  return checker.position;
+}
+
 Result<Json> ParseJson(std::string_view text, const std::string& where, const JsonLimits& limits) {
   TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, limits, where));
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_discarded()) return json;
-  Checker checker;
-  Json::sax_parse(text, &checker);
-  return Fail(Described(text, checker, where));
+  return Fail(Described(text, FindNoJson(text).value_or(0), where));
 }
 
 }  // namespace tutti

@@ -1,7 +1,9 @@
-// JSON of others into a value, or where it is none and why. A pure function, any thread.
+// JSON of others into a value, or where it is none and why. Pure functions, any thread.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +11,10 @@
 #include "common/json/limits.h"
 
 namespace tutti {
+
+// How many bytes the parser had read when it met one that makes the text no JSON, that one
+// included; nullopt: it is JSON.
+std::optional<std::size_t> FindNoJson(std::string_view text);
 
 // `where` names the text: errors are CheckJsonLimits', and kInvalid with the line of what is no
 // JSON, such as Python's NaN and Infinity or a number that no double holds.

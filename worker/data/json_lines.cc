@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/json/limits.h"
+#include "common/json/parse.h"
 #include "jobs/spec/suggest.h"
 #include "worker/data/row_reader.h"
 
@@ -110,49 +111,26 @@ class RowEvents : public Json::json_sax_t {
   Field field_ = Field::kOther;
 };
 
-// What makes a text no object to be read whole: where it is no JSON, or a key that an object has
-// twice, of which one value would be lost.
-class ObjectCheck : public Json::json_sax_t {
- public:
-  std::string problem;  // why a callback returned false
-
-  bool start_object(std::size_t) override {
-    keys_.emplace_back();
-    return true;
-  }
-  bool end_object() override {
-    keys_.pop_back();
-    return true;
-  }
-  bool key(string_t& name) override {
-    if (keys_.back().insert(name).second) return true;
-    problem = spec::Quoted(name) + " twice";
-    return false;
-  }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
-  bool string(string_t&) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool boolean(bool) override { return true; }
-  bool null() override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
-    problem = "not JSON at character " + std::to_string(position);
-    return false;
-  }
-
- private:
-  std::vector<std::set<std::string>> keys_;  // of each open object
-};
-
-// Reads a line whole; what is wrong with it, or "".
+// Reads a line whole; what is wrong with it, or "". A key that an object has twice is: one of its
+// values would be lost.
 std::string ReadObject(const std::string& line, nlohmann::ordered_json& object) {
   if (auto excess = FindJsonExcess(line, kObjectLimits)) return std::move(excess->message);
-  ObjectCheck check;
-  if (!Json::sax_parse(line, &check)) return std::move(check.problem);
-  object = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+  using Event = nlohmann::ordered_json::parse_event_t;
+  std::vector<std::set<std::string>> keys;  // of each open object
+  std::string twice;
+  const auto note = [&](int /*depth*/, Event event, nlohmann::ordered_json& value) {
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event != Event::key || !twice.empty()) return true;
+    const auto& name = value.get_ref<const std::string&>();
+    if (!keys.back().insert(name).second) twice = spec::Quoted(name) + " twice";
+    return true;
+  };
+  object = nlohmann::ordered_json::parse(line, note, /*allow_exceptions=*/false);
+  if (!twice.empty()) return twice;
+  if (object.is_discarded()) {
+    return "not JSON at character " + std::to_string(FindNoJson(line).value_or(0));
+  }
   return object.is_object() ? "" : "not a JSON object";
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/words.h"
 #include "jobs/spec/suggest.h"
 
 namespace tutti::data {
@@ -122,12 +123,9 @@ Status AddMessages(const OrderedJson& messages, const std::string& column, const
 Status CheckRoles(const Conversation& conversation) {
   std::optional<std::size_t> meant;
   for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
-    std::string role = conversation.messages[i]["role"].get<std::string>();
+    const auto& role = conversation.messages[i]["role"].get_ref<const std::string&>();
     if (role == "assistant") return {};
-    std::ranges::transform(role, role.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
-    if (!meant && RoleNamed(role) == "assistant") meant = i;
+    if (!meant && RoleNamed(LowerCase(role)) == "assistant") meant = i;
   }
   if (!meant) return {};
   const auto role = conversation.messages[*meant]["role"].get<std::string>();
@@ -135,9 +133,10 @@ Status CheckRoles(const Conversation& conversation) {
                ": what is trained is of role 'assistant' (format sharegpt knows other names)");
 }
 
-// Lists of functions, as templates write them out.
-Status CheckTools(const OrderedJson& tools) {
-  if (tools.is_null() || tools.is_array()) return {};
+// A list of functions, as templates write them out, or null.
+Result<OrderedJson> ToolsOf(const Row& row, const RowsRequest& request) {
+  const OrderedJson& tools = ValueOf(row, request, "tools");
+  if (tools.is_null() || tools.is_array()) return tools;
   return Wrong(tools.is_string()
                    ? "'tools' is text, not a list: write the list itself, not as a JSON string"
                    : "'tools' is not a list");
@@ -149,8 +148,7 @@ Result<Conversation> OfChat(const Row& row, const RowsRequest& request) {
   TUTTI_RETURN_IF_ERROR(
       AddMessages(ValueOf(row, request, "messages"), column, "message ", conversation));
   TUTTI_RETURN_IF_ERROR(CheckRoles(conversation));
-  conversation.tools = ValueOf(row, request, "tools");
-  TUTTI_RETURN_IF_ERROR(CheckTools(conversation.tools));
+  TUTTI_ASSIGN_OR_RETURN(conversation.tools, ToolsOf(row, request));
   return conversation;
 }
 
@@ -195,8 +193,7 @@ Result<Conversation> OfShareGpt(const Row& row, const RowsRequest& request) {
   if (!conversation.weights.empty()) {
     conversation.weights.insert(conversation.weights.begin(), before, 1);
   }
-  conversation.tools = ValueOf(row, request, "tools");
-  TUTTI_RETURN_IF_ERROR(CheckTools(conversation.tools));
+  TUTTI_ASSIGN_OR_RETURN(conversation.tools, ToolsOf(row, request));
   return conversation;
 }
 
@@ -262,8 +259,8 @@ Status CheckSides(const Row& row, const RowsRequest& request) {
     return Wrong(
         "of 'chosen' and 'rejected' one is text, one a list of messages: both are of one kind");
   }
-  if (chosen.is_array() && prompt.is_null() && !chosen.empty() && !rejected.empty() &&
-      chosen.size() > 1 && chosen[0] != rejected[0]) {
+  if (chosen.is_array() && prompt.is_null() && chosen.size() > 1 && !rejected.empty() &&
+      chosen[0] != rejected[0]) {
     return Wrong("'chosen' and 'rejected' answer different questions");
   }
   return {};
@@ -281,10 +278,10 @@ Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
     return OfPrompt(tokenizer, options, before, side.get_ref<const std::string&>());
   }
   Conversation conversation;
-  if (prompt.is_array() && !HasQuestion(side, prompt)) {
+  const bool asks = !prompt.is_null() && !HasQuestion(side, prompt);
+  if (asks && prompt.is_array()) {
     TUTTI_RETURN_IF_ERROR(AddMessages(prompt, "prompt", "'prompt', message ", conversation));
-  }
-  if (prompt.is_string() && !HasQuestion(side, prompt)) {
+  } else if (asks) {
     conversation.messages.push_back(Message("user", prompt));
   }
   const std::size_t asked = conversation.messages.size();

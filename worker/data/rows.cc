@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/words.h"
 #include "jobs/spec/suggest.h"
 #include "worker/data/characters.h"
 #include "worker/data/row_reader.h"
@@ -26,10 +27,8 @@ constexpr std::array<std::string_view, 10> kTextNames = {
 constexpr std::array<std::string_view, 10> kLabelNames = {
     "labels", "class", "category", "target", "section", "y", "tag", "intent", "topic", "sentiment"};
 
-std::optional<FileKind> KindByName(std::string name) {
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
+std::optional<FileKind> KindByName(std::string_view given) {
+  std::string name = LowerCase(given);
   FileKind kind;
   if (name.ends_with(".gz")) {
     kind.gzip = true;
