@@ -63,7 +63,6 @@ std::int64_t RoomAfter(const Job& job, const SampledRow& row) {
 }
 
 Result<enginelink::EvalSample> AnswerRow(Job& job, const SampledRow& row,
-                                         const std::vector<std::int64_t>& end_tokens,
                                          const std::function<Status()>& on_token) {
   const auto told = [&on_token](std::size_t, std::int64_t) -> Result<bool> {
     if (on_token) TUTTI_RETURN_IF_ERROR(on_token());
@@ -72,7 +71,8 @@ Result<enginelink::EvalSample> AnswerRow(Job& job, const SampledRow& row,
   TUTTI_ASSIGN_OR_RETURN(
       const std::vector<generate::Answer> answers,
       generate::Generate(*job.model->language(), std::span(&row.prompt, 1),
-                         {.max_new_tokens = RoomAfter(job, row), .end_tokens = end_tokens}, told));
+                         {.max_new_tokens = RoomAfter(job, row), .end_tokens = job.end_tokens},
+                         told));
   TUTTI_ASSIGN_OR_RETURN(std::string text,
                          TextOf(job.tokenizer, std::span<const std::int64_t>(answers[0].tokens)));
   return enginelink::EvalSample{.prompt = row.prompt_text,
@@ -136,9 +136,6 @@ Result<std::vector<enginelink::EvalSample>> AnswerRows(Job& job, std::span<const
                                                        const AnswerOptions& options) {
   const std::size_t rank = options.gang != nullptr ? options.gang->rank : 0;
   const std::size_t size = options.gang != nullptr ? options.gang->size : 1;
-  TUTTI_ASSIGN_OR_RETURN(
-      const std::vector<std::int64_t> end_tokens,
-      EndTokens(job.model_dir, job.tokenizer, job.model->config(), job.chat != nullptr));
   std::vector<enginelink::EvalSample> samples;
   for (const SampledRow& row : rows) {
     samples.push_back({.prompt = row.prompt_text, .expected = row.expected});
@@ -146,7 +143,7 @@ Result<std::vector<enginelink::EvalSample>> AnswerRows(Job& job, std::span<const
   json own = json::array();
   for (std::size_t at = rank; at < rows.size(); at += size) {
     TUTTI_ASSIGN_OR_RETURN(const enginelink::EvalSample sample,
-                           AnswerRow(job, rows[at], end_tokens, options.on_token));
+                           AnswerRow(job, rows[at], options.on_token));
     own.push_back({at, sample.answer, sample.ended});
   }
   std::vector<std::string> all = {own.dump(-1, ' ', false, json::error_handler_t::replace)};

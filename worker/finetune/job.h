@@ -44,7 +44,8 @@ struct Job {
   std::int64_t max_length = 0;          // tokens of a row
   train::Samples train;
   std::optional<train::Samples> eval{};
-  std::vector<SampledRow> sampled{};  // what evaluations answer
+  std::vector<SampledRow> sampled{};       // what evaluations answer
+  std::vector<std::int64_t> end_tokens{};  // where answers end, ascending
   train::StepCounts counts{};
   std::vector<std::string> warnings{};
   data::RowFormat format = data::RowFormat::kTextLabel;

@@ -224,9 +224,8 @@ Result<Job> PrepareGeneration(const JobInputs& inputs, Start start) {
       job.warnings.emplace_back("lora_dropout has no effect: no dropout acts in dpo, as in TRL");
     }
   }
-  // What its answers would stop at; found wrong before the job waits and trains.
-  TUTTI_RETURN_IF_ERROR(
-      EndTokens(job.model_dir, job.tokenizer, job.model->config(), job.chat != nullptr));
+  TUTTI_ASSIGN_OR_RETURN(job.end_tokens, EndTokens(job.model_dir, job.tokenizer,
+                                                   job.model->config(), job.chat != nullptr));
   TUTTI_RETURN_IF_ERROR(CheckMethod(spec, loader.format));
   TUTTI_ASSIGN_OR_RETURN(const auto dataset, loader.Load(inputs.train_path, TrainName(spec)));
   TUTTI_RETURN_IF_ERROR(CheckVocabulary(*dataset, start.config));
