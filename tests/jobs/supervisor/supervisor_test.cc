@@ -17,6 +17,7 @@
 
 #include "jobs/client/endpoint.h"
 #include "jobs/supervisor/up.h"
+#include "tests/common/base/wait_until.h"
 #include "tests/common/httpclient/fake_server.h"
 
 namespace tutti::supervisor {
@@ -29,15 +30,7 @@ using testing::HasSubstr;
 
 constexpr Duration kLong = std::chrono::seconds(20);
 
-// Waits for a condition by looking often; false when it did not come in time.
-bool Eventually(const std::function<bool()>& condition) {
-  const Instant deadline = MonotonicNow() + kLong;
-  while (!condition()) {
-    if (MonotonicNow() > deadline) return false;
-    ::poll(nullptr, 0, 5);
-  }
-  return true;
-}
+bool Eventually(const std::function<bool()>& condition) { return WaitUntil(condition, 20); }
 
 bool Alive(int pid) { return pid > 0 && ::kill(pid, 0) == 0; }
 

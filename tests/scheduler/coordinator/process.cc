@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -20,15 +19,6 @@ fs::path Program() {
 }
 
 }  // namespace
-
-bool WaitUntil(const std::function<bool()>& condition, int seconds) {
-  const Instant deadline = MonotonicNow() + std::chrono::seconds(seconds);
-  while (!condition()) {
-    if (MonotonicNow() > deadline) return false;
-    ::poll(nullptr, 0, 5);
-  }
-  return true;
-}
 
 ScratchFolder::ScratchFolder() {
   std::string pattern = testing::TempDir() + "coordinator-XXXXXX";

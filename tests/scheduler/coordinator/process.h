@@ -9,14 +9,12 @@
 
 #include "common/base/time.h"
 #include "common/httpclient/http.h"
+#include "tests/common/base/wait_until.h"
 
 namespace tutti::coordinator {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-// Polls until `condition` holds; false after `seconds`.
-bool WaitUntil(const std::function<bool()>& condition, int seconds = 60);
 
 class ScratchFolder {
  public:

@@ -3,14 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <thread>
 
-#include "common/base/time.h"
 #include "scheduler/http/server.h"
+#include "tests/common/base/wait_until.h"
 #include "tests/scheduler/http/client.h"
 
 namespace tutti::registry {
@@ -55,12 +53,7 @@ class RegistryRoutesTest : public testing::Test {
   }
   // What came up goes with its request, which may end a moment after the answer to it.
   bool NoUploadStays() const {
-    const Instant deadline = MonotonicNow() + std::chrono::seconds(5);
-    while (!fs::is_empty(blobs_->uploads_dir())) {
-      if (MonotonicNow() > deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
+    return WaitUntil([this] { return fs::is_empty(blobs_->uploads_dir()); }, /*seconds=*/5);
   }
 
   fs::path folder_;
