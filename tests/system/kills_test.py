@@ -23,18 +23,21 @@ class Kills(unittest.TestCase):
 
     def victim(self, cluster, job, kind):
         """A live pid of that kind, once the job's ranks run; None when the job has ended."""
+        def workers():  # a coordinator that returned does not know their pids before they have said them
+            return [worker["pid"] for worker in cluster.http("GET", "/api/v1/workers")["data"]]
+
         def ready():
             if cluster.show(job)["state"] == "succeeded":
                 return True
             pids = cluster.rank_pids(job)
-            return bool(pids) and set(pids) <= set(processes())
+            return bool(pids) and set(pids) <= set(processes()) and all(workers())
         wait_for("the gang to run", ready, 60)
         if cluster.show(job)["state"] == "succeeded":
             return None
         if kind == "rank":
             return self.chance.choice(cluster.rank_pids(job))
         if kind == "worker":
-            return self.chance.choice(cluster.http("GET", "/api/v1/workers")["data"])["pid"]
+            return self.chance.choice(workers())
         return json.loads((cluster.dir / "endpoint.json").read_text())["coordinator_pid"]
 
     def test_random_deaths_of_ranks_workers_and_coordinator_change_no_bit(self):
