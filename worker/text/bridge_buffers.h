@@ -10,6 +10,7 @@
 
 #include "common/base/result.h"
 #include "worker/text/bridge/bridge.h"
+#include "worker/text/byte_range.h"
 
 namespace tutti::text {
 
@@ -44,6 +45,15 @@ class BridgeIds {
   tutti_ids* get() { return &ids_; }
   std::vector<std::uint32_t> Ids() const { return Copy(ids_.ids); }
   std::vector<std::uint32_t> TypeIds() const { return Copy(ids_.type_ids); }
+  std::vector<ByteRange> Offsets() const {
+    std::vector<ByteRange> offsets;
+    if (ids_.offsets == nullptr) return offsets;
+    offsets.reserve(ids_.size);
+    for (std::size_t i = 0; i < ids_.size; ++i) {
+      offsets.push_back({.from = ids_.offsets[2 * i], .to = ids_.offsets[2 * i + 1]});
+    }
+    return offsets;
+  }
 
  private:
   std::vector<std::uint32_t> Copy(const std::uint32_t* from) const {

@@ -7,7 +7,6 @@
 #include "common/file/file.h"
 #include "common/json/limits.h"
 #include "worker/text/chat_template.h"
-#include "worker/text/stream_decoder.h"
 
 namespace tutti::text {
 namespace {
@@ -168,31 +167,6 @@ Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation&
   return rendered;
 }
 
-// Where in the text each token stands: what decoding one after the other gives, found again in it.
-// Tokens that share a character have its place; spaces that decoding leaves out are skipped.
-Result<std::vector<ByteRange>> PlacesOf(const Tokenizer& tokenizer,
-                                        std::span<const std::uint32_t> ids, std::string_view text) {
-  std::vector<ByteRange> places;
-  StreamDecoder decoder(tokenizer, /*skip_special=*/false);
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    TUTTI_ASSIGN_OR_RETURN(const std::string piece, decoder.Next(ids[i], i + 1 == ids.size()));
-    if (piece.empty()) continue;
-    std::size_t from = at;
-    while (from < text.size() && text[from] == ' ' && !text.substr(from).starts_with(piece)) ++from;
-    if (!text.substr(from).starts_with(piece)) {
-      return Fail(ErrorCode::kInvalid,
-                  "the tokenizer gives other text back than it got: which tokens are the "
-                  "assistant's cannot be told",
-                  {}, "set data.train_on_inputs: true to train all of them");
-    }
-    at = from + piece.size();
-    places.resize(i + 1, {.from = from, .to = at});
-  }
-  places.resize(ids.size(), {.from = at, .to = at});
-  return places;
-}
-
 }  // namespace
 
 Result<ChatFormat> ChooseChatFormat(const ChatFormatOptions& options) {
@@ -239,15 +213,16 @@ Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const Ch
     TUTTI_ASSIGN_OR_RETURN(rendered, RenderAnswers(format, conversation));
   }
   TUTTI_ASSIGN_OR_RETURN(Encoding encoding,
-                         tokenizer.Encode(rendered.text, {.add_special_tokens = false}));
+                         tokenizer.Encode(rendered.text, {.add_special_tokens = false,
+                                                          .offsets = !rendered.answers.empty()}));
   WeightedTokens tokens{.ids = std::move(encoding.ids)};
   tokens.weights.assign(tokens.ids.size(), train_on_inputs ? 1.0F : 0.0F);
   if (rendered.answers.empty()) return tokens;
-  TUTTI_ASSIGN_OR_RETURN(const std::vector<ByteRange> places,
-                         PlacesOf(tokenizer, tokens.ids, rendered.text));
-  std::size_t at = 0;  // answers and tokens ascend
+  // As Transformers' return_assistant_tokens_mask: a token that has a character of an answer is the
+  // assistant's. Answers and tokens ascend.
+  std::size_t at = 0;
   for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
-    const ByteRange token = places[i];
+    const ByteRange token = encoding.offsets[i];
     while (at < rendered.answers.size() && rendered.answers[at].range.to <= token.from) ++at;
     if (at == rendered.answers.size()) break;
     const AnswerSpan& answer = rendered.answers[at];

@@ -137,11 +137,12 @@ Result<Encoding> Tokenizer::Encode(std::string_view text, const EncodeOptions& o
   request.max_length = options.max_length.value_or(0);
   request.truncation = static_cast<std::int32_t>(options.truncation);
   request.add_special_tokens = options.add_special_tokens ? 1 : 0;
+  request.offsets = options.offsets ? 1 : 0;
   BridgeIds ids;
   BridgeBuffer error;
   const int code = tutti_tokenizer_encode(tokenizer_.get(), &request, ids.get(), error.get());
   if (code != TUTTI_TEXT_OK) return Fail(BridgeError(code, "cannot tokenize: ", error, {}));
-  return Encoding{.ids = ids.Ids(), .type_ids = ids.TypeIds()};
+  return Encoding{.ids = ids.Ids(), .type_ids = ids.TypeIds(), .offsets = ids.Offsets()};
 }
 
 Result<std::string> Tokenizer::Decode(std::span<const std::uint32_t> ids, bool skip_special) const {

@@ -15,6 +15,7 @@
 
 #include "common/base/result.h"
 #include "common/digest/sha256.h"
+#include "worker/text/byte_range.h"
 
 struct tutti_tokenizer;
 
@@ -28,11 +29,16 @@ struct EncodeOptions {
   std::optional<std::size_t> max_length{};  // special tokens count; none: not truncated
   Truncation truncation = Truncation::kLongestFirst;
   std::optional<std::string_view> pair{};
+  bool offsets = false;  // of a text without a pair
 };
 
 struct Encoding {
   std::vector<std::uint32_t> ids;
   std::vector<std::uint32_t> type_ids;  // as many: 0 for the text, 1 for the pair (BERT)
+  // Where in the text each token stands, as Transformers' offset_mapping says it, in bytes: whole
+  // characters, so tokens that share one overlap. {0, 0} of special tokens that were added. Empty
+  // unless asked for.
+  std::vector<ByteRange> offsets{};
 };
 
 // What a model's files say about its special tokens: absent when they name none.

@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
   uint32_t* ids;
   uint32_t* type_ids; /* as many as ids */
+  uint32_t* offsets;  /* twice as many: the bytes [from, to) of the text; NULL unless asked for */
   size_t size;
 } tutti_ids;
 
@@ -41,6 +42,7 @@ typedef struct {
   size_t max_length;          /* 0: not truncated */
   int32_t truncation;         /* 0 longest_first, 1 only_first, 2 only_second */
   int32_t add_special_tokens; /* 0 or 1 */
+  int32_t offsets;            /* 0 or 1; of a text alone */
 } tutti_encode_request;
 
 int tutti_tokenizer_load(const uint8_t* json, size_t json_size, tutti_tokenizer** out,
@@ -58,7 +60,7 @@ int tutti_tokenizer_decode(const tutti_tokenizer* tokenizer, const uint32_t* ids
 
 /* Renders a chat template with the variables of a JSON object (key order kept). `spans`: pairs of
  * byte offsets [from, to) into `out` of what stood inside {% generation %}, in spans.ids with
- * spans.size numbers; spans.type_ids is NULL. Output is at most max_output bytes. */
+ * spans.size numbers; the rest of spans is NULL. Output is at most max_output bytes. */
 int tutti_template_render(const uint8_t* source, size_t source_size, const uint8_t* variables_json,
                           size_t variables_size, size_t max_output, tutti_buffer* out,
                           tutti_ids* spans, tutti_buffer* error);

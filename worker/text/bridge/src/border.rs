@@ -37,6 +37,7 @@ impl From<String> for Buffer {
 pub struct Ids {
     ids: *mut u32,
     type_ids: *mut u32,
+    offsets: *mut u32,
     size: usize,
 }
 
@@ -47,7 +48,14 @@ impl Ids {
             assert_eq!(v.len(), size);
             leak(v).0
         });
-        Ids { ids, type_ids, size }
+        Ids { ids, type_ids, offsets: std::ptr::null_mut(), size }
+    }
+
+    /// `offsets`: two numbers an id.
+    pub fn with_offsets(mut self, offsets: Vec<u32>) -> Self {
+        assert_eq!(offsets.len(), 2 * self.size);
+        self.offsets = leak(offsets).0;
+        self
     }
 }
 
@@ -80,7 +88,9 @@ pub unsafe extern "C" fn tutti_ids_free(ids: *mut Ids) {
     if let Some(i) = ids.as_mut() {
         reclaim(i.ids, i.size);
         reclaim(i.type_ids, i.size);
-        *i = Ids { ids: std::ptr::null_mut(), type_ids: std::ptr::null_mut(), size: 0 };
+        reclaim(i.offsets, 2 * i.size);
+        let none = std::ptr::null_mut();
+        *i = Ids { ids: none, type_ids: none, offsets: none, size: 0 };
     }
 }
 

@@ -25,6 +25,7 @@ pub struct EncodeRequest {
     max_length: usize,
     truncation: i32,
     add_special_tokens: i32,
+    offsets: i32,
 }
 
 fn load(json: &[u8]) -> Result<Handle, Failure> {
@@ -85,9 +86,15 @@ pub unsafe extern "C" fn tutti_tokenizer_token_to_id(
 }
 
 impl Handle {
-    fn tokenize(&self, text: &str, type_id: u32) -> Result<Encoding, Failure> {
-        let mut encoding =
-            self.bare.encode(text, false).map_err(|e| Failure::invalid(e.to_string()))?;
+    // Offsets, where they are asked for, are of characters: as Transformers has them, and as the
+    // processor then trims them.
+    fn tokenize(&self, text: &str, type_id: u32, offsets: bool) -> Result<Encoding, Failure> {
+        let encoded = if offsets {
+            self.bare.encode_char_offsets(text, false)
+        } else {
+            self.bare.encode(text, false)
+        };
+        let mut encoding = encoded.map_err(|e| Failure::invalid(e.to_string()))?;
         encoding.set_type_ids(vec![type_id; encoding.len()]);
         Ok(encoding)
     }
@@ -116,12 +123,28 @@ impl Handle {
     }
 }
 
+// Offsets of characters as bytes of the text. What is beyond it ends with it: the crate leaves the
+// offset of an empty token at the very end in bytes.
+fn byte_offsets(text: &str, encoding: &Encoding) -> Vec<u32> {
+    let mut starts: Vec<u32> = text.char_indices().map(|(at, _)| at as u32).collect();
+    starts.push(text.len() as u32);
+    let end = starts.len() - 1;
+    let byte = |at: usize| starts[at.min(end)];
+    encoding.get_offsets().iter().flat_map(|&(from, to)| [byte(from), byte(to)]).collect()
+}
+
 unsafe fn encode(handle: &Handle, request: &EncodeRequest) -> Result<Ids, Failure> {
     let add_special = request.add_special_tokens != 0;
-    let mut first = handle.tokenize(text(request.text, request.text_size, "the text")?, 0)?;
+    let offsets = request.offsets != 0;
+    let whole = text(request.text, request.text_size, "the text")?;
+    let mut first = handle.tokenize(whole, 0, offsets)?;
     let mut second = None;
     if !request.pair.is_null() {
-        second = Some(handle.tokenize(text(request.pair, request.pair_size, "the pair")?, 1)?);
+        if offsets {
+            return Err(Failure::invalid("offsets are of one text, not of a pair"));
+        }
+        let pair = text(request.pair, request.pair_size, "the pair")?;
+        second = Some(handle.tokenize(pair, 1, false)?);
     }
     if request.max_length != 0 {
         let added = if add_special { handle.added_tokens(second.is_some()) } else { 0 };
@@ -147,7 +170,8 @@ unsafe fn encode(handle: &Handle, request: &EncodeRequest) -> Result<Ids, Failur
         second.as_mut().map(Encoding::take_overflowing);
     }
     let encoding = handle.finish(first, second, add_special)?;
-    Ok(Ids::new(encoding.get_ids().to_vec(), Some(encoding.get_type_ids().to_vec())))
+    let ids = Ids::new(encoding.get_ids().to_vec(), Some(encoding.get_type_ids().to_vec()));
+    Ok(if offsets { ids.with_offsets(byte_offsets(whole, &encoding)) } else { ids })
 }
 
 /// # Safety
