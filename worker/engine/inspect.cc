@@ -89,9 +89,10 @@ Result<json> ExamplesOf(const finetune::Job& job) {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       // The first token of a row is predicted by nothing.
       const float weight = i == 0 ? 0.0F : weights[i];
-      TUTTI_ASSIGN_OR_RETURN(
-          const std::string text,
-          decoder.Next(static_cast<std::uint32_t>(tokens[i]), i + 1 == tokens.size()));
+      // What is held back goes to the piece that it belongs to.
+      const bool ends = i + 1 == tokens.size() || weights[i + 1] != weights[i];
+      TUTTI_ASSIGN_OR_RETURN(const std::string text,
+                             decoder.Next(static_cast<std::uint32_t>(tokens[i]), ends));
       if (pieces.empty() || pieces.back()["weight"] != weight) {
         pieces.push_back({{"text", ""}, {"weight", weight}});
       }
