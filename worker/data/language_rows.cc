@@ -202,16 +202,45 @@ void AddEnd(const std::optional<std::uint32_t>& end, WeightedTokens& tokens) {
   tokens.weights.resize(tokens.ids.size(), 1.0F);
 }
 
-// The prompt is tokenised as it will be when an answer is asked for, the completion behind it.
-Result<WeightedTokens> OfPrompt(const Tokenizer& tokenizer, const LoadOptions& options,
-                                std::string_view prompt, std::string_view completion) {
-  WeightedTokens tokens;
+struct PromptedIds {
+  std::vector<std::uint32_t> ids;
+  std::size_t prompt = 0;  // of them, the first
+};
+
+// As TRL: both are one text, and its first tokens those that the prompt has when an answer is asked
+// for. Where these are others (a token lies across the border, or the tokenizer ends every text
+// with one), the completion is tokenised alone if that says the same. It does not where a tokenizer
+// puts a space before each text, or joins parts of words: then a token across is the completion's.
+Result<PromptedIds> Prompted(const Tokenizer& tokenizer, std::string_view prompt,
+                             std::string_view completion) {
+  std::string text(prompt);
+  text += completion;
   TUTTI_ASSIGN_OR_RETURN(text::Encoding first, tokenizer.Encode(prompt));
-  tokens.ids = std::move(first.ids);
-  tokens.weights.assign(tokens.ids.size(), options.train_on_inputs ? 1.0F : 0.0F);
+  TUTTI_ASSIGN_OR_RETURN(text::Encoding whole, tokenizer.Encode(text, {.offsets = true}));
+  const std::size_t count = first.ids.size();
+  if (whole.ids.size() >= count &&
+      std::equal(first.ids.begin(), first.ids.end(), whole.ids.begin())) {
+    return PromptedIds{.ids = std::move(whole.ids), .prompt = count};
+  }
   TUTTI_ASSIGN_OR_RETURN(const text::Encoding second,
                          tokenizer.Encode(completion, {.add_special_tokens = false}));
-  tokens.ids.insert(tokens.ids.end(), second.ids.begin(), second.ids.end());
+  std::vector<std::uint32_t> apart = std::move(first.ids);
+  apart.insert(apart.end(), second.ids.begin(), second.ids.end());
+  TUTTI_ASSIGN_OR_RETURN(const std::string said, tokenizer.Decode(apart, /*skip_special=*/true));
+  TUTTI_ASSIGN_OR_RETURN(const std::string meant,
+                         tokenizer.Decode(whole.ids, /*skip_special=*/true));
+  if (said == meant) return PromptedIds{.ids = std::move(apart), .prompt = count};
+  const auto answer = std::ranges::find_if(
+      whole.offsets, [&prompt](const text::ByteRange& at) { return at.to > prompt.size(); });
+  return PromptedIds{.ids = std::move(whole.ids),
+                     .prompt = static_cast<std::size_t>(answer - whole.offsets.begin())};
+}
+
+Result<WeightedTokens> OfPrompt(const Tokenizer& tokenizer, const LoadOptions& options,
+                                std::string_view prompt, std::string_view completion) {
+  TUTTI_ASSIGN_OR_RETURN(PromptedIds prompted, Prompted(tokenizer, prompt, completion));
+  WeightedTokens tokens{.ids = std::move(prompted.ids)};
+  tokens.weights.assign(prompted.prompt, options.train_on_inputs ? 1.0F : 0.0F);
   AddEnd(options.end_token, tokens);
   return tokens;
 }

@@ -131,13 +131,13 @@ LoadOptions LanguageOptions(std::filesystem::path path, RowFormat format) {
 
 TEST_F(DatasetTest, OnlyTheCompletionIsPredictedUnlessPromptsAreTrained) {
   LoadOptions options =
-      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \"three\"}\n"),
+      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \" three\"}\n"),
                       RowFormat::kPromptCompletion);
   const auto data = Dataset::Load(options, tokenizer_);
   ASSERT_TRUE(data.has_value()) << data.error().ToString();
   auto ids = tokenizer_.Encode("one two")->ids;
   const std::size_t prompt = ids.size();
-  const auto completion = tokenizer_.Encode("three", {.add_special_tokens = false})->ids;
+  const auto completion = tokenizer_.Encode(" three", {.add_special_tokens = false})->ids;
   ids.insert(ids.end(), completion.begin(), completion.end());
   ids.push_back(7);
   EXPECT_THAT(data->Tokens(0), testing::ElementsAreArray(ids));
@@ -159,7 +159,7 @@ TEST_F(DatasetTest, RowsOfTextArePredictedWhole) {
 
 TEST_F(DatasetTest, WeightsComeBackFromTheCache) {
   LoadOptions options =
-      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \"three\"}\n"),
+      LanguageOptions(Put("a.jsonl", "{\"prompt\": \"one two\", \"completion\": \" three\"}\n"),
                       RowFormat::kPromptCompletion);
   options.cache_dir = folder_ / "cache";
   const auto first = Dataset::Load(options, tokenizer_);

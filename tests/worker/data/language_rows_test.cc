@@ -110,6 +110,34 @@ TEST_F(LanguageRowsTest, PreferencesAreTwoRowsBehindThePrompt) {
   EXPECT_EQ(Trained(*chat, 1), "b<|endoftext|>");
 }
 
+std::string PromptRow(const std::string& prompt, const std::string& completion) {
+  return nlohmann::json{{"prompt", prompt}, {"completion", completion}}.dump() + "\n";
+}
+
+TEST_F(LanguageRowsTest, APromptAndItsCompletionAreOneText) {
+  tokenizer_ = *text::Tokenizer::Load("tests/parity/cases/tokenizers/llama2-bpe");
+  const auto data =
+      Load(PromptRow("Q:", "there") + PromptRow("Q:\n", "A") + PromptRow("Q:", " there"));
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  // The prompt's tokens are those of the prompt alone.
+  EXPECT_THAT(data->Tokens(0), ElementsAre(1, 381, 307, 284, 399, 396, 327));
+  EXPECT_THAT(data->Weights(0), ElementsAre(0, 0, 0, 0, 1, 1, 1));
+  EXPECT_THAT(data->Tokens(1), ElementsAre(1, 381, 307, 284, 13, 291));
+  EXPECT_THAT(data->Weights(1), ElementsAre(0, 0, 0, 0, 0, 1));
+  // This vocabulary has a token ": ": it is the completion's.
+  EXPECT_THAT(data->Tokens(2), ElementsAre(1, 381, 307, 419, 399, 396, 327));
+  EXPECT_THAT(data->Weights(2), ElementsAre(0, 0, 0, 1, 1, 1, 1));
+}
+
+TEST_F(LanguageRowsTest, APromptWhoseEndWouldChangeKeepsItsTokens) {
+  const auto data = Load(PromptRow("Q: ", "there") + PromptRow("one two", "three"));
+  ASSERT_TRUE(data.has_value()) << data.error().ToString();
+  EXPECT_EQ(Whole(*data, 0), "Q: there");
+  EXPECT_EQ(Trained(*data, 0), "there");
+  EXPECT_EQ(Whole(*data, 1), "one twothree");
+  EXPECT_EQ(Trained(*data, 1), "three");
+}
+
 TEST_F(LanguageRowsTest, APromptThatTheSidesHaveIsNotAskedTwice) {
   const auto both = Load(
       R"({"prompt": "q", "chosen": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "rejected": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "b"}]})"
