@@ -325,7 +325,7 @@ Result<WeightedTokens> OfSide(const Row& row, const RowsRequest& request,
   for (std::size_t i = first; i < conversation.messages.size(); ++i) conversation.weights[i] = 1;
   TUTTI_CHECK(options.chat != nullptr, "conversations without a chat template");
   return text::TokenizeConversation(tokenizer, *options.chat, conversation,
-                                    /*train_on_inputs=*/false);
+                                    {.max_length = static_cast<std::size_t>(options.max_length)});
 }
 
 Result<std::vector<WeightedTokens>> TokenizeAny(const Row& row, const RowsRequest& request,
@@ -341,9 +341,11 @@ Result<std::vector<WeightedTokens>> TokenizeAny(const Row& row, const RowsReques
   } else if (IsConversation(request.format)) {
     TUTTI_CHECK(options.chat != nullptr, "conversations without a chat template");
     TUTTI_ASSIGN_OR_RETURN(const Conversation conversation, ConversationOf(row, request));
-    TUTTI_ASSIGN_OR_RETURN(WeightedTokens tokens,
-                           text::TokenizeConversation(tokenizer, *options.chat, conversation,
-                                                      options.train_on_inputs));
+    TUTTI_ASSIGN_OR_RETURN(
+        WeightedTokens tokens,
+        text::TokenizeConversation(tokenizer, *options.chat, conversation,
+                                   {.train_on_inputs = options.train_on_inputs,
+                                    .max_length = static_cast<std::size_t>(options.max_length)}));
     all.push_back(std::move(tokens));
   } else if (request.format == RowFormat::kPromptCompletion) {
     TUTTI_ASSIGN_OR_RETURN(WeightedTokens tokens,

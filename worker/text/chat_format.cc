@@ -142,10 +142,11 @@ Result<RenderedAnswers> ByMarks(const ChatFormat& format, const Conversation& co
   return rendered;
 }
 
-Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation& conversation) {
+// Adds the answers that begin before byte `limit` of the rendered text. Each costs two prefixes:
+// those of all would take time with the square of their number.
+Status AddByPrefixes(const ChatFormat& format, const Conversation& conversation, std::size_t limit,
+                     RenderedAnswers& rendered) {
   const OrderedJson& messages = conversation.messages;
-  RenderedAnswers rendered;
-  TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, messages, conversation, /*prompt=*/false));
   OrderedJson shown = OrderedJson::array();
   for (std::size_t message = 0; message < messages.size(); ++message) {
     if (!IsAnswer(messages[message])) {
@@ -154,6 +155,8 @@ Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation&
     }
     TUTTI_ASSIGN_OR_RETURN(const std::string before,
                            Render(format, shown, conversation, /*prompt=*/true));
+    if (!rendered.text.starts_with(before)) return CannotTellApart(message);
+    if (before.size() >= limit) break;
     shown.push_back(messages[message]);
     std::string with = rendered.text;
     if (message + 1 < messages.size()) {
@@ -164,7 +167,7 @@ Result<RenderedAnswers> ByPrefixes(const ChatFormat& format, const Conversation&
     }
     rendered.answers.push_back({{before.size(), with.size()}, message});
   }
-  return rendered;
+  return {};
 }
 
 }  // namespace
@@ -198,25 +201,37 @@ Result<std::string> RenderPrompt(const ChatFormat& format, const Conversation& c
 }
 
 Result<RenderedAnswers> RenderAnswers(const ChatFormat& format, const Conversation& conversation) {
-  return format.marks_answers ? ByMarks(format, conversation) : ByPrefixes(format, conversation);
+  if (format.marks_answers) return ByMarks(format, conversation);
+  RenderedAnswers rendered;
+  TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, conversation.messages, conversation,
+                                               /*prompt=*/false));
+  TUTTI_RETURN_IF_ERROR(AddByPrefixes(format, conversation, rendered.text.size(), rendered));
+  return rendered;
 }
 
 Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const ChatFormat& format,
                                             const Conversation& conversation,
-                                            bool train_on_inputs) {
-  RenderedAnswers rendered;
+                                            const ConversationOptions& options) {
   // Where all of it counts alike, nothing has to be told apart.
-  if (train_on_inputs && conversation.weights.empty()) {
+  const bool apart = !options.train_on_inputs || !conversation.weights.empty();
+  RenderedAnswers rendered;
+  if (apart && format.marks_answers) {
+    TUTTI_ASSIGN_OR_RETURN(rendered, ByMarks(format, conversation));
+  } else {
     TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, conversation.messages, conversation,
                                                  /*prompt=*/false));
-  } else {
-    TUTTI_ASSIGN_OR_RETURN(rendered, RenderAnswers(format, conversation));
   }
-  TUTTI_ASSIGN_OR_RETURN(Encoding encoding,
-                         tokenizer.Encode(rendered.text, {.add_special_tokens = false,
-                                                          .offsets = !rendered.answers.empty()}));
+  TUTTI_ASSIGN_OR_RETURN(
+      Encoding encoding,
+      tokenizer.Encode(rendered.text, {.add_special_tokens = false, .offsets = apart}));
+  if (apart && !format.marks_answers) {
+    std::size_t limit = 0;
+    const std::size_t used = std::min(options.max_length, encoding.offsets.size());
+    for (std::size_t i = 0; i < used; ++i) limit = std::max(limit, encoding.offsets[i].to);
+    TUTTI_RETURN_IF_ERROR(AddByPrefixes(format, conversation, limit, rendered));
+  }
   WeightedTokens tokens{.ids = std::move(encoding.ids)};
-  tokens.weights.assign(tokens.ids.size(), train_on_inputs ? 1.0F : 0.0F);
+  tokens.weights.assign(tokens.ids.size(), options.train_on_inputs ? 1.0F : 0.0F);
   if (rendered.answers.empty()) return tokens;
   // As Transformers' return_assistant_tokens_mask: a token that has a character of an answer is the
   // assistant's. Answers and tokens ascend.

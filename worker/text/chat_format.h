@@ -68,9 +68,15 @@ struct WeightedTokens {
   std::vector<std::uint32_t> ids{};
   std::vector<float> weights{};  // as many: 0 is context alone
 };
-// The rendered conversation's tokens (the template writes special ones itself). Answers count by
-// their weights; the rest not at all, or 1 where `train_on_inputs`.
+struct ConversationOptions {
+  bool train_on_inputs = false;
+  std::size_t max_length = std::string::npos;  // the tokens behind this many are of no use
+};
+// All of the rendered conversation's tokens (the template writes special ones itself). Answers
+// count by their weights; the rest not at all, or 1 where `train_on_inputs`. Behind `max_length`
+// answers need not be told apart.
 Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const ChatFormat& format,
-                                            const Conversation& conversation, bool train_on_inputs);
+                                            const Conversation& conversation,
+                                            const ConversationOptions& options);
 
 }  // namespace tutti::text

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -39,8 +41,8 @@ Conversation InTurns(const std::vector<std::string>& contents) {
 // '1' for each token that is trained, '0' for the others.
 std::string Mask(const std::string& tokenizer, const std::string& end,
                  const std::vector<std::string>& contents) {
-  const auto tokens = TokenizeConversation(Load(tokenizer), Marked(end), InTurns(contents),
-                                           /*train_on_inputs=*/false);
+  const auto tokens =
+      TokenizeConversation(Load(tokenizer), Marked(end), InTurns(contents), ConversationOptions{});
   if (!tokens) return tokens.error().ToString();
   std::string mask;
   for (const float weight : tokens->weights) mask += weight > 0 ? '1' : '0';
@@ -76,6 +78,40 @@ TEST(AnswerTokens, ManyReplacementCharactersTakeNoLongerThanOthers) {
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(Mask("gpt2-tiny", "", {"a", many}), "0" + std::string(60'000, '1'));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+ChatFormat Unmarked() {
+  return {.name = "own",
+          .source =
+              "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+              "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"};
+}
+
+TEST(AnswerTokens, WhatIsCutOffChangesNothingBeforeIt) {
+  const Tokenizer tokenizer = Load("gpt2-tiny");
+  std::vector<std::string> turns;
+  for (int i = 0; i < 20; ++i) turns.push_back("turn " + std::to_string(i * i));
+  const auto whole = TokenizeConversation(tokenizer, Unmarked(), InTurns(turns), {});
+  ASSERT_TRUE(whole.has_value()) << whole.error().ToString();
+  for (std::size_t length = 1; length < whole->ids.size(); ++length) {
+    const auto cut =
+        TokenizeConversation(tokenizer, Unmarked(), InTurns(turns), {.max_length = length});
+    ASSERT_EQ(cut->ids, whole->ids);
+    EXPECT_TRUE(std::equal(cut->weights.begin(),
+                           cut->weights.begin() + static_cast<std::ptrdiff_t>(length),
+                           whole->weights.begin()))
+        << length;
+  }
+}
+
+TEST(AnswerTokens, TurnsThatAreCutOffAreNotLookedAt) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto tokens =
+      TokenizeConversation(Load("gpt2-tiny"), Unmarked(),
+                           InTurns(std::vector<std::string>(6'000, "hi")), {.max_length = 256});
+  ASSERT_TRUE(tokens.has_value()) << tokens.error().ToString();
+  EXPECT_EQ(tokens->weights[3], 0.0F);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
 }  // namespace

@@ -153,7 +153,7 @@ TEST(TokenizeConversation, AnswersCountByTheirMessagesWeights) {
   for (const ChatFormat& format : {BuiltIn("chatml"), Of(kPlainChatMl)}) {
     Conversation conversation{.messages = Chat(true), .weights = {1, 1, 0, 1, 0.5}};
     const auto tokens =
-        TokenizeConversation(tokenizer, format, conversation, /*train_on_inputs=*/false);
+        TokenizeConversation(tokenizer, format, conversation, ConversationOptions{});
     ASSERT_TRUE(tokens.has_value()) << tokens.error().ToString();
     ASSERT_EQ(tokens->ids.size(), tokens->weights.size());
     std::vector<std::uint32_t> trained, all;
@@ -171,7 +171,7 @@ TEST(TokenizeConversation, AnswersCountByTheirMessagesWeights) {
 TEST(TokenizeConversation, TrainOnInputsCountsEverything) {
   const Tokenizer tokenizer = *Tokenizer::Load(kTokenizers / "gpt2-tiny");
   const auto tokens = TokenizeConversation(tokenizer, BuiltIn("zephyr"), {.messages = Chat(true)},
-                                           /*train_on_inputs=*/true);
+                                           {.train_on_inputs = true});
   ASSERT_TRUE(tokens.has_value());
   EXPECT_THAT(tokens->weights, testing::Each(1.0F));
 }
