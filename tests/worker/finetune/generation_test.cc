@@ -289,11 +289,7 @@ TEST_F(Generation, ConversationsAreWrittenByABuiltInTemplateThatTheExportKeeps) 
           << "\n";
     }
   }
-  // Words of this tokenizer do not give their text back: answers cannot be found among them.
-  const auto refused = Prepare();
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_THAT(refused.error().message, HasSubstr("the tokenizer gives other text back"));
-  trainers_.spec.data.train_on_inputs = true;
+  // Words of this tokenizer do not give their text back: answers are found by where they stood.
   const auto job = Prepare();
   ASSERT_TRUE(job.has_value()) << job.error().ToString();
   ASSERT_NE(job->chat, nullptr);
