@@ -50,6 +50,56 @@ TEST(ChatTemplate, ItsOwnErrorIsGivenAsItIs) {
   EXPECT_THAT(Render("{% generation %}x"), HasSubstr("error: "));
 }
 
+struct Case {
+  std::string_view source;
+  std::string_view text;  // what Jinja writes; "" where it or we refuse
+};
+
+// What jinja2 3.1.6 writes with Transformers' settings; x is {"f": 1e-7, "l": ["\u00a0"]}.
+constexpr Case kAsJinja[] = {
+    {"{% generation %}{% set y = 1 %}{{ y }}{% endgeneration %}[{{ y }}]", "1[]"},
+    {"a\r\n{% if true %}\r\nb\r{% endif %}c\r\n", "a\nb\nc"},
+    {"{% raw %}\n {{ y }}{% endraw %}\n.", "\n {{ y }}."},
+    {"a\x1c {%- if true -%} \x1f b{% endif %}", "ab"},
+    {R"({{ '\U0001F600\a\/\d' }})", "😀\a\\/\\d"},
+    {"{{ x.f }} {{ x.f ~ '' }} {{ x.f|string }} {{ 1e16 }}", "1e-07 1e-07 1e-07 1e+16"},
+    {"{{ x.l }} {{ '' ~ x.l }}", R"(['\xa0'] ['\xa0'])"},
+    {"{{ 'a\n'|indent(2, true) }}|", "  a\n|"},
+    {"{{ none is iterable }} {{ {} is sequence }} {{ 'a' is sequence }}", "False True True"},
+    {"{{ \"they're ǆ\".title() }} {{ \"they're x\"|title }}", "They'Re ǅ They're X"},
+    {"{{ 'a\x1c'.strip() }}{{ '\x1f'|trim }}|", "a|"},
+    {"{{ 'a\x0b' 'b\r\nc'.splitlines() }}", "['a', 'b', 'c']"},
+    {"{{ x.items is mapping }} {{ x['get'] is defined }} {{ {'items': 1}['items'] }}",
+     "False True 1"},
+    {"{{ {'items': 1}.items() }}", "dict_items([('items', 1)])"},
+    {"{{ {'items': 1}.items }}", ""},
+    {"{{ '²'.isdigit() }} {{ '½'.isdigit() }} {{ '\"'|e }}", "True False &#34;"},
+    {"{{ 'a b c'.rsplit(' ', 1) }} {{ 'a-b'.partition('-') }}", "['a b', 'c'] ('a', '-', 'b')"},
+    {"{{ 'xay'.removeprefix('x').removesuffix('y') }} {{ '-7'.zfill(3) }}", "a -07"},
+    {"{{ ['a', 'b'].index('b') }} {{ 'ab'.index('b') }} {{ 'q'|int }} {{ '1.9'|int }}", "1 1 0 1"},
+    {"{{ 'hello world foo'|truncate(8) }} {{ 'a b'|wordcount }}", "hello... 2"},
+    {"{% for y in none %}{% endfor %}", ""},
+    {"{{ 'a' < 1 }}", ""},
+    {"{{ 1 in 'a1' }}", ""},
+    {"{{ 'a'.split('') }}", ""},
+    {"{{ ','.join([1]) }}", ""},
+    {"{{ 'a'|lines }}", ""},
+    {"{% if true %}{% generation %}{% endif %}{% endgeneration %}", ""},
+    {"{% for y in [1] %}{% generation %}{% break %}{% endgeneration %}{% endfor %}", ""},
+};
+
+TEST(ChatTemplate, IsWrittenAsJinjaWritesItOrRefused) {
+  const Json x = {{"f", 1e-7}, {"l", {"\u00a0"}}};
+  for (const Case& one : kAsJinja) {
+    const std::string got = Render(one.source, Json::array(), {{"x", x}});
+    if (one.text.empty()) {
+      EXPECT_THAT(got, testing::StartsWith("error: ")) << one.source;
+    } else {
+      EXPECT_EQ(got, one.text) << one.source;
+    }
+  }
+}
+
 TEST(ChatTemplate, WorkIsBounded) {
   const std::string loops =
       "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}"

@@ -28,7 +28,7 @@ pub fn tojson(state: &mut State, value: Value, args: Kwargs) -> Result<Value, Er
         Writer { out: String::new(), indent, item, colon, sort_keys, ensure_ascii, depth: 0 };
     writer.value(&value)?;
     state.consume_fuel(writer.out.len() as u64 / 64)?;
-    Ok(Value::from_safe_string(writer.out))
+    Ok(Value::from(writer.out))
 }
 
 struct Writer {
@@ -48,7 +48,9 @@ impl Writer {
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&number(value)),
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
-            ValueKind::Seq | ValueKind::Iterable => {
+            ValueKind::Seq | ValueKind::Iterable
+                if value.downcast_object_ref::<crate::methods::DictView>().is_none() =>
+            {
                 let items: Vec<Value> = value.try_iter()?.collect();
                 self.container('[', ']', items.len(), |w, i| w.value(&items[i]))?;
             }
@@ -144,53 +146,14 @@ fn number(value: &Value) -> String {
     if value.is_integer() {
         return value.to_string();
     }
-    f64::try_from(value.clone()).map_or_else(|_| value.to_string(), float)
-}
-
-/// Python's repr of a float: shortest digits; an exponent below 1e-4 and from 1e16 on.
-fn float(v: f64) -> String {
-    if v.is_nan() {
-        return "NaN".into();
-    }
-    if v.is_infinite() {
-        return (if v > 0.0 { "Infinity" } else { "-Infinity" }).into();
-    }
-    let scientific = format!("{v:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if v != 0.0 && !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    let plain = format!("{v}");
-    if plain.contains('.') {
-        plain
-    } else {
-        plain + ".0"
+    match f64::try_from(value.clone()) {
+        Ok(v) if v.is_nan() => "NaN".into(),
+        Ok(v) if v.is_infinite() => (if v > 0.0 { "Infinity" } else { "-Infinity" }).into(),
+        Ok(v) => crate::python::float(v),
+        Err(_) => value.to_string(),
     }
 }
 
 fn unserializable(what: &str) -> Error {
     Error::new(ErrorKind::BadSerialization, format!("tojson cannot write {what}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::float;
-
-    #[test]
-    fn floats_are_written_as_python_does() {
-        for (v, text) in [
-            (1.0, "1.0"),
-            (-0.0, "-0.0"),
-            (0.1, "0.1"),
-            (1e16, "1e+16"),
-            (123456789012345.0, "123456789012345.0"),
-            (1.5e-7, "1.5e-07"),
-            (0.0001, "0.0001"),
-            (1e100, "1e+100"),
-        ] {
-            assert_eq!(float(v), text);
-        }
-    }
 }

@@ -1,7 +1,12 @@
 //! The text bridge: see bridge.h, which is the contract of every function here.
 
 mod border;
+mod expression;
+mod filters;
 mod generation;
 mod json;
+mod methods;
+mod python;
+mod source;
 mod template;
 mod tokenizer;

@@ -1,5 +1,5 @@
-//! Chat templates: Jinja as Transformers sets it up (trim_blocks, lstrip_blocks, loop controls,
-//! raise_exception, Python's tojson and string methods). Work is bounded by fuel.
+//! Chat templates: Jinja as Transformers sets it up (loop controls, raise_exception, its tojson;
+//! source.rs reads the template as Jinja does). Work is bounded by fuel.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use crate::border::{bytes, guarded, text, Buffer, Failure, Ids, INVALID, RAISED};
-use crate::generation;
+use crate::generation::{self, Markers};
+use crate::{filters, source};
 
 // About one unit an instruction, or 64 bytes made (minijinja's Environment::set_fuel).
 const FUEL: u64 = 20_000_000;
@@ -19,13 +20,13 @@ struct Rendered {
 
 fn environment(raised: &Arc<Mutex<Option<String>>>) -> Result<Environment<'static>, Error> {
     let mut env = Environment::new();
-    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    // source.rs has settled the whitespace.
+    env.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
     env.set_auto_escape_callback(|_| AutoEscape::None);
     env.set_undefined_behavior(UndefinedBehavior::Lenient);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(100);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    env.add_filter("tojson", crate::json::tojson);
+    filters::add_all(&mut env);
     let raised = raised.clone();
     env.add_function("raise_exception", move |message: String| -> Result<Value, Error> {
         if let Ok(mut slot) = raised.lock() {
@@ -46,13 +47,18 @@ fn describe(error: &Error) -> String {
     message
 }
 
-fn render(source: &str, variables: &[u8], max_output: usize) -> Result<Rendered, Failure> {
+fn render(template: &str, variables: &[u8], max_output: usize) -> Result<Rendered, Failure> {
+    let mut markers = Markers { open: '\u{fdd0}', close: '\u{fdd1}' };
+    let mut source = source::rewrite(template, &markers)?;
+    if template.contains("generation") {
+        // Escapes may have written the markers: what counts is the text that was read.
+        markers = generation::choose_markers(&source, &String::from_utf8_lossy(variables))?;
+        source = source::rewrite(template, &markers)?;
+    }
     let variables: Value = serde_json::from_slice(variables)
         .map_err(|e| Failure::invalid(format!("the variables are not JSON: {e}")))?;
-    let markers = generation::choose_markers(source, &format!("{variables:?}"))?;
     let raised = Arc::new(Mutex::new(None));
     let env = environment(&raised).map_err(|e| Failure::invalid(describe(&e)))?;
-    let source = generation::replace_tags(source, &markers);
     let rendered = env
         .template_from_named_str("chat_template", &source)
         .and_then(|template| template.render(variables))
@@ -62,6 +68,9 @@ fn render(source: &str, variables: &[u8], max_output: usize) -> Result<Rendered,
         })?;
     if rendered.len() > max_output {
         return Err(Failure::invalid(format!("the text is longer than {max_output} bytes")));
+    }
+    if !template.contains("generation") {
+        return Ok(Rendered { text: rendered, spans: Vec::new() });
     }
     let (text, spans) = generation::take_spans(&rendered, &markers)?;
     Ok(Rendered { text, spans })

@@ -1,0 +1,356 @@
+//! Filters, tests and functions that Jinja's have another result for, or minijinja lacks.
+
+use minijinja::value::{from_args, Kwargs, Rest, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
+
+use crate::methods::{self, BoundMethod};
+use crate::python::{self, failure, is_space, text};
+
+// What minijinja has and Jinja has not, or has in another way.
+const FOREIGN_FILTERS: [&str; 7] =
+    ["bool", "split", "lines", "chain", "zip", "urlencode", "pprint"];
+const FOREIGN_TESTS: [&str; 4] = ["safe", "startingwith", "endingwith", "containing"];
+
+pub fn add_all(env: &mut Environment<'static>) {
+    FOREIGN_FILTERS.iter().for_each(|name| env.remove_filter(name));
+    FOREIGN_TESTS.iter().for_each(|name| env.remove_test(name));
+    env.set_formatter(write);
+    env.set_unknown_method_callback(methods::call);
+    env.add_filter("tojson", crate::json::tojson);
+    env.add_filter("attr", attr);
+    env.add_filter("capitalize", capitalize);
+    env.add_filter("center", center);
+    for name in ["e", "escape", "forceescape"] {
+        env.add_filter(name, escape);
+    }
+    env.add_filter("float", to_float);
+    env.add_filter("indent", indent);
+    env.add_filter("int", to_int);
+    env.add_filter("join", join);
+    env.add_filter("string", |value: &Value| text(value));
+    env.add_filter("title", |value: &Value| Ok::<_, Error>(python::title_words(&text(value)?)));
+    env.add_filter("trim", trim);
+    env.add_filter("truncate", truncate);
+    env.add_filter("wordcount", word_count);
+    env.add_test("iterable", is_iterable);
+    env.add_test("sequence", is_sequence);
+    env.add_test("lower", |value: &Value| Ok::<_, Error>(methods::is_case(&text(value)?, false)));
+    env.add_test("upper", |value: &Value| Ok::<_, Error>(methods::is_case(&text(value)?, true)));
+    env.add_function("_tutti_text", concatenated);
+    env.add_function("_tutti_each", each);
+    env.add_function("_tutti_in", contained);
+    env.add_function("_tutti_ordered", ordered);
+}
+
+fn write(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) => out.write_str(text).map_err(Error::from),
+        None => out.write_str(&text(value)?).map_err(Error::from),
+    }
+}
+
+/// The text that `~` makes; paid for by its length.
+fn concatenated(state: &mut State, operands: Rest<Value>) -> Result<String, Error> {
+    let mut out = String::new();
+    for operand in operands.iter() {
+        let piece = text(operand)?;
+        state.consume_fuel(piece.len() as u64 / 64 + 1)?;
+        out.push_str(&piece);
+    }
+    state.consume_fuel(out.len() as u64 / 64)?;
+    Ok(out)
+}
+
+fn each(value: Value) -> Result<Value, Error> {
+    if value.is_undefined() || is_iterable(&value) {
+        return Ok(value);
+    }
+    Err(failure(format!("a {} is not iterable", value.kind())))
+}
+
+fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, Error> {
+    if let Some(whole) = container.as_str() {
+        return match item.as_str() {
+            Some(part) => Ok(whole.contains(part)),
+            None => Err(failure(format!("'in <string>' requires a string, not {}", item.kind()))),
+        };
+    }
+    match container.kind() {
+        ValueKind::Undefined => Ok(false),
+        ValueKind::Map => {
+            if matches!(item.kind(), ValueKind::Seq if !item.is_tuple())
+                || item.kind() == ValueKind::Map
+            {
+                return Err(failure(format!("a {} cannot be a key", item.kind())));
+            }
+            Ok(container.as_object().is_some_and(|map| map.get_value(&item).is_some()))
+        }
+        ValueKind::Seq | ValueKind::Iterable => {
+            for other in container.try_iter()? {
+                state.consume_fuel(1)?;
+                if other == item {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        other => Err(failure(format!("a {other} is not iterable"))),
+    }
+}
+
+fn ordered(sign: &str, left: Value, right: Value) -> Result<bool, Error> {
+    comparable(sign, &left, &right)?;
+    Ok(match sign {
+        "<" => left < right,
+        "<=" => left <= right,
+        ">" => left > right,
+        _ => left >= right,
+    })
+}
+
+fn comparable(sign: &str, left: &Value, right: &Value) -> Result<(), Error> {
+    let number = |v: &Value| matches!(v.kind(), ValueKind::Number | ValueKind::Bool);
+    let list = |v: &Value| v.kind() == ValueKind::Seq;
+    if (number(left) && number(right)) || (left.as_str().is_some() && right.as_str().is_some()) {
+        return Ok(());
+    }
+    if list(left) && list(right) && left.is_tuple() == right.is_tuple() {
+        for (a, b) in left.try_iter()?.zip(right.try_iter()?) {
+            if a != b {
+                return comparable(sign, &a, &b);
+            }
+        }
+        return Ok(());
+    }
+    let (a, b) = (left.kind(), right.kind());
+    Err(failure(format!("'{sign}' not supported between {a} and {b}")))
+}
+
+pub fn is_iterable(value: &Value) -> bool {
+    use ValueKind::{Iterable, Map, Seq, String, Undefined};
+    matches!(value.kind(), Iterable | Map | Seq | String | Undefined)
+}
+
+fn is_sequence(value: &Value) -> bool {
+    use ValueKind::{Map, Seq, String, Undefined};
+    matches!(value.kind(), Map | Seq | String | Undefined)
+}
+
+fn attr(value: &Value, name: &str) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Map => Ok(BoundMethod::of(value, name).unwrap_or(Value::UNDEFINED)),
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
+        kind => Err(failure(format!("the filter attr on a {kind}"))),
+    }
+}
+
+fn capitalize(value: &Value) -> Result<String, Error> {
+    Ok(methods::capitalized(&text(value)?))
+}
+
+fn center(state: &mut State, value: &Value, width: Option<usize>) -> Result<String, Error> {
+    let text = text(value)?;
+    methods::padded(state, &text, width.unwrap_or(80), ' ', methods::Side::Both)
+}
+
+fn escape(value: &Value) -> Result<Value, Error> {
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let mut out = String::new();
+    for c in text(value)?.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
+    }
+    Ok(Value::from_safe_string(out))
+}
+
+fn indent(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    type Args = (Option<Value>, Option<bool>, Option<bool>, Kwargs);
+    let (width, first, blank, more): Args = from_args(&args.into_values())?;
+    let width = match width {
+        Some(width) => Some(width),
+        None => more.get::<Option<Value>>("width")?,
+    };
+    let first = first.or(more.get("first")?).unwrap_or(false);
+    let blank = blank.or(more.get("blank")?).unwrap_or(false);
+    more.assert_all_used()?;
+    let margin = match width {
+        None => " ".repeat(4),
+        Some(width) => match width.as_str() {
+            Some(text) => text.to_string(),
+            None => {
+                let size = i64::try_from(width)?.max(0) as u64;
+                state.consume_fuel(size / 64)?;
+                " ".repeat(size as usize)
+            }
+        },
+    };
+    let text = text(value)? + "\n"; // as Jinja does: a last line end stays
+    let mut out = String::from(if first { margin.as_str() } else { "" });
+    for (i, line) in python::split_lines(&text, false).into_iter().enumerate() {
+        if i > 0 {
+            state.consume_fuel(margin.len() as u64 / 64 + 1)?;
+            out.push('\n');
+            out.push_str(if blank || !line.is_empty() { &margin } else { "" });
+        }
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+fn join(
+    state: &mut State,
+    value: &Value,
+    separator: Option<&Value>,
+    attribute: Option<Value>,
+    more: Kwargs,
+) -> Result<String, Error> {
+    let separator = match separator {
+        Some(separator) => text(separator)?,
+        None => more.get::<Option<Value>>("d")?.map_or(Ok(String::new()), |v| text(&v))?,
+    };
+    let attribute = match attribute {
+        Some(attribute) => Some(attribute),
+        None => more.get::<Option<Value>>("attribute")?,
+    };
+    more.assert_all_used()?;
+    let mut out = String::new();
+    for (i, item) in each(value.clone())?.try_iter()?.enumerate() {
+        let item = match &attribute {
+            Some(path) => at_path(item, path)?,
+            None => item,
+        };
+        let piece = text(&item)?;
+        state.consume_fuel((piece.len() + separator.len()) as u64 / 64 + 1)?;
+        out.push_str(if i > 0 { &separator } else { "" });
+        out.push_str(&piece);
+    }
+    Ok(out)
+}
+
+fn at_path(mut item: Value, path: &Value) -> Result<Value, Error> {
+    let Some(names) = path.as_str() else { return item.get_item(path) };
+    for name in names.split('.') {
+        item = match name.parse::<usize>() {
+            Ok(index) => item.get_item_by_index(index)?,
+            Err(_) => item.get_attr(name)?,
+        };
+    }
+    Ok(item)
+}
+
+// Python's int and float of a text. Digits of other scripts count there: refused here.
+fn number(text: &str) -> Result<String, Error> {
+    let text = text.trim_matches(is_space);
+    if text.chars().any(python::is_foreign_decimal) {
+        return Err(failure("a number of other digits than 0 to 9"));
+    }
+    let bytes = text.as_bytes();
+    let digit = |i: Option<usize>| i.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_digit);
+    let lone = |i: usize| bytes[i] == b'_' && !(digit(i.checked_sub(1)) && digit(Some(i + 1)));
+    if (0..bytes.len()).any(lone) {
+        return Ok(String::new());
+    }
+    Ok(text.replace('_', ""))
+}
+
+fn to_int(value: &Value, default: Option<Value>, base: Option<u32>) -> Result<Value, Error> {
+    let default = default.unwrap_or_else(|| Value::from(0));
+    let truncated = |v: f64| match v.is_finite() {
+        true if v.abs() < 1e38 => Ok(Value::from(v.trunc() as i128)),
+        true => Err(failure("so large a number")),
+        false => Ok(default.clone()),
+    };
+    match value.kind() {
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Bool => Ok(Value::from(i64::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => Ok(value.clone()),
+        ValueKind::Number => truncated(f64::try_from(value.clone())?),
+        ValueKind::String => {
+            let number = number(value.as_str().unwrap_or_default())?;
+            let base = base.unwrap_or(10);
+            if base != 10 && !number.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(failure("the filter int with a base, of more than digits"));
+            }
+            if let Ok(whole) = i128::from_str_radix(&number, base) {
+                return Ok(Value::from(whole));
+            }
+            match number.parse::<f64>() {
+                Ok(v) => truncated(v),
+                Err(_) => Ok(default),
+            }
+        }
+        _ => Ok(default),
+    }
+}
+
+fn to_float(value: &Value, default: Option<Value>) -> Result<Value, Error> {
+    let default = default.unwrap_or_else(|| Value::from(0.0));
+    match value.kind() {
+        ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
+        ValueKind::Bool => Ok(Value::from(f64::from(u8::from(value.is_true())))),
+        ValueKind::Number => Ok(Value::from(f64::try_from(value.clone())?)),
+        ValueKind::String => {
+            let number = number(value.as_str().unwrap_or_default())?;
+            Ok(number.parse::<f64>().map_or(default, Value::from))
+        }
+        _ => Ok(default),
+    }
+}
+
+fn trim(value: &Value, chars: Option<Value>) -> Result<String, Error> {
+    let text = text(value)?;
+    Ok(match chars.as_ref().and_then(Value::as_str) {
+        Some(chars) => text.trim_matches(|c| chars.contains(c)).to_string(),
+        None => text.trim_matches(is_space).to_string(),
+    })
+}
+
+fn truncate(
+    value: &Value,
+    length: Option<usize>,
+    kill_words: Option<bool>,
+    end: Option<String>,
+    more: Kwargs,
+) -> Result<String, Error> {
+    let length = length.or(more.get("length")?).unwrap_or(255);
+    let kill_words = kill_words.or(more.get("killwords")?).unwrap_or(false);
+    let end = end.or(more.get("end")?).unwrap_or_else(|| "...".into());
+    let leeway = more.get::<Option<usize>>("leeway")?.unwrap_or(5);
+    more.assert_all_used()?;
+    let text = value.as_str().ok_or_else(|| failure("truncate takes a text"))?;
+    let end_size = end.chars().count();
+    if length < end_size {
+        return Err(failure(format!("expected length >= {end_size}, got {length}")));
+    }
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text.to_string());
+    }
+    let kept: String = text.chars().take(length - end_size).collect();
+    let kept =
+        if kill_words { &kept[..] } else { kept.rsplit_once(' ').map_or(&kept[..], |p| p.0) };
+    Ok(format!("{kept}{end}"))
+}
+
+// Runs of what Python's \w takes.
+fn word_count(value: &Value) -> Result<usize, Error> {
+    let text = text(value)?;
+    let mut count = 0;
+    let mut inside = false;
+    for c in text.chars() {
+        if c.is_alphanumeric() && !python::is_known(c) {
+            return Err(failure("wordcount of a text in such letters"));
+        }
+        let word = c.is_alphanumeric() || c == '_';
+        count += usize::from(word && !inside);
+        inside = word;
+    }
+    Ok(count)
+}
