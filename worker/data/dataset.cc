@@ -76,7 +76,9 @@ Result<DatasetParts> ReadAndTokenize(const RowsRequest& request, std::size_t max
 
 std::string ChatOf(const LoadOptions& options) {
   const bool none = options.chat == nullptr || !IsStructured(options.format);
-  return none ? std::string() : options.chat->source + "\n" + options.chat->variables.dump();
+  if (none) return {};
+  return options.chat->source + "\n" + options.chat->tools_source.value_or("") + "\n" +
+         options.chat->variables.dump();
 }
 
 std::optional<Dataset> FromCache(const LoadOptions& options, const Digest& key) {

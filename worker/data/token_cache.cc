@@ -17,7 +17,7 @@ namespace tutti::data {
 namespace {
 
 // Raised with the layout below, with the reader, and with the tokenizers crate.
-constexpr std::uint32_t kCacheVersion = 4;
+constexpr std::uint32_t kCacheVersion = 5;
 constexpr std::array<char, 8> kMagic = {'t', 'u', 't', 't', 'i', 't', 'o', 'k'};
 
 // The file: this, offsets, ids, weights, label indices, label texts (each ended by '\0'), the

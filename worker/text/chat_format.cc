@@ -31,30 +31,58 @@ bool MarksAnswers(std::string_view source) {
   return false;
 }
 
-// The texts of special tokens, as templates see them: what tokenizer_config.json names, else
-// special_tokens_map.json, else those of the ids that config.json has.
+Result<OrderedJson> ReadObject(const std::filesystem::path& path) {
+  const Result<std::string> text = ReadFile(path, kTokensFileMax);
+  if (!text && text.error().code == ErrorCode::kNotFound) return OrderedJson();
+  if (!text) return Fail(text.error());
+  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kTokensFileLimits, path.string()));
+  OrderedJson object = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
+  return object;
+}
+
+void TakeTokens(const OrderedJson& config, OrderedJson& variables) {
+  if (!config.is_object()) return;
+  for (const auto& [key, value] : config.items()) {
+    if (!key.ends_with("_token")) continue;
+    const OrderedJson& content = value.is_object() ? value.value("content", OrderedJson()) : value;
+    if (content.is_string() || content.is_null()) variables[key] = content;
+  }
+}
+
+// These classes have no special token that tokenizer_config.json does not name. Others have some of
+// their own, which are those of config.json's ids.
+bool MayHaveOwnTokens(const OrderedJson& config) {
+  if (!config.is_object()) return true;
+  const OrderedJson name = config.value("tokenizer_class", OrderedJson());
+  return name != "PreTrainedTokenizerFast" && name != "TokenizersBackend";
+}
+
+OrderedJson WithoutNull(const OrderedJson& object) {
+  OrderedJson kept = OrderedJson::object();
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_null()) kept[key] = value;
+  }
+  return kept;
+}
+
+// The texts of special tokens, as Transformers hands them to templates: what tokenizer_config.json
+// names; files from before added_tokens_decoder have them in special_tokens_map.json. null: none.
 Status ReadVariables(const std::filesystem::path& directory, const Tokenizer& tokenizer,
                      OrderedJson& variables) {
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const std::filesystem::path path = directory / name;
-    const Result<std::string> text = ReadFile(path, kTokensFileMax);
-    if (!text && text.error().code == ErrorCode::kNotFound) continue;
-    if (!text) return Fail(text.error());
-    TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kTokensFileLimits, path.string()));
-    const OrderedJson config = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
-    if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
-    for (const auto& [key, value] : config.items()) {
-      if (!key.ends_with("_token") || variables.contains(key)) continue;
-      const OrderedJson& content =
-          value.is_object() ? value.value("content", OrderedJson()) : value;
-      if (content.is_string()) variables[key] = content;
-    }
+  TUTTI_ASSIGN_OR_RETURN(const OrderedJson config, ReadObject(directory / "tokenizer_config.json"));
+  TakeTokens(config, variables);
+  if (!config.is_object() || !config.contains("added_tokens_decoder")) {
+    TUTTI_ASSIGN_OR_RETURN(const OrderedJson map,
+                           ReadObject(directory / "special_tokens_map.json"));
+    TakeTokens(map, variables);
   }
   const SpecialTokens& special = tokenizer.special();
   for (const auto& [key, id] : {std::pair("bos_token", special.bos), {"eos_token", special.eos}}) {
-    if (!id || variables.contains(key)) continue;
+    if (!id || variables.contains(key) || !MayHaveOwnTokens(config)) continue;
     TUTTI_ASSIGN_OR_RETURN(variables[key], tokenizer.Decode({&*id, 1}, /*skip_special=*/false));
   }
+  variables = WithoutNull(variables);
   return {};
 }
 
@@ -90,13 +118,35 @@ Status TryOut(const ChatFormat& format, const std::string& where) {
               "data.chat_template names a built-in to use instead");
 }
 
+bool UsesToolsSource(const ChatFormat& format, const Conversation& conversation) {
+  return format.tools_source && !conversation.tools.is_null();
+}
+
+bool MarksAnswersOf(const ChatFormat& format, const Conversation& conversation) {
+  return UsesToolsSource(format, conversation) ? format.tools_mark_answers : format.marks_answers;
+}
+
+// A message as apply_chat_template hands it on. Our own templates read its content, given or not.
+OrderedJson Handed(const OrderedJson& message, bool own) {
+  OrderedJson handed = WithoutNull(message);
+  if (!own && !handed.contains("content")) handed["content"] = "";
+  return handed;
+}
+
+Result<RenderedChat> RenderAll(const ChatFormat& format, const OrderedJson& messages,
+                               const Conversation& conversation, bool prompt) {
+  OrderedJson handed = OrderedJson::array();
+  for (const OrderedJson& message : messages) handed.push_back(Handed(message, format.is_own()));
+  return RenderChat(UsesToolsSource(format, conversation) ? *format.tools_source : format.source,
+                    {.messages = std::move(handed),
+                     .tools = conversation.tools,
+                     .add_generation_prompt = prompt,
+                     .variables = format.variables});
+}
+
 Result<std::string> Render(const ChatFormat& format, const OrderedJson& messages,
                            const Conversation& conversation, bool prompt) {
-  TUTTI_ASSIGN_OR_RETURN(RenderedChat chat,
-                         RenderChat(format.source, {.messages = messages,
-                                                    .tools = conversation.tools,
-                                                    .add_generation_prompt = prompt,
-                                                    .variables = format.variables}));
+  TUTTI_ASSIGN_OR_RETURN(RenderedChat chat, RenderAll(format, messages, conversation, prompt));
   return std::move(chat.text);
 }
 
@@ -124,9 +174,7 @@ Unexpected CannotTellApart(std::size_t message) {
 
 Result<RenderedAnswers> ByMarks(const ChatFormat& format, const Conversation& conversation) {
   TUTTI_ASSIGN_OR_RETURN(RenderedChat chat,
-                         RenderChat(format.source, {.messages = conversation.messages,
-                                                    .tools = conversation.tools,
-                                                    .variables = format.variables}));
+                         RenderAll(format, conversation.messages, conversation, /*prompt=*/false));
   RenderedAnswers rendered{.text = std::move(chat.text)};
   const std::vector<std::size_t> answers = AnswersOf(conversation.messages);
   const bool each = answers.size() == chat.assistant_spans.size();
@@ -180,10 +228,11 @@ Result<ChatFormat> ChooseChatFormat(const ChatFormatOptions& options) {
   if (options.wanted) {
     format.name = *options.wanted;
   } else {
-    TUTTI_ASSIGN_OR_RETURN(std::optional<std::string> own,
-                           LoadChatTemplate(options.model_directory));
+    TUTTI_ASSIGN_OR_RETURN(std::optional<ChatTemplates> own,
+                           LoadChatTemplates(options.model_directory));
     format.name = own ? "own" : FittingBuiltIn(options);
-    if (own) format.source = *std::move(own);
+    if (own) format.source = std::move(own->base);
+    if (own) format.tools_source = std::move(own->tools);
   }
   if (!format.is_own()) {
     const auto source = BuiltInTemplate(format.name);
@@ -192,6 +241,7 @@ Result<ChatFormat> ChooseChatFormat(const ChatFormatOptions& options) {
     where = "built-in chat template " + format.name;
   }
   format.marks_answers = MarksAnswers(format.source);
+  format.tools_mark_answers = format.tools_source && MarksAnswers(*format.tools_source);
   TUTTI_RETURN_IF_ERROR(TryOut(format, where));
   return format;
 }
@@ -201,7 +251,7 @@ Result<std::string> RenderPrompt(const ChatFormat& format, const Conversation& c
 }
 
 Result<RenderedAnswers> RenderAnswers(const ChatFormat& format, const Conversation& conversation) {
-  if (format.marks_answers) return ByMarks(format, conversation);
+  if (MarksAnswersOf(format, conversation)) return ByMarks(format, conversation);
   RenderedAnswers rendered;
   TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, conversation.messages, conversation,
                                                /*prompt=*/false));
@@ -214,8 +264,9 @@ Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const Ch
                                             const ConversationOptions& options) {
   // Where all of it counts alike, nothing has to be told apart.
   const bool apart = !options.train_on_inputs || !conversation.weights.empty();
+  const bool marks = MarksAnswersOf(format, conversation);
   RenderedAnswers rendered;
-  if (apart && format.marks_answers) {
+  if (apart && marks) {
     TUTTI_ASSIGN_OR_RETURN(rendered, ByMarks(format, conversation));
   } else {
     TUTTI_ASSIGN_OR_RETURN(rendered.text, Render(format, conversation.messages, conversation,
@@ -224,7 +275,7 @@ Result<WeightedTokens> TokenizeConversation(const Tokenizer& tokenizer, const Ch
   TUTTI_ASSIGN_OR_RETURN(
       Encoding encoding,
       tokenizer.Encode(rendered.text, {.add_special_tokens = false, .offsets = apart}));
-  if (apart && !format.marks_answers) {
+  if (apart && !marks) {
     std::size_t limit = 0;
     const std::size_t used = std::min(options.max_length, encoding.offsets.size());
     for (std::size_t i = 0; i < used; ++i) limit = std::max(limit, encoding.offsets[i].to);

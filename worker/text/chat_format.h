@@ -24,7 +24,9 @@ std::optional<std::string_view> BuiltInTemplate(std::string_view name);
 struct ChatFormat {
   std::string name{};                                                   // a built-in's, or "own"
   std::string source{};                                                 // of the template
+  std::optional<std::string> tools_source{};                            // where there are tools
   bool marks_answers = false;                                           // by {% generation %}
+  bool tools_mark_answers = false;                                      // tools_source does
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // bos_token, …
 
   bool is_own() const { return name == "own"; }
@@ -41,6 +43,7 @@ struct ChatFormatOptions {
 // or that renders no conversation of two turns, with the construct that it stumbles over.
 Result<ChatFormat> ChooseChatFormat(const ChatFormatOptions& options);
 
+// Keys of a message with the value null are left out, as Transformers leaves them out.
 struct Conversation {
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   nlohmann::ordered_json tools = nullptr;

@@ -17,6 +17,57 @@ constexpr Bytes kConfigMax{16 << 20};
 constexpr JsonLimits kMessageLimits{.depth_max = 100};
 constexpr JsonLimits kConfigLimits{.values_max = 500'000};
 
+// Nothing where there is no such file.
+Result<std::optional<std::string>> TextOf(const std::filesystem::path& path) {
+  Result<std::string> text = ReadFile(path, Bytes{kTemplateBytesMax});
+  if (text.has_value()) return std::optional(*std::move(text));
+  if (text.error().code == ErrorCode::kNotFound) return std::nullopt;
+  return Fail(text.error());
+}
+
+// What a message thought has one name for templates, and gpt-oss's reads another.
+OrderedJson WithReasoning(const OrderedJson& message) {
+  if (!message.is_object()) return message;
+  OrderedJson reasoning;
+  for (const char* key : {"reasoning_content", "thinking", "reasoning"}) {
+    if (reasoning.is_null()) reasoning = message.value(key, OrderedJson());
+  }
+  if (reasoning.is_null()) return message;
+  OrderedJson named = {{"thinking", reasoning}};
+  named.update(message);
+  named["reasoning_content"] = std::move(reasoning);
+  return named;
+}
+
+Unexpected NoDefault(const std::filesystem::path& path) {
+  return Fail(ErrorCode::kInvalid, "several chat templates, and none is named \"default\"",
+              path.string());
+}
+
+Result<std::optional<ChatTemplates>> OfConfig(const OrderedJson& config,
+                                              const std::filesystem::path& path) {
+  const auto it = config.find("chat_template");
+  if (it == config.end() || it->is_null()) return std::nullopt;
+  if (it->is_string()) return ChatTemplates{.base = it->get<std::string>(), .tools = {}};
+  if (!it->is_array()) {
+    return Fail(ErrorCode::kInvalid, "chat_template is neither text nor a list", path.string());
+  }
+  std::optional<std::string> base;
+  ChatTemplates found;
+  for (const OrderedJson& named : *it) {
+    if (!named.is_object() || !named.value("name", OrderedJson()).is_string() ||
+        !named.value("template", OrderedJson()).is_string()) {
+      return Fail(ErrorCode::kInvalid, "chat_template lists what is not {name, template}",
+                  path.string());
+    }
+    if (named["name"] == "default") base = named["template"].get<std::string>();
+    if (named["name"] == "tool_use") found.tools = named["template"].get<std::string>();
+  }
+  if (!base) return NoDefault(path);
+  found.base = *std::move(base);
+  return found;
+}
+
 }  // namespace
 
 Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput& input) {
@@ -25,7 +76,8 @@ Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput&
   }
   // What the caller names cannot be hidden by a variable.
   OrderedJson variables = input.variables.is_object() ? input.variables : OrderedJson::object();
-  variables["messages"] = input.messages;
+  OrderedJson& messages = variables["messages"] = input.messages;
+  for (OrderedJson& message : messages) message = WithReasoning(message);
   variables["tools"] = input.tools;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = input.add_generation_prompt;
@@ -52,30 +104,24 @@ Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput&
   return rendered;
 }
 
-Result<std::optional<std::string>> LoadChatTemplate(const std::filesystem::path& model_directory) {
-  Result<std::string> own = ReadFile(model_directory / "chat_template.jinja", Bytes{1 << 20});
-  if (own.has_value()) return std::optional(*std::move(own));
-  if (own.error().code != ErrorCode::kNotFound) return Fail(own.error());
+Result<std::optional<ChatTemplates>> LoadChatTemplates(
+    const std::filesystem::path& model_directory) {
+  const std::filesystem::path more = model_directory / "additional_chat_templates";
+  TUTTI_ASSIGN_OR_RETURN(std::optional<std::string> base, TextOf(more / "default.jinja"));
+  TUTTI_ASSIGN_OR_RETURN(std::optional<std::string> tools, TextOf(more / "tool_use.jinja"));
+  if (!base) {
+    TUTTI_ASSIGN_OR_RETURN(base, TextOf(model_directory / "chat_template.jinja"));
+  }
+  if (base) return ChatTemplates{.base = *std::move(base), .tools = std::move(tools)};
+  if (tools) return NoDefault(more);
   const std::filesystem::path path = model_directory / "tokenizer_config.json";
-  Result<std::string> text = ReadFile(path, kConfigMax);
+  const Result<std::string> text = ReadFile(path, kConfigMax);
   if (!text.has_value() && text.error().code == ErrorCode::kNotFound) return std::nullopt;
   if (!text.has_value()) return Fail(text.error());
   TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kConfigLimits, path.string()));
   const OrderedJson config = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
-  const auto it = config.find("chat_template");
-  if (it == config.end() || it->is_null()) return std::nullopt;
-  if (it->is_string()) return std::optional(it->get<std::string>());
-  if (it->is_array()) {
-    for (const OrderedJson& named : *it) {
-      if (named.is_object() && named.value("name", OrderedJson()) == "default" &&
-          named.value("template", OrderedJson()).is_string()) {
-        return std::optional(named["template"].get<std::string>());
-      }
-    }
-  }
-  return Fail(ErrorCode::kInvalid, "chat_template is neither text nor a list with a \"default\"",
-              path.string());
+  return OfConfig(config, path);
 }
 
 }  // namespace tutti::text

@@ -34,8 +34,14 @@ struct ChatInput {
 // template would give other text every day): pass `date_string`.
 Result<RenderedChat> RenderChat(std::string_view chat_template, const ChatInput& input);
 
-// The template of a model's directory: chat_template.jinja, else tokenizer_config.json's
-// chat_template (the one named "default" of several). nullopt: the model has none.
-Result<std::optional<std::string>> LoadChatTemplate(const std::filesystem::path& model_directory);
+struct ChatTemplates {
+  std::string base;                  // "default"
+  std::optional<std::string> tools;  // "tool_use": for conversations that have tools
+};
+// The templates of a model's directory, as Transformers finds them: chat_template.jinja and
+// additional_chat_templates/*.jinja, else tokenizer_config.json's chat_template, a text or a list
+// of named ones. nullopt: the model has none. kInvalid: several, and none is "default".
+Result<std::optional<ChatTemplates>> LoadChatTemplates(
+    const std::filesystem::path& model_directory);
 
 }  // namespace tutti::text

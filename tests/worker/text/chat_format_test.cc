@@ -136,6 +136,36 @@ TEST_F(ChosenFormat, IsTheModelsOwnElseThatOfItsTokens) {
   EXPECT_EQ(Choose("gpt2-tiny", "gemma")->name, "gemma");
 }
 
+TEST_F(ChosenFormat, TokensAreWhatTheTokenizersFilesName) {
+  const auto tokens = [&] { return Choose("gpt2-tiny")->variables.dump(); };
+  Put("chat_template.jinja", "{{ bos_token }}");
+  Put("tokenizer_config.json", R"({"bos_token": null, "eos_token": "E"})");
+  EXPECT_EQ(tokens(), R"({"eos_token":"E"})");
+  Put("special_tokens_map.json", R"({"bos_token": {"content": "B"}, "eos_token": "F"})");
+  EXPECT_EQ(tokens(), R"({"bos_token":"B","eos_token":"F"})");
+  Put("tokenizer_config.json", R"({"added_tokens_decoder": {}, "bos_token": null,
+      "tokenizer_class": "PreTrainedTokenizerFast"})");
+  EXPECT_EQ(tokens(), "{}");
+}
+
+TEST_F(ChosenFormat, RowsWithToolsHaveATemplateOfTheirOwn) {
+  Put("tokenizer_config.json", R"({"chat_template": [{"name": "default", "template": "D"},
+      {"name": "tool_use", "template": "T{% generation %}{{ tools|length }}{% endgeneration %}"}]})");
+  const auto format = Choose("gpt2-tiny");
+  ASSERT_TRUE(format.has_value()) << format.error().ToString();
+  EXPECT_EQ(*RenderPrompt(*format, {.messages = Chat(false)}), "D");
+  const auto tools = RenderAnswers(*format, {.messages = Chat(false), .tools = Json::array()});
+  ASSERT_TRUE(tools.has_value()) << tools.error().ToString();
+  EXPECT_EQ(tools->text, "T0");
+  EXPECT_THAT(AnswersIn(*tools), ElementsAre("0"));
+}
+
+TEST(ChatFormat, WhatIsNullInAMessageIsLeftOut) {
+  const Json messages = Json::parse(R"([{"role": "assistant", "content": null, "name": null}])");
+  EXPECT_EQ(*RenderPrompt(Of("{{ messages[0] }}"), {.messages = messages}),
+            "{'role': 'assistant'}");
+}
+
 TEST_F(ChosenFormat, WhatCannotBeRenderedIsRefusedWithItsName) {
   Put("chat_template.jinja", "{{ messages | frobnicate }}");
   const auto filter = Choose("gpt2-tiny");

@@ -119,21 +119,44 @@ TEST(ChatTemplate, MessagesThatAreNotUtf8AreAnError) {
   EXPECT_THAT(Render("{{ messages }}", Json::array({"\xff"})), HasSubstr("not UTF-8"));
 }
 
+TEST(ChatTemplate, WhatAMessageThoughtHasOneName) {
+  const Json messages = Json::parse(R"([{"role": "a", "thinking": "T"},
+      {"role": "a", "reasoning": "R", "reasoning_content": null}, {"role": "a"}])");
+  EXPECT_EQ(Render("{% for m in messages %}{{ m.reasoning_content }}{{ m.thinking }};{% endfor %}",
+                   messages),
+            "TT;RR;;");
+}
+
 TEST(ChatTemplate, ComesFromTheModelsDirectory) {
   const auto dir = std::filesystem::path(testing::TempDir()) / "chat_template_dir";
-  ASSERT_TRUE(MakeDirectories(dir).has_value());
-  auto found = LoadChatTemplate(dir);
-  ASSERT_TRUE(found.has_value());
-  EXPECT_EQ(*found, std::nullopt);
+  const auto more = dir / "additional_chat_templates";
+  ASSERT_TRUE(MakeDirectories(more).has_value());
+  const auto put = [](const std::filesystem::path& path, std::string_view text) {
+    ASSERT_TRUE(WriteFileAtomically(path, text).has_value());
+  };
+  const auto found = [&]() -> std::pair<std::string, std::string> {
+    const auto templates = LoadChatTemplates(dir);
+    if (!templates) return {"error", templates.error().message};
+    if (!*templates) return {"none", ""};
+    return {(*templates)->base, (*templates)->tools.value_or("none")};
+  };
+  using testing::Pair;
+  EXPECT_THAT(found(), Pair("none", ""));
   const auto config = dir / "tokenizer_config.json";
-  ASSERT_TRUE(WriteFileAtomically(config, R"({"chat_template": "one"})").has_value());
-  EXPECT_EQ(LoadChatTemplate(dir).value(), "one");
-  ASSERT_TRUE(WriteFileAtomically(config, R"({"chat_template": [{"name": "tool_use", "template":
-      "x"}, {"name": "default", "template": "two"}]})")
-                  .has_value());
-  EXPECT_EQ(LoadChatTemplate(dir).value(), "two");
-  ASSERT_TRUE(WriteFileAtomically(dir / "chat_template.jinja", "three").has_value());
-  EXPECT_EQ(LoadChatTemplate(dir).value(), "three");
+  put(config, R"({"chat_template": "one"})");
+  EXPECT_THAT(found(), Pair("one", "none"));
+  put(config, R"({"chat_template": [{"name": "tool_use", "template": "x"},
+      {"name": "default", "template": "two"}, {"name": "rag", "template": "y"}]})");
+  EXPECT_THAT(found(), Pair("two", "x"));
+  put(config, R"({"chat_template": [{"name": "tool_use", "template": "x"}]})");
+  EXPECT_THAT(found(), Pair("error", HasSubstr("none is named \"default\"")));
+  put(more / "default.jinja", "four");
+  EXPECT_THAT(found(), Pair("four", "none"));
+  std::filesystem::remove(more / "default.jinja");
+  put(dir / "chat_template.jinja", "three");
+  EXPECT_THAT(found(), Pair("three", "none"));
+  put(more / "tool_use.jinja", "t");
+  EXPECT_THAT(found(), Pair("three", "t"));
   EXPECT_TRUE(RemoveTree(dir).has_value());
 }
 
