@@ -81,7 +81,7 @@ Result<OrderedJson> CheckedMessage(const OrderedJson& message, const std::string
   const bool is_none = content == message.end() || content->is_null();
   if (!is_text && !is_parts && !(is_none && calls)) return Wrong(where + " has no content of text");
   OrderedJson checked = message;
-  if (is_none) checked["content"] = "";
+  if (is_none) checked.erase("content");  // templates ask whether there is one
   const auto given = message.find("weight");
   if (given == message.end() || given->is_null()) return checked;
   checked.erase("weight");
