@@ -77,8 +77,15 @@ Check CheckBlas(const fs::path& bin_dir) {
             "build everything: ./check --build-only"};
   }
   const std::string path = BlasIn(list->out);
+  // A LibTorch with CUDA has one inside. Whether it will do, the engine says when it starts.
+  const auto starts = [&] {
+    const auto world = RunChild(bin_dir / "tutti-engine", {.arguments = {"world"}});
+    return world.has_value() && world->exit_code == 0;
+  };
   if (path.find("openblas-openmp") != std::string::npos) {
     check.message = path;
+  } else if (path.empty() && starts()) {
+    check.message = "LibTorch's own";
   } else {
     check.health = Health::kProblem;
     check.message = path.empty()

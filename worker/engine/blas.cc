@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <array>
+
 namespace tutti::engine {
 namespace {
 
@@ -26,7 +28,14 @@ Result<Blas> CheckBlas() {
   };
   const auto config = reinterpret_cast<char* (*)()>(in_library("openblas_get_config"));
   const auto parallel = reinterpret_cast<int (*)()>(in_library("openblas_get_parallel"));
+  const auto mkl = reinterpret_cast<void (*)(char*, int)>(in_library("MKL_Get_Version_String"));
   if (library != nullptr) dlclose(library);
+  if (mkl != nullptr) {
+    std::array<char, 200> version{};
+    mkl(version.data(), static_cast<int>(version.size()) - 1);
+    blas.configuration = version.data();
+    return blas;
+  }
   if (config == nullptr || parallel == nullptr) {
     return Fail(ErrorCode::kUnsupported, "the loaded BLAS is not OpenBLAS", blas.file, kHint);
   }

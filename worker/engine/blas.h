@@ -10,10 +10,11 @@ namespace tutti::engine {
 
 struct Blas {
   std::string file;           // of the library that answers sgemm
-  std::string configuration;  // OpenBLAS's own description: version, kernel, threading
+  std::string configuration;  // its own description: version, and OpenBLAS's kernel and threading
 };
 
-// kUnsupported, with what to install, unless it is OpenBLAS built on OpenMP.
+// kUnsupported, with what to install, unless it is OpenBLAS built on OpenMP or the MKL that a
+// LibTorch with CUDA has inside.
 Result<Blas> CheckBlas();
 
 }  // namespace tutti::engine
