@@ -4,17 +4,13 @@
 #include <cstdint>
 #include <utility>
 
-#include "common/file/file.h"
-#include "common/json/limits.h"
 #include "worker/text/chat_template.h"
+#include "worker/text/token_files.h"
 
 namespace tutti::text {
 namespace {
 
 using OrderedJson = nlohmann::ordered_json;
-
-constexpr Bytes kTokensFileMax{16 << 20};
-constexpr JsonLimits kTokensFileLimits{.values_max = 500'000};
 
 // Whether the source has the tag {% generation %}, with or without whitespace control.
 bool MarksAnswers(std::string_view source) {
@@ -29,25 +25,6 @@ bool MarksAnswers(std::string_view source) {
     if (tag.find_first_of(" \t\r\n-+%") == 0) return true;
   }
   return false;
-}
-
-Result<OrderedJson> ReadObject(const std::filesystem::path& path) {
-  const Result<std::string> text = ReadFile(path, kTokensFileMax);
-  if (!text && text.error().code == ErrorCode::kNotFound) return OrderedJson();
-  if (!text) return Fail(text.error());
-  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kTokensFileLimits, path.string()));
-  OrderedJson object = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
-  return object;
-}
-
-void TakeTokens(const OrderedJson& config, OrderedJson& variables) {
-  if (!config.is_object()) return;
-  for (const auto& [key, value] : config.items()) {
-    if (!key.ends_with("_token")) continue;
-    const OrderedJson& content = value.is_object() ? value.value("content", OrderedJson()) : value;
-    if (content.is_string() || content.is_null()) variables[key] = content;
-  }
 }
 
 // These classes have no special token that tokenizer_config.json does not name. Others have some of
@@ -66,20 +43,14 @@ OrderedJson WithoutNull(const OrderedJson& object) {
   return kept;
 }
 
-// The texts of special tokens, as Transformers hands them to templates: what tokenizer_config.json
-// names; files from before added_tokens_decoder have them in special_tokens_map.json. null: none.
+// The texts of special tokens, as Transformers hands them to templates.
 Status ReadVariables(const std::filesystem::path& directory, const Tokenizer& tokenizer,
                      OrderedJson& variables) {
-  TUTTI_ASSIGN_OR_RETURN(const OrderedJson config, ReadObject(directory / "tokenizer_config.json"));
-  TakeTokens(config, variables);
-  if (!config.is_object() || !config.contains("added_tokens_decoder")) {
-    TUTTI_ASSIGN_OR_RETURN(const OrderedJson map,
-                           ReadObject(directory / "special_tokens_map.json"));
-    TakeTokens(map, variables);
-  }
+  TUTTI_ASSIGN_OR_RETURN(TokenFiles files, ReadTokenFiles(directory));
+  variables = std::move(files.special);
   const SpecialTokens& special = tokenizer.special();
   for (const auto& [key, id] : {std::pair("bos_token", special.bos), {"eos_token", special.eos}}) {
-    if (!id || variables.contains(key) || !MayHaveOwnTokens(config)) continue;
+    if (!id || variables.contains(key) || !MayHaveOwnTokens(files.config)) continue;
     TUTTI_ASSIGN_OR_RETURN(variables[key], tokenizer.Decode({&*id, 1}, /*skip_special=*/false));
   }
   variables = WithoutNull(variables);

@@ -5,6 +5,7 @@
 #include "common/json/limits.h"
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
+#include "worker/text/token_files.h"
 
 namespace tutti::text {
 namespace {
@@ -13,9 +14,7 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kTemplateBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 20;
-constexpr Bytes kConfigMax{16 << 20};
 constexpr JsonLimits kMessageLimits{.depth_max = 100};
-constexpr JsonLimits kConfigLimits{.values_max = 500'000};
 
 // Nothing where there is no such file.
 Result<std::optional<std::string>> TextOf(const std::filesystem::path& path) {
@@ -115,12 +114,8 @@ Result<std::optional<ChatTemplates>> LoadChatTemplates(
   if (base) return ChatTemplates{.base = *std::move(base), .tools = std::move(tools)};
   if (tools) return NoDefault(more);
   const std::filesystem::path path = model_directory / "tokenizer_config.json";
-  const Result<std::string> text = ReadFile(path, kConfigMax);
-  if (!text.has_value() && text.error().code == ErrorCode::kNotFound) return std::nullopt;
-  if (!text.has_value()) return Fail(text.error());
-  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kConfigLimits, path.string()));
-  const OrderedJson config = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!config.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
+  TUTTI_ASSIGN_OR_RETURN(const OrderedJson config, ReadTokenFile(path));
+  if (config.is_null()) return std::nullopt;
   return OfConfig(config, path);
 }
 

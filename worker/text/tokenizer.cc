@@ -11,6 +11,7 @@
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
 #include "worker/text/growth.h"
+#include "worker/text/token_files.h"
 
 namespace tutti::text {
 namespace {
@@ -20,38 +21,11 @@ constexpr std::size_t kTextBytesMax = std::size_t{64} << 20;
 // Deeper than any tokenizer (a sequence in a sequence of normalizers); refused before the library
 // recurses.
 constexpr JsonLimits kTokenizerLimits{.depth_max = 64, .values_max = 8'000'000};
-// Of the files beside it: what a vocabulary's added tokens need.
-constexpr Bytes kConfigFileMax{16 << 20};
-constexpr JsonLimits kTokenizerConfigLimits{.values_max = 500'000};
 
-using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;
 
-Result<Json> ReadJson(const std::filesystem::path& path) {
-  TUTTI_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kConfigFileMax));
-  TUTTI_RETURN_IF_ERROR(CheckJsonLimits(text, kTokenizerConfigLimits, path.string()));
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Fail(ErrorCode::kInvalid, "not JSON", path.string());
-  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
-  return json;
-}
-
-// {} when there is no such file.
-Result<Json> ReadJsonIfThere(const std::filesystem::path& path) {
-  Result<Json> json = ReadJson(path);
-  if (!json.has_value() && json.error().code == ErrorCode::kNotFound) return Json::object();
-  return json;
-}
-
-// A token in a configuration is a string or {"content": string, …}.
-std::optional<std::string> TokenText(const Json& config, const char* key) {
-  const auto it = config.find(key);
-  if (it == config.end()) return std::nullopt;
-  const Json& value = it->is_object() ? it->value("content", Json()) : *it;
-  if (!value.is_string()) return std::nullopt;
-  return value.get<std::string>();
-}
-
-std::optional<std::uint32_t> IdIn(const Json& config, const std::string& key) {
+std::optional<std::uint32_t> IdIn(const OrderedJson& config, const std::string& key) {
+  if (!config.is_object()) return std::nullopt;
   const auto it = config.find(key);
   if (it == config.end() || !it->is_number_integer()) return std::nullopt;
   const auto id = it->get<std::int64_t>();
@@ -94,14 +68,15 @@ Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
 }
 
 Status Tokenizer::ReadConfiguration(const std::filesystem::path& directory) {
-  TUTTI_ASSIGN_OR_RETURN(const Json own, ReadJsonIfThere(directory / "tokenizer_config.json"));
-  TUTTI_ASSIGN_OR_RETURN(const Json model, ReadJsonIfThere(directory / "config.json"));
-  TUTTI_ASSIGN_OR_RETURN(const Json map, ReadJsonIfThere(directory / "special_tokens_map.json"));
+  TUTTI_ASSIGN_OR_RETURN(const TokenFiles files, ReadTokenFiles(directory));
+  TUTTI_ASSIGN_OR_RETURN(const OrderedJson model, ReadTokenFile(directory / "config.json"));
+  if (!files.added.empty()) {
+    TUTTI_RETURN_IF_ERROR(Add(files.added.dump(), directory.string()));
+  }
   const auto find = [&](const std::string& name) -> std::optional<std::uint32_t> {
-    for (const Json* config : {&own, &map}) {
-      if (const auto token = TokenText(*config, (name + "_token").c_str())) {
-        if (const auto id = IdOf(*token)) return id;
-      }
+    const auto token = files.special.find(name + "_token");
+    if (token != files.special.end() && token->is_string()) {
+      if (const auto id = IdOf(token->get_ref<const std::string&>())) return id;
     }
     return IdIn(model, name + "_token_id");
   };
@@ -112,10 +87,23 @@ Status Tokenizer::ReadConfiguration(const std::filesystem::path& directory) {
               .cls = find("cls"),
               .sep = find("sep"),
               .mask = find("mask")};
-  if (const auto it = own.find("model_max_length"); it != own.end() && it->is_number()) {
+  if (!files.config.is_object()) return {};
+  const auto it = files.config.find("model_max_length");
+  if (it != files.config.end() && it->is_number()) {
     const double length = it->get<double>();
     if (length >= 1 && length < 1e9) model_max_length_ = static_cast<std::size_t>(length);
   }
+  return {};
+}
+
+Status Tokenizer::Add(const std::string& tokens, const std::string& where) {
+  BridgeBuffer error;
+  const int code =
+      tutti_tokenizer_add(tokenizer_.get(), BytesOf(tokens), tokens.size(), error.get());
+  if (code != TUTTI_TEXT_OK) {
+    return Fail(BridgeError(code, "tokens beside tokenizer.json: ", error, where));
+  }
+  digest_ = Sha256Of(digest_.ToString() + tokens);
   return {};
 }
 

@@ -48,8 +48,8 @@ struct SpecialTokens {
 
 class Tokenizer {
  public:
-  // `path`: a model's directory, or a tokenizer.json. In a directory the ids of special tokens come
-  // from tokenizer_config.json, else config.json (pad_token_id, …), else special_tokens_map.json.
+  // `path`: a model's directory, or a tokenizer.json. In a directory the files beside it add tokens
+  // (token_files.h), and those without a name get theirs from config.json (pad_token_id, …).
   // Errors: kNotFound without tokenizer.json, kTooLarge above 64 MiB, kInvalid for what the
   // library refuses.
   static Result<Tokenizer> Load(const std::filesystem::path& path);
@@ -70,7 +70,8 @@ class Tokenizer {
   std::size_t VocabSize() const;
   std::optional<std::uint32_t> IdOf(std::string_view token) const;
   const SpecialTokens& special() const { return special_; }
-  // Of the text of its tokenizer.json: equal digests tokenize alike.
+  // Of its tokenizer.json, and of the tokens that files beside it add: equal digests tokenize
+  // alike.
   const Digest& digest() const { return digest_; }
   // model_max_length of tokenizer_config.json, when it is a real limit (Transformers writes 1e30
   // for none).
@@ -82,6 +83,7 @@ class Tokenizer {
   };
   Tokenizer(tutti_tokenizer* tokenizer, const Digest& digest);
   Status ReadConfiguration(const std::filesystem::path& directory);
+  Status Add(const std::string& tokens, const std::string& where);
 
   std::unique_ptr<tutti_tokenizer, Free> tokenizer_;
   Digest digest_;

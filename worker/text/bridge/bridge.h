@@ -47,6 +47,12 @@ typedef struct {
 
 int tutti_tokenizer_load(const uint8_t* json, size_t json_size, tutti_tokenizer** out,
                          tutti_buffer* error);
+/* Adds tokens to a tokenizer that nobody else has yet. A JSON object of three arrays, `listed`,
+ * `named` and `extra`, of {content, single_word, lstrip, rstrip, normalized, special}. Left out are
+ * a listed token with an `id` that an added token of the tokenizer has, and a named or extra one
+ * with the content of an added or listed one. A listed token that is named, too, is special. */
+int tutti_tokenizer_add(tutti_tokenizer* tokenizer, const uint8_t* tokens_json, size_t tokens_size,
+                        tutti_buffer* error);
 void tutti_tokenizer_free(tutti_tokenizer* tokenizer);
 /* Number of tokens, added ones included. */
 size_t tutti_tokenizer_vocab_size(const tutti_tokenizer* tokenizer);

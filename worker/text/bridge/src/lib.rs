@@ -1,5 +1,6 @@
 //! The text bridge: see bridge.h, which is the contract of every function here.
 
+mod added;
 mod border;
 mod expression;
 mod filters;

@@ -86,6 +86,10 @@ pub unsafe extern "C" fn tutti_tokenizer_token_to_id(
 }
 
 impl Handle {
+    pub fn bare_mut(&mut self) -> &mut Tokenizer {
+        &mut self.bare
+    }
+
     // Offsets, where they are asked for, are of characters: as Transformers has them, and as the
     // processor then trims them.
     fn tokenize(&self, text: &str, type_id: u32, offsets: bool) -> Result<Encoding, Failure> {
