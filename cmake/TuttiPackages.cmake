@@ -19,11 +19,13 @@ pkg_check_modules(PMIX REQUIRED IMPORTED_TARGET pmix)       # PkgConfig::PMIX
 pkg_check_modules(QHULL REQUIRED IMPORTED_TARGET qhull_r)   # PkgConfig::QHULL
 
 if(TUTTI_ENGINE)
-  # LibTorch: Debian's 1.13.1, or a 2.x with CUDA through -DCMAKE_PREFIX_PATH. Its own CMake files
-  # force flags on every user, so only the libraries and include folders are taken: tutti::torch.
-  find_path(TUTTI_TORCH_INCLUDE ATen/ATen.h REQUIRED PATH_SUFFIXES include)
-  find_library(TUTTI_TORCH_CPU torch_cpu REQUIRED)
-  find_library(TUTTI_C10 c10 REQUIRED)
+  # LibTorch: Debian's 1.13.1, or another's folder (CMAKE_PREFIX_PATH would find the Protobuf inside that,
+  # too). Its own CMake files force flags on every user, so only the libraries and include folders are
+  # taken: tutti::torch.
+  set(TUTTI_TORCH_ROOT "" CACHE PATH "folder of a LibTorch, such as a 2.x with CUDA; empty: the system's")
+  find_path(TUTTI_TORCH_INCLUDE ATen/ATen.h REQUIRED HINTS "${TUTTI_TORCH_ROOT}" PATH_SUFFIXES include)
+  find_library(TUTTI_TORCH_CPU torch_cpu REQUIRED HINTS "${TUTTI_TORCH_ROOT}" PATH_SUFFIXES lib)
+  find_library(TUTTI_C10 c10 REQUIRED HINTS "${TUTTI_TORCH_ROOT}" PATH_SUFFIXES lib)
   add_library(tutti_torch INTERFACE)
   add_library(tutti::torch ALIAS tutti_torch)
   target_include_directories(tutti_torch SYSTEM INTERFACE "${TUTTI_TORCH_INCLUDE}")

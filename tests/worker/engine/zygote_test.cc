@@ -15,6 +15,7 @@
 
 #include "common/enginelink/messages.h"
 #include "tests/worker/engine/rank_process.h"
+#include "worker/engine/blas.h"
 #include "worker/engine/exit_codes.h"
 
 namespace tutti::engine {
@@ -137,10 +138,14 @@ TEST(Zygote, LoadsEveryLibraryAndStillHasOneThread) {
   const auto maps = ReadFile("/proc/" + std::to_string(zygote.pid()) + "/maps");
   ASSERT_TRUE(maps.has_value());
   for (const char* library :
-       {"/libtorch_cpu.", "/libmpi.", "/libhdf5", "/libgomp.", "/openblas-openmp/", "/mca_pml_ob1.",
-        "/mca_btl_tcp.", "/libpmix."}) {  // the last ones of World::Preload
+       {"/libtorch_cpu.", "/libmpi.", "/libhdf5", "/libgomp.", "/mca_pml_ob1.", "/mca_btl_tcp.",
+        "/libpmix."}) {  // the last ones of World::Preload
     EXPECT_NE(maps->find(library), std::string::npos) << library;
   }
+  const Result<Blas> blas = CheckBlas();  // this program's is the engine's
+  ASSERT_TRUE(blas.has_value()) << blas.error().ToString();
+  const bool in_torch = blas->file.find("/libtorch_cpu.") != std::string::npos;
+  EXPECT_NE(maps->find("/openblas-openmp/") != std::string::npos, in_torch);
   EXPECT_EQ(maps->find("/openblas-pthread/"), std::string::npos);
 }
 
