@@ -15,7 +15,7 @@ RUN_SECONDS = 600 + 2 * KILLS  # what either job may take on a busy machine
 
 class Kills(unittest.TestCase):
     def spec(self, name):
-        spec = sections_spec(name, max_steps=40 + 20 * KILLS, save_steps=5, eval_steps=10_000,
+        spec = sections_spec(name, max_steps=40 + 20 * KILLS, save_steps=5, eval_steps=10_000, save_total_limit=3,
                              micro_batch_size=4, global_batch_size=16)
         spec["data"]["max_length"] = 32
         spec["resources"] = {"ranks": 2}
