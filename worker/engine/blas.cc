@@ -1,35 +1,72 @@
 #include "worker/engine/blas.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
+
+#include "common/base/words.h"
 
 namespace tutti::engine {
 namespace {
 
 constexpr int kOpenMp = 2;  // OPENBLAS_OPENMP of cblas.h
 constexpr const char* kHint = "apt install libopenblas0-openmp";
+constexpr const char* kCoreVariable = "OPENBLAS_CORETYPE";
+
+// The one that LibTorch's calls reach: the first in the global scope.
+class LoadedBlas {
+ public:
+  LoadedBlas() {
+    void* const sgemm = dlsym(RTLD_DEFAULT, "sgemm_");
+    Dl_info owner{};
+    if (sgemm == nullptr || dladdr(sgemm, &owner) == 0) return;
+    file_ = owner.dli_fname;
+    library_ = dlopen(owner.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  }
+  ~LoadedBlas() {
+    if (library_ != nullptr) dlclose(library_);
+  }
+  LoadedBlas(const LoadedBlas&) = delete;
+  LoadedBlas& operator=(const LoadedBlas&) = delete;
+
+  const std::string& file() const { return file_; }  // empty: there is none
+  // Debian's libblas.so.3 of OpenBLAS forwards to libopenblas.so.0: what that library and those it
+  // needs define, not what else happens to be loaded.
+  template <typename Function>
+  Function* Find(const char* name) const {
+    return library_ == nullptr ? nullptr : reinterpret_cast<Function*>(dlsym(library_, name));
+  }
+
+ private:
+  std::string file_;
+  void* library_ = nullptr;
+};
+
+CpuFeatures FeaturesOfThisCpu() {
+  CpuFeatures cpu;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#endif
+  return cpu;
+}
 
 }  // namespace
 
 Result<Blas> CheckBlas() {
-  // The one that LibTorch's calls reach is the first in the global scope.
-  void* const sgemm = dlsym(RTLD_DEFAULT, "sgemm_");
-  Dl_info owner{};
-  if (sgemm == nullptr || dladdr(sgemm, &owner) == 0) {
+  const LoadedBlas library;
+  if (library.file().empty()) {
     return Fail(ErrorCode::kUnsupported, "no BLAS is loaded", "sgemm_", kHint);
   }
-  Blas blas{.file = owner.dli_fname, .configuration = {}};
-  // Debian's libblas.so.3 of OpenBLAS forwards to libopenblas.so.0: what that library and those it
-  // needs define, not what else happens to be loaded.
-  void* const library = dlopen(owner.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-  const auto in_library = [library](const char* name) {
-    return library == nullptr ? nullptr : dlsym(library, name);
-  };
-  const auto config = reinterpret_cast<char* (*)()>(in_library("openblas_get_config"));
-  const auto parallel = reinterpret_cast<int (*)()>(in_library("openblas_get_parallel"));
-  const auto mkl = reinterpret_cast<void (*)(char*, int)>(in_library("MKL_Get_Version_String"));
-  if (library != nullptr) dlclose(library);
+  Blas blas{.file = library.file(), .configuration = {}};
+  const auto config = library.Find<char*()>("openblas_get_config");
+  const auto parallel = library.Find<int()>("openblas_get_parallel");
+  const auto mkl = library.Find<void(char*, int)>("MKL_Get_Version_String");
   if (mkl != nullptr) {
     std::array<char, 200> version{};
     mkl(version.data(), static_cast<int>(version.size()) - 1);
@@ -46,6 +83,26 @@ Result<Blas> CheckBlas() {
                 blas.file, kHint);
   }
   return blas;
+}
+
+std::optional<std::string> BetterCore(std::string_view core, const CpuFeatures& cpu) {
+  for (const std::string_view good :
+       {"Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids"}) {
+    if (LowerCase(core) == LowerCase(good)) return std::nullopt;
+  }
+  if (cpu.avx512) return "SkylakeX";
+  if (cpu.avx2) return "Haswell";
+  return std::nullopt;
+}
+
+void ExecuteOnBetterCore(char** arguments) {
+  if (getenv(kCoreVariable) != nullptr) return;
+  const LoadedBlas library;
+  const auto core = library.Find<char*()>("openblas_get_corename");
+  if (core == nullptr) return;
+  const auto better = BetterCore(core(), FeaturesOfThisCpu());
+  if (!better || setenv(kCoreVariable, better->c_str(), /*overwrite=*/1) != 0) return;
+  execv("/proc/self/exe", arguments);  // where this fails, the slow kernels do
 }
 
 }  // namespace tutti::engine

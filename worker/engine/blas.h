@@ -2,7 +2,9 @@
 // (OpenBLAS on pthreads) would break it, and the reference BLAS is thirty times slower.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/base/result.h"
 
@@ -16,5 +18,18 @@ struct Blas {
 // kUnsupported, with what to install, unless it is OpenBLAS built on OpenMP or the MKL that a
 // LibTorch with CUDA has inside.
 Result<Blas> CheckBlas();
+
+struct CpuFeatures {
+  bool avx2 = false;    // with FMA
+  bool avx512 = false;  // the part that Skylake has
+};
+// What OPENBLAS_CORETYPE should say where OpenBLAS took the kernels `core`: it knows processors by
+// their model numbers, and takes kernels without AVX2 for those that are newer than it is, which
+// are several times slower. nullopt: its choice is good.
+std::optional<std::string> BetterCore(std::string_view core, const CpuFeatures& cpu);
+
+// Executes this program anew with OPENBLAS_CORETYPE where BetterCore has one and nobody has set
+// it: OpenBLAS reads it when it is loaded. For main(), before anything else; returns otherwise.
+void ExecuteOnBetterCore(char** arguments);
 
 }  // namespace tutti::engine

@@ -2,8 +2,10 @@
 #include <string>
 #include <vector>
 
+#include "worker/engine/blas.h"
 #include "worker/engine/commands.h"
 
 int main(int argc, char** argv) {
+  tutti::engine::ExecuteOnBetterCore(argv);
   return tutti::engine::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/worker/engine/engine_process.h"
+#include "worker/engine/blas.h"
 #include "worker/engine/exit_codes.h"
 
 namespace tutti::engine {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 
@@ -63,6 +65,29 @@ TEST(Commands, AProcessAloneIsAWorldOfOne) {
   const Outcome outcome = RunEngine({"world"});
   EXPECT_EQ(outcome.status, kExitOk) << outcome.err;
   EXPECT_EQ(outcome.out, "rank 0 of 1\n");
+}
+
+TEST(Blas, KernelsOfOlderProcessorsAreReplaced) {
+  EXPECT_EQ(BetterCore("Prescott", {.avx2 = true, .avx512 = true}), "SkylakeX");
+  EXPECT_EQ(BetterCore("Nehalem", {.avx2 = true}), "Haswell");
+  EXPECT_EQ(BetterCore("Nehalem", {}), std::nullopt);
+  for (const char* good : {"Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"}) {
+    EXPECT_EQ(BetterCore(good, {.avx2 = true, .avx512 = true}), std::nullopt) << good;
+  }
+}
+
+TEST(Blas, TheEngineStartsAnewOnBetterKernels) {
+  const Outcome outcome =
+      RunEngine({"world"}, {.environment = {{"LD_PRELOAD", TUTTI_OLD_CORE_BLAS}}});
+  EXPECT_EQ(outcome.status, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("core: not set\n"));
+  if (__builtin_cpu_supports("avx2")) {
+    EXPECT_THAT(outcome.err, ContainsRegex("core: (SkylakeX|Haswell)\n"));
+  }
+  const Outcome chosen = RunEngine({"world"}, {.environment = {{"LD_PRELOAD", TUTTI_OLD_CORE_BLAS},
+                                                               {"OPENBLAS_CORETYPE", "Nehalem"}}});
+  EXPECT_EQ(chosen.status, kExitOk) << chosen.err;
+  EXPECT_THAT(chosen.err, MatchesRegex("(core: Nehalem\n)+"));  // MPI starts a process, too
 }
 
 TEST(Commands, AnotherBlasIsRefused) {
