@@ -27,16 +27,18 @@ class Kills(unittest.TestCase):
         def workers():  # a coordinator that returned does not know their pids before they have said them
             return [worker["pid"] for worker in cluster.http("GET", "/api/v1/workers")["data"]]
 
+        ranks = []
+
         def ready():
             if cluster.show(job)["state"] == "succeeded":
                 return True
-            pids = cluster.rank_pids(job)
-            return bool(pids) and set(pids) <= set(processes()) and all(workers())
+            ranks[:] = cluster.rank_pids(job)
+            return bool(ranks) and set(ranks) <= set(processes()) and all(workers())
         wait_for("the gang to run", ready, 60)
         if cluster.show(job)["state"] == "succeeded":
             return None
         if kind == "rank":
-            return self.chance.choice(cluster.rank_pids(job))
+            return self.chance.choice(ranks)
         if kind == "worker":
             return self.chance.choice(workers())
         return json.loads((cluster.dir / "endpoint.json").read_text())["coordinator_pid"]
