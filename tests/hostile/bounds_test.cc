@@ -191,7 +191,7 @@ TEST_F(Bounds, ModelConfigurations) {
   const auto refuse = [&](const std::string& what, const std::string& text) {
     const fs::path path = Put("config.json", text);
     ExpectRefused(what, [&] {
-      const auto config = model::ReadModelConfig(path.parent_path());
+      const auto config = model::ReadConfigFile(path);
       return config ? ProblemOf(model::ParseBertConfig(*config)) : config.error().ToString();
     });
   };

@@ -7,7 +7,6 @@
 
 #include "common/file/file.h"
 #include "common/json/parse.h"
-#include "worker/model/own_head.h"
 
 namespace tutti::model {
 namespace {
@@ -129,12 +128,9 @@ Result<ModelConfig> ParseModelConfig(std::string text, std::string path) {
   return config;
 }
 
-Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / "config.json";
+Result<ModelConfig> ReadConfigFile(const std::filesystem::path& path) {
   TUTTI_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kConfigMax));
-  TUTTI_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(std::move(text), path.string()));
-  KeepOwnHead(directory, config);
-  return config;
+  return ParseModelConfig(std::move(text), path.string());
 }
 
 std::optional<std::int64_t> PositionsOf(const ModelConfig& config) {

@@ -35,8 +35,9 @@ struct ModelConfig {
 // A value in an error: at most 60 bytes of its text.
 std::string ShowJson(std::string text);
 
-// Reads `directory`/config.json, as Transformers 4 and 5 write it, with what the weights beside it
-// say of the output layer (own_head.h).
+// Reads a config.json, as Transformers 4 and 5 write it, of at most 16 MiB.
+Result<ModelConfig> ReadConfigFile(const std::filesystem::path& path);
+// `directory`/config.json, with what the weights beside it say of the output layer.
 Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory);
 Result<ModelConfig> ParseModelConfig(std::string text, std::string path);
 

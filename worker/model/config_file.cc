@@ -1,35 +1,23 @@
-#include "worker/model/own_head.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "worker/model/config.h"
+#include "worker/model/model.h"
 #include "worker/safetensors/convert.h"
 #include "worker/safetensors/model_weights.h"
 
 namespace tutti::model {
 namespace {
 
-using nlohmann::json;
 using safetensors::ModelWeights;
 using safetensors::Tensor;
 
-constexpr const char* kTie = "tie_word_embeddings";
 constexpr std::size_t kPiece = 1 << 16;  // elements that are compared at a time
-
-// What a family that has an output layer calls its embedding, and whether it ties them by default.
-struct Embedding {
-  std::string_view model_type, name, base;
-  bool tied = false;
-};
-constexpr Embedding kEmbeddings[] = {
-    {.model_type = "gpt2", .name = "wte.weight", .base = "transformer.", .tied = true},
-    {.model_type = "llama", .name = "embed_tokens.weight", .base = "model."},
-    {.model_type = "mistral", .name = "embed_tokens.weight", .base = "model."},
-    {.model_type = "qwen2", .name = "embed_tokens.weight", .base = "model."},
-};
 
 std::optional<Tensor> Find(const ModelWeights& weights, std::string_view name) {
   const auto found = weights.Find(name);
@@ -61,26 +49,35 @@ bool SameValues(const Tensor& a, const Tensor& b) {
   return true;
 }
 
-}  // namespace
-
+// Where `config` ties the output layer to the embedding and the weights in `directory` hold one
+// that differs, the configuration's text says from here on that they are not tied: Transformers 5
+// keeps both then, and trains both. Weights that cannot be read change nothing; loading them says
+// why. Reads both tensors where both are there.
 void KeepOwnHead(const std::filesystem::path& directory, ModelConfig& config) {
-  const auto* const family =
-      std::ranges::find(kEmbeddings, std::string_view(config.model_type), &Embedding::model_type);
-  if (family == std::end(kEmbeddings)) return;
-  json text = json::parse(config.text, nullptr, /*allow_exceptions=*/false);
-  const auto said = text.find(kTie);
-  const bool tied = said == text.end() || !said->is_boolean() ? family->tied : said->get<bool>();
-  if (!tied) return;
+  ModelConfig language = config;
+  language.head = Head::kCausalLm;
+  const auto model = MakeModel(language);
+  if (!model) return;
+  const CheckpointNames& names = (*model)->checkpoint_names();
+  if (names.tied.empty()) return;
   const auto weights = ModelWeights::Open(directory);
   if (!weights) return;
   const auto head = Find(*weights, "lm_head.weight");
-  auto embedding = Find(*weights, family->name);
-  if (!embedding) {
-    embedding = Find(*weights, std::string(family->base) + std::string(family->name));
-  }
+  auto embedding = Find(*weights, names.tied);
+  if (!embedding) embedding = Find(*weights, names.tied.substr(names.base.size()));
   if (!head || !embedding || SameValues(*head, *embedding)) return;
-  text[kTie] = false;
-  config.text = text.dump(-1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);
+  nlohmann::json text = nlohmann::json::parse(config.text, nullptr, /*allow_exceptions=*/false);
+  text["tie_word_embeddings"] = false;
+  config.text =
+      text.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Result<ModelConfig> ReadModelConfig(const std::filesystem::path& directory) {
+  TUTTI_ASSIGN_OR_RETURN(ModelConfig config, ReadConfigFile(directory / "config.json"));
+  KeepOwnHead(directory, config);
+  return config;
 }
 
 }  // namespace tutti::model
