@@ -18,7 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kRestartFirst = std::chrono::milliseconds(100);
-constexpr Duration kRestartMax = std::chrono::seconds(5);
+// With a start behind it well within a worker's lease: gangs outlive a coordinator that dies again
+// and again.
+constexpr Duration kRestartMax = std::chrono::seconds(2);
 constexpr std::uintmax_t kLogMax = 10 << 20;
 
 // Between fork and exec: system calls only.
