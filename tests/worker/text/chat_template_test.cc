@@ -111,6 +111,21 @@ TEST(ChatTemplate, WorkIsBounded) {
   EXPECT_THAT(Render("{{ " + std::string(20'000, '[')), HasSubstr("error: "));
 }
 
+TEST(ChatTemplate, WhatWouldExhaustTheStackIsRefused) {
+  const auto many = [](std::string_view piece, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += piece;
+    return all;
+  };
+  const auto refused = testing::StartsWith("error: ");
+  EXPECT_THAT(Render("{{ 1" + many("+1", 100'000) + " }}"), refused);
+  EXPECT_THAT(Render("{{ " + many("(", 100'000) + "1" + many(")", 100'000) + " }}"), refused);
+  EXPECT_THAT(Render("{{ a" + many(".b", 100'000) + " }}"), refused);
+  EXPECT_THAT(Render("{% if 0 %}" + many("{% elif 0 %}", 50'000) + "{% endif %}"), refused);
+  EXPECT_EQ(Render("{{ 1" + many("+1", 490) + " }}"), "491");
+  EXPECT_EQ(Render("{% if 0 %}" + many("{% elif 0 %}", 300) + "{% else %}x{% endif %}"), "x");
+}
+
 TEST(ChatTemplate, VariablesCannotHideTheMessages) {
   EXPECT_EQ(Render("{{ messages | length }}", Json::array(), {{"messages", {1, 2}}}), "0");
 }

@@ -6,6 +6,7 @@ mod expression;
 mod filters;
 mod generation;
 mod json;
+mod limits;
 mod methods;
 mod python;
 mod source;

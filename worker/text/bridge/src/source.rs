@@ -5,6 +5,7 @@
 use crate::border::Failure;
 use crate::expression::{Expressions, Kind, Token};
 use crate::generation::Markers;
+use crate::limits::{Chains, BLOCKS_MAX};
 use crate::python::is_space;
 
 pub fn rewrite(source: &str, markers: &Markers) -> Result<String, Failure> {
@@ -148,6 +149,7 @@ impl<'a> Rewriter<'a> {
     fn tag(&mut self, block: bool) -> Result<(), Failure> {
         let mut tokens: Vec<Token> = Vec::new();
         let mut closers: Vec<char> = Vec::new();
+        let mut chains = Chains::default();
         let end = if block { "%}" } else { "}}" };
         loop {
             let before = self.at;
@@ -198,6 +200,9 @@ impl<'a> Rewriter<'a> {
                 }
                 _ => {}
             }
+            if !chains.take(c) {
+                return Err(self.wrong("the expression is too deep or too long"));
+            }
             self.at += size;
             let text = match kind {
                 Kind::Text => {
@@ -233,11 +238,17 @@ impl<'a> Rewriter<'a> {
                 return Err(self.wrong("{% generation %} inside a {% set %} block"));
             }
             "set" if set_has_value(tokens) => {}
-            "generation" | "for" | "if" | "with" | "macro" | "call" | "filter" | "set" => {
+            "generation" | "for" | "if" | "elif" | "with" | "macro" | "call" | "filter" | "set" => {
+                if self.blocks.len() >= BLOCKS_MAX {
+                    return Err(self.wrong("too many blocks or branches inside each other"));
+                }
                 self.blocks.push(name.to_string());
             }
             "endgeneration" | "endfor" | "endif" | "endwith" | "endmacro" | "endcall"
             | "endfilter" | "endset" => {
+                while self.blocks.last().is_some_and(|b| b == "elif") {
+                    self.blocks.pop();
+                }
                 let open = self.blocks.pop().unwrap_or_default();
                 if open != name[3..] && [&open, &name[3..]].contains(&"generation") {
                     return Err(self.wrong(&format!("Encountered unknown tag '{name}'.")));
