@@ -111,6 +111,22 @@ TEST(ChatTemplate, WorkIsBounded) {
   EXPECT_THAT(Render("{{ " + std::string(20'000, '[')), HasSubstr("error: "));
 }
 
+// A list of two that are one list of two, and so on: small in memory, without end when written.
+TEST(ChatTemplate, ValuesOfManyPartsArePaidFor) {
+  const std::string parts =
+      "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(60) %}"
+      "{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}";
+  const auto unpaid = HasSubstr("out of fuel");
+  for (const char* use :
+       {"n.x", "n.x ~ ''", "n.x|tojson", "n.x|join", "n.x < n.y", "n.x in [n.y]"}) {
+    EXPECT_THAT(Render(parts + "{{ " + use + " }}"), unpaid) << use;
+  }
+  const std::string text = "{% set s = 'ab ' * 3000000 %}";
+  EXPECT_THAT(Render(text + "{{ range(9999)|list|tojson(indent=s) }}"), unpaid);
+  EXPECT_THAT(Render(text + "{% for i in range(9999) %}{{ 'z' in s }}{% endfor %}"), unpaid);
+  EXPECT_THAT(Render(text + "{% for i in range(9999) %}{{ s is lower }}{% endfor %}"), unpaid);
+}
+
 TEST(ChatTemplate, WhatWouldExhaustTheStackIsRefused) {
   const auto many = [](std::string_view piece, int count) {
     std::string all;

@@ -4,7 +4,7 @@ use minijinja::value::{from_args, Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use crate::methods::{self, BoundMethod};
-use crate::python::{self, failure, is_space, text};
+use crate::python::{self, failure, is_space, measure, pay, text};
 
 // What minijinja has and Jinja has not, or has in another way.
 const FOREIGN_FILTERS: [&str; 7] =
@@ -27,25 +27,25 @@ pub fn add_all(env: &mut Environment<'static>) {
     env.add_filter("indent", indent);
     env.add_filter("int", to_int);
     env.add_filter("join", join);
-    env.add_filter("string", |value: &Value| text(value));
-    env.add_filter("title", |value: &Value| Ok::<_, Error>(python::title_words(&text(value)?)));
+    env.add_filter("string", |state: &mut State, value: &Value| text(state, value));
+    env.add_filter("title", title);
     env.add_filter("trim", trim);
     env.add_filter("truncate", truncate);
     env.add_filter("wordcount", word_count);
     env.add_test("iterable", is_iterable);
     env.add_test("sequence", is_sequence);
-    env.add_test("lower", |value: &Value| Ok::<_, Error>(methods::is_case(&text(value)?, false)));
-    env.add_test("upper", |value: &Value| Ok::<_, Error>(methods::is_case(&text(value)?, true)));
+    env.add_test("lower", |state: &mut State, value: &Value| is_case(state, value, false));
+    env.add_test("upper", |state: &mut State, value: &Value| is_case(state, value, true));
     env.add_function("_tutti_text", concatenated);
     env.add_function("_tutti_each", each);
     env.add_function("_tutti_in", contained);
     env.add_function("_tutti_ordered", ordered);
 }
 
-fn write(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
+fn write(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(text) => out.write_str(text).map_err(Error::from),
-        None => out.write_str(&text(value)?).map_err(Error::from),
+        None => out.write_str(&text(state, value)?).map_err(Error::from),
     }
 }
 
@@ -53,11 +53,10 @@ fn write(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
 fn concatenated(state: &mut State, operands: Rest<Value>) -> Result<String, Error> {
     let mut out = String::new();
     for operand in operands.iter() {
-        let piece = text(operand)?;
-        state.consume_fuel(piece.len() as u64 / 64 + 1)?;
+        let piece = text(state, operand)?;
         out.push_str(&piece);
     }
-    state.consume_fuel(out.len() as u64 / 64)?;
+    pay(state, out.len())?;
     Ok(out)
 }
 
@@ -71,7 +70,10 @@ fn each(value: Value) -> Result<Value, Error> {
 fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, Error> {
     if let Some(whole) = container.as_str() {
         return match item.as_str() {
-            Some(part) => Ok(whole.contains(part)),
+            Some(part) => {
+                pay(state, whole.len() + part.len())?;
+                Ok(whole.contains(part))
+            }
             None => Err(failure(format!("'in <string>' requires a string, not {}", item.kind()))),
         };
     }
@@ -83,11 +85,13 @@ fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, E
             {
                 return Err(failure(format!("a {} cannot be a key", item.kind())));
             }
+            measure(state, &item, 0)?;
             Ok(container.as_object().is_some_and(|map| map.get_value(&item).is_some()))
         }
         ValueKind::Seq | ValueKind::Iterable => {
+            let size = measure(state, &item, 0)?;
             for other in container.try_iter()? {
-                state.consume_fuel(1)?;
+                state.consume_fuel(size)?;
                 if other == item {
                     return Ok(true);
                 }
@@ -98,7 +102,8 @@ fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, E
     }
 }
 
-fn ordered(sign: &str, left: Value, right: Value) -> Result<bool, Error> {
+fn ordered(state: &mut State, sign: &str, left: Value, right: Value) -> Result<bool, Error> {
+    measure(state, &left, 0)?;
     comparable(sign, &left, &right)?;
     Ok(match sign {
         "<" => left < right,
@@ -144,21 +149,29 @@ fn attr(value: &Value, name: &str) -> Result<Value, Error> {
     }
 }
 
-fn capitalize(value: &Value) -> Result<String, Error> {
-    Ok(methods::capitalized(&text(value)?))
+fn capitalize(state: &mut State, value: &Value) -> Result<String, Error> {
+    Ok(methods::capitalized(&text(state, value)?))
+}
+
+fn title(state: &mut State, value: &Value) -> Result<String, Error> {
+    Ok(python::title_words(&text(state, value)?))
+}
+
+fn is_case(state: &mut State, value: &Value, upper: bool) -> Result<bool, Error> {
+    Ok(methods::is_case(&text(state, value)?, upper))
 }
 
 fn center(state: &mut State, value: &Value, width: Option<usize>) -> Result<String, Error> {
-    let text = text(value)?;
+    let text = text(state, value)?;
     methods::padded(state, &text, width.unwrap_or(80), ' ', methods::Side::Both)
 }
 
-fn escape(value: &Value) -> Result<Value, Error> {
+fn escape(state: &mut State, value: &Value) -> Result<Value, Error> {
     if value.is_safe() {
         return Ok(value.clone());
     }
     let mut out = String::new();
-    for c in text(value)?.chars() {
+    for c in text(state, value)?.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -192,7 +205,7 @@ fn indent(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result
             }
         },
     };
-    let text = text(value)? + "\n"; // as Jinja does: a last line end stays
+    let text = text(state, value)? + "\n"; // as Jinja does: a last line end stays
     let mut out = String::from(if first { margin.as_str() } else { "" });
     for (i, line) in python::split_lines(&text, false).into_iter().enumerate() {
         if i > 0 {
@@ -213,8 +226,8 @@ fn join(
     more: Kwargs,
 ) -> Result<String, Error> {
     let separator = match separator {
-        Some(separator) => text(separator)?,
-        None => more.get::<Option<Value>>("d")?.map_or(Ok(String::new()), |v| text(&v))?,
+        Some(separator) => text(state, separator)?,
+        None => more.get::<Option<Value>>("d")?.map_or(Ok(String::new()), |v| text(state, &v))?,
     };
     let attribute = match attribute {
         Some(attribute) => Some(attribute),
@@ -227,7 +240,7 @@ fn join(
             Some(path) => at_path(item, path)?,
             None => item,
         };
-        let piece = text(&item)?;
+        let piece = text(state, &item)?;
         state.consume_fuel((piece.len() + separator.len()) as u64 / 64 + 1)?;
         out.push_str(if i > 0 { &separator } else { "" });
         out.push_str(&piece);
@@ -247,7 +260,8 @@ fn at_path(mut item: Value, path: &Value) -> Result<Value, Error> {
 }
 
 // Python's int and float of a text. Digits of other scripts count there: refused here.
-fn number(text: &str) -> Result<String, Error> {
+fn number(state: &State, text: &str) -> Result<String, Error> {
+    pay(state, text.len())?;
     let text = text.trim_matches(is_space);
     if text.chars().any(python::is_foreign_decimal) {
         return Err(failure("a number of other digits than 0 to 9"));
@@ -261,7 +275,12 @@ fn number(text: &str) -> Result<String, Error> {
     Ok(text.replace('_', ""))
 }
 
-fn to_int(value: &Value, default: Option<Value>, base: Option<u32>) -> Result<Value, Error> {
+fn to_int(
+    state: &mut State,
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+) -> Result<Value, Error> {
     let default = default.unwrap_or_else(|| Value::from(0));
     let truncated = |v: f64| match v.is_finite() {
         true if v.abs() < 1e38 => Ok(Value::from(v.trunc() as i128)),
@@ -274,7 +293,7 @@ fn to_int(value: &Value, default: Option<Value>, base: Option<u32>) -> Result<Va
         ValueKind::Number if value.is_integer() => Ok(value.clone()),
         ValueKind::Number => truncated(f64::try_from(value.clone())?),
         ValueKind::String => {
-            let number = number(value.as_str().unwrap_or_default())?;
+            let number = number(state, value.as_str().unwrap_or_default())?;
             let base = base.unwrap_or(10);
             if base != 10 && !number.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(failure("the filter int with a base, of more than digits"));
@@ -291,41 +310,38 @@ fn to_int(value: &Value, default: Option<Value>, base: Option<u32>) -> Result<Va
     }
 }
 
-fn to_float(value: &Value, default: Option<Value>) -> Result<Value, Error> {
+fn to_float(state: &mut State, value: &Value, default: Option<Value>) -> Result<Value, Error> {
     let default = default.unwrap_or_else(|| Value::from(0.0));
     match value.kind() {
         ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
         ValueKind::Bool => Ok(Value::from(f64::from(u8::from(value.is_true())))),
         ValueKind::Number => Ok(Value::from(f64::try_from(value.clone())?)),
         ValueKind::String => {
-            let number = number(value.as_str().unwrap_or_default())?;
+            let number = number(state, value.as_str().unwrap_or_default())?;
             Ok(number.parse::<f64>().map_or(default, Value::from))
         }
         _ => Ok(default),
     }
 }
 
-fn trim(value: &Value, chars: Option<Value>) -> Result<String, Error> {
-    let text = text(value)?;
+fn trim(state: &mut State, value: &Value, chars: Option<Value>) -> Result<String, Error> {
+    let text = text(state, value)?;
     Ok(match chars.as_ref().and_then(Value::as_str) {
-        Some(chars) => text.trim_matches(|c| chars.contains(c)).to_string(),
+        Some(chars) => text.trim_matches(methods::any_of(chars)).to_string(),
         None => text.trim_matches(is_space).to_string(),
     })
 }
 
-fn truncate(
-    value: &Value,
-    length: Option<usize>,
-    kill_words: Option<bool>,
-    end: Option<String>,
-    more: Kwargs,
-) -> Result<String, Error> {
+fn truncate(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    type Args = (Option<usize>, Option<bool>, Option<String>, Kwargs);
+    let (length, kill_words, end, more): Args = from_args(&args.into_values())?;
     let length = length.or(more.get("length")?).unwrap_or(255);
     let kill_words = kill_words.or(more.get("killwords")?).unwrap_or(false);
     let end = end.or(more.get("end")?).unwrap_or_else(|| "...".into());
     let leeway = more.get::<Option<usize>>("leeway")?.unwrap_or(5);
     more.assert_all_used()?;
     let text = value.as_str().ok_or_else(|| failure("truncate takes a text"))?;
+    pay(state, text.len())?;
     let end_size = end.chars().count();
     if length < end_size {
         return Err(failure(format!("expected length >= {end_size}, got {length}")));
@@ -340,8 +356,8 @@ fn truncate(
 }
 
 // Runs of what Python's \w takes.
-fn word_count(value: &Value) -> Result<usize, Error> {
-    let text = text(value)?;
+fn word_count(state: &mut State, value: &Value) -> Result<usize, Error> {
+    let text = text(state, value)?;
     let mut count = 0;
     let mut inside = false;
     for c in text.chars() {

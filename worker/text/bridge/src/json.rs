@@ -4,6 +4,8 @@
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
+use crate::python::pay;
+
 const DEPTH_MAX: usize = 200;
 
 pub fn tojson(state: &mut State, value: Value, args: Kwargs) -> Result<Value, Error> {
@@ -25,13 +27,14 @@ pub fn tojson(state: &mut State, value: Value, args: Kwargs) -> Result<Value, Er
     };
     args.assert_all_used()?;
     let mut writer =
-        Writer { out: String::new(), indent, item, colon, sort_keys, ensure_ascii, depth: 0 };
+        Writer { state, out: String::new(), indent, item, colon, sort_keys, ensure_ascii, depth: 0 };
     writer.value(&value)?;
-    state.consume_fuel(writer.out.len() as u64 / 64)?;
     Ok(Value::from(writer.out))
 }
 
-struct Writer {
+// Pays as it writes: a value may hold another twice, which holds another twice, and so on.
+struct Writer<'a> {
+    state: &'a State<'a, 'a>,
     out: String,
     indent: Option<String>,
     item: String,
@@ -41,13 +44,14 @@ struct Writer {
     depth: usize,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn value(&mut self, value: &Value) -> Result<(), Error> {
+        self.state.consume_fuel(1)?;
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.out.push_str(&number(value)),
-            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
+            ValueKind::String => self.string(value.as_str().unwrap_or_default())?,
             ValueKind::Seq | ValueKind::Iterable
                 if value.downcast_object_ref::<crate::methods::DictView>().is_none() =>
             {
@@ -61,6 +65,7 @@ impl Writer {
                 }
                 self.container('{', '}', keys.len(), |w, i| {
                     w.key(&keys[i])?;
+                    pay(w.state, w.colon.len())?;
                     let colon = w.colon.clone();
                     w.out.push_str(&colon);
                     w.value(&value.get_item(&keys[i])?)
@@ -86,28 +91,31 @@ impl Writer {
             }
             for i in 0..size {
                 if i > 0 {
+                    pay(self.state, self.item.len())?;
                     self.out.push_str(&self.item.clone());
                 }
-                self.line_break();
+                self.line_break()?;
                 each(self, i)?;
             }
             self.depth -= 1;
-            self.line_break();
+            self.line_break()?;
         }
         self.out.push(close);
         Ok(())
     }
 
-    fn line_break(&mut self) {
+    fn line_break(&mut self) -> Result<(), Error> {
         if let Some(indent) = &self.indent {
+            pay(self.state, indent.len() * self.depth)?;
             self.out.push('\n');
             self.out.push_str(&indent.repeat(self.depth));
         }
+        Ok(())
     }
 
     fn key(&mut self, key: &Value) -> Result<(), Error> {
         match key.kind() {
-            ValueKind::String => self.string(key.as_str().unwrap_or_default()),
+            ValueKind::String => self.string(key.as_str().unwrap_or_default())?,
             ValueKind::None | ValueKind::Bool | ValueKind::Number => {
                 self.out.push('"');
                 self.value(key)?;
@@ -118,7 +126,8 @@ impl Writer {
         Ok(())
     }
 
-    fn string(&mut self, text: &str) {
+    fn string(&mut self, text: &str) -> Result<(), Error> {
+        pay(self.state, text.len())?;
         self.out.push('"');
         for c in text.chars() {
             match c {
@@ -139,6 +148,7 @@ impl Writer {
             }
         }
         self.out.push('"');
+        Ok(())
     }
 }
 

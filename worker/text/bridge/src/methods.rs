@@ -1,5 +1,6 @@
 //! Methods of Python's str, list and dict; those of minijinja-contrib where they are the same.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use minijinja::value::{from_args, Enumerator, Kwargs, Object, ObjectRepr, Tuple, ValueKind};
@@ -8,7 +9,8 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::expression::DICT_METHODS;
 use crate::filters::is_iterable;
-use crate::python::{self, failure, is_cased, is_digit, is_space, is_titlecase, split_lines};
+use crate::python::{self, failure, is_cased, is_digit, is_space, is_titlecase, measure, pay};
+use crate::python::split_lines;
 
 // See expression.rs.
 const BOUND: &str = "_tutti_bound_";
@@ -80,6 +82,9 @@ pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Res
             item => Ok(item),
         };
     }
+    for operand in args.iter().chain([value]) {
+        pay(state, operand.as_str().map_or(0, str::len))?;
+    }
     match (value.as_str(), value.kind()) {
         (None, ValueKind::Map) if ["keys", "values", "items"].contains(&name) => {
             let () = from_args(args)?;
@@ -89,10 +94,21 @@ pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Res
             Some(result) => Ok(result),
             None => unknown_method_callback(state, value, name, args),
         },
-        (None, ValueKind::Seq) if name == "index" => {
+        (None, ValueKind::Seq) if ["index", "count"].contains(&name) => {
             let (wanted,): (&Value,) = from_args(args)?;
-            let found = value.try_iter()?.position(|item| item == *wanted);
-            found.map(Value::from).ok_or_else(|| failure("the value is not in the list"))
+            let size = measure(state, wanted, 0)?;
+            let mut count = 0;
+            for (i, item) in value.try_iter()?.enumerate() {
+                state.consume_fuel(size)?;
+                if item == *wanted && name == "index" {
+                    return Ok(Value::from(i));
+                }
+                count += usize::from(item == *wanted);
+            }
+            match name {
+                "count" => Ok(Value::from(count)),
+                _ => Err(failure("the value is not in the list")),
+            }
         }
         _ => unknown_method_callback(state, value, name, args),
     }
@@ -102,7 +118,8 @@ fn of_text(state: &State, text: &str, name: &str, args: &[Value]) -> Result<Opti
     Ok(Some(match name {
         "strip" | "lstrip" | "rstrip" => {
             let (chars,): (Option<&str>,) = from_args(args)?;
-            let out = |c: char| chars.map_or(is_space(c), |set| set.contains(c));
+            let set = any_of(chars.unwrap_or_default());
+            let out = |c: char| if chars.is_some() { set(c) } else { is_space(c) };
             Value::from(match name {
                 "strip" => text.trim_matches(out),
                 "lstrip" => text.trim_start_matches(out),
@@ -225,6 +242,12 @@ fn of_text(state: &State, text: &str, name: &str, args: &[Value]) -> Result<Opti
         }
         _ => return Ok(None),
     }))
+}
+
+/// Whether a character is one of these.
+pub fn any_of(chars: &str) -> impl Fn(char) -> bool {
+    let set: BTreeSet<char> = chars.chars().collect();
+    move |c| set.contains(&c)
 }
 
 fn filled(separator: &str) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! What Python's str(), repr() and str methods do where Rust's do otherwise.
 
 use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, State, Value};
 
 const DEPTH_MAX: usize = 200;
 
@@ -103,23 +103,52 @@ pub fn failure(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
-/// str(value), as printing and `~` write it.
-pub fn text(value: &Value) -> Result<String, Error> {
+/// Pays for work on that many bytes.
+pub fn pay(state: &State, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(bytes as u64 / 64)
+}
+
+/// str(value), as printing and `~` write it. Paid for as it is made: a value may hold another twice,
+/// which holds another twice, and so on.
+pub fn text(state: &State, value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(String::new()),
-        ValueKind::String => Ok(value.as_str().unwrap_or_default().to_string()),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            pay(state, text.len())?;
+            Ok(text.to_string())
+        }
         _ => {
             let mut out = String::new();
-            write_repr(value, &mut out, 0)?;
+            write_repr(state, value, &mut out, 0)?;
             Ok(out)
         }
     }
 }
 
-fn write_repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error> {
+/// What comparing a value with another may cost, in values and bits of text; paid for.
+pub fn measure(state: &State, value: &Value, depth: usize) -> Result<u64, Error> {
+    if depth > DEPTH_MAX {
+        return Err(failure("so deep a value cannot be compared"));
+    }
+    state.consume_fuel(1)?;
+    let mut size = 1 + value.as_str().map_or(0, |text| text.len() as u64 / 64);
+    if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        for item in value.try_iter()? {
+            size += measure(state, &item, depth + 1)?;
+            if value.kind() == ValueKind::Map {
+                size += measure(state, &value.get_item(&item)?, depth + 1)?;
+            }
+        }
+    }
+    Ok(size)
+}
+
+fn write_repr(state: &State, value: &Value, out: &mut String, depth: usize) -> Result<(), Error> {
     if depth > DEPTH_MAX {
         return Err(failure("so deep a value cannot be written"));
     }
+    state.consume_fuel(1)?;
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
@@ -128,7 +157,11 @@ fn write_repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error
             Ok(number) if !value.is_integer() => float(number),
             _ => value.to_string(),
         }),
-        ValueKind::String => write_text_repr(value.as_str().unwrap_or_default(), out),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            pay(state, text.len())?;
+            write_text_repr(text, out);
+        }
         ValueKind::Seq | ValueKind::Iterable => {
             if let Some(view) = value.downcast_object_ref::<crate::methods::DictView>() {
                 out.push_str(view.name);
@@ -138,7 +171,7 @@ fn write_repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error
             out.push(if value.is_tuple() { '(' } else { '[' });
             for (i, item) in items.iter().enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(item, out, depth + 1)?;
+                write_repr(state, item, out, depth + 1)?;
             }
             out.push_str(match (value.is_tuple(), items.len()) {
                 (true, 1) => ",)",
@@ -154,9 +187,9 @@ fn write_repr(value: &Value, out: &mut String, depth: usize) -> Result<(), Error
             out.push('{');
             for (i, key) in value.try_iter()?.enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(&key, out, depth + 1)?;
+                write_repr(state, &key, out, depth + 1)?;
                 out.push_str(": ");
-                write_repr(&value.get_item(&key)?, out, depth + 1)?;
+                write_repr(state, &value.get_item(&key)?, out, depth + 1)?;
             }
             out.push('}');
         }
