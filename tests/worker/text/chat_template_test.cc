@@ -127,6 +127,25 @@ TEST(ChatTemplate, ValuesOfManyPartsArePaidFor) {
   EXPECT_THAT(Render(text + "{% for i in range(9999) %}{{ s is lower }}{% endfor %}"), unpaid);
 }
 
+// What is made of another value, again and again.
+TEST(ChatTemplate, ValuesHaveADepth) {
+  const std::string loop =
+      "{% set n = namespace(x=[1], i=1) %}{% for i in range(999) %}{% for j in range(999) %}";
+  const std::string ends = "{% endfor %}{% endfor %}";
+  for (const char* deeper : {"[n.x]", "{'a': n.x}", "(n.x, 1)", "n.x|batch(1)|list"}) {
+    EXPECT_THAT(Render(loop + "{% set n.x = " + deeper + " %}" + ends), HasSubstr("so deep"));
+  }
+  EXPECT_THAT(Render("{% set a = namespace() %}{% set a.b = a %}{{ a == a.b }}"),
+              HasSubstr("a namespace inside another value"));
+  EXPECT_EQ(Render("{% set n = namespace(l=[]) %}{% for i in range(300) %}"
+                   "{% set n.l = n.l + [{'i': i, 'j': (i, [i])}] %}{% endfor %}"
+                   "{% set a, b = 1, n.l %}{{ b|length }} {{ (b|last).j }}"),
+            "300 (299, [299])");
+  EXPECT_EQ(Render("{% macro m() %}{{ caller(1, 2) }}{% endmacro %}"
+                   "{% call(a, b) m() %}{{ a + b }}{% endcall %}"),
+            "3");
+}
+
 TEST(ChatTemplate, WhatWouldExhaustTheStackIsRefused) {
   const auto many = [](std::string_view piece, int count) {
     std::string all;

@@ -1,5 +1,6 @@
 //! Expressions, rewritten where minijinja's operators differ from Python's: `~` (Python's str),
-//! comparisons of different types, `in`, the items of a loop, and a dict's methods that hide keys.
+//! comparisons of different types, `in`, the items of a loop, and a dict's methods that hide keys;
+//! and where values are made of others, whose size has to stay within bounds.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +85,19 @@ impl Expressions {
                     }
                 }
                 rest[..equals].iter().for_each(|t| push(out, t));
+                if equals == 0 || is_constant(&rest[equals..]) {
+                    return self.write(&rest[equals..], out);
+                }
+                let pair = has_top_comma(&rest[equals..]);
+                out.push_str(if pair { " _tutti_whole((" } else { " _tutti_whole(" });
                 self.write(&rest[equals..], out);
+                out.push_str(if pair { ")" } else { "" });
+                out.push_str(if rest[..equals].iter().any(|t| t.is(".")) { ", true)" } else { ")" });
+            }
+            "call" if rest.first().is_some_and(|t| t.is("(")) => {
+                let parameters = at_top(&|t| t.is(")")).map_or(0, |i| i + 1);
+                rest[..parameters].iter().for_each(|t| push(out, t));
+                self.write(&rest[parameters..], out);
             }
             "for" => {
                 let Some(from) = at_top(&|t| t.is_word("in")).map(|i| i + 1) else {
@@ -165,6 +178,32 @@ fn has_top_comma(tokens: &[Token]) -> bool {
     })
 }
 
+// Without a name: what holds nothing else.
+fn is_constant(tokens: &[Token]) -> bool {
+    let named = |t: &Token| {
+        t.kind == Kind::Word && !["true", "false", "none"].contains(&&*t.text.to_lowercase())
+    };
+    !tokens.iter().any(named)
+}
+
+fn holds_names(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| match node {
+        Node::Leaf(token) => !is_constant(std::slice::from_ref(token)),
+        Node::Group(_, inner, _) => holds_names(inner),
+    })
+}
+
+// Whether a group is a list, a dict or a tuple of what is no constant.
+fn makes_value(before: Option<&Node>, open: &Token, inner: &[Node]) -> bool {
+    let after_operand = match before {
+        Some(Node::Leaf(token)) => is_operand(token),
+        Some(Node::Group(..)) => true,
+        None => false,
+    };
+    let comma = |node: &Node| leaf(node).is_some_and(|t| t.is(","));
+    !after_operand && (!open.is("(") || inner.iter().any(comma)) && holds_names(inner)
+}
+
 // Literals side by side are one.
 fn merged(tokens: &[Token]) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::with_capacity(tokens.len());
@@ -213,13 +252,16 @@ fn leaf(node: &Node) -> Option<&Token> {
 }
 
 fn write_nodes(nodes: &[Node], out: &mut String) {
-    for node in nodes {
+    for (i, node) in nodes.iter().enumerate() {
         match node {
             Node::Leaf(token) => push(out, token),
             Node::Group(open, inner, close) => {
+                let made = makes_value(i.checked_sub(1).map(|i| &nodes[i]), open, inner);
+                out.push_str(if made { " _tutti_whole(" } else { "" });
                 push(out, open);
                 out.push_str(&alternatives(inner));
                 push(out, close);
+                out.push_str(if made { ")" } else { "" });
             }
         }
     }
@@ -348,6 +390,7 @@ mod tests {
             ("a is not in b", "a is not in b"),
             ("a + 1 < b", "(_tutti_ordered(\"<\",  a + 1, b))"),
             ("a == b", "a == b"),
+            ("f([a, 1], [1, 2])[b]", "f( _tutti_whole([a, 1]), [1, 2])[b]"),
             (
                 "a['items'].b + ['items'] + a[\"x\"]",
                 "a._tutti_item_items().b + [\"items\"] + a[\"x\"]",

@@ -38,6 +38,7 @@ pub fn add_all(env: &mut Environment<'static>) {
     env.add_test("upper", |state: &mut State, value: &Value| is_case(state, value, true));
     env.add_function("_tutti_text", concatenated);
     env.add_function("_tutti_each", each);
+    env.add_function("_tutti_whole", python::whole);
     env.add_function("_tutti_in", contained);
     env.add_function("_tutti_ordered", ordered);
 }
@@ -85,11 +86,11 @@ fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, E
             {
                 return Err(failure(format!("a {} cannot be a key", item.kind())));
             }
-            measure(state, &item, 0)?;
+            measure(state, &item)?;
             Ok(container.as_object().is_some_and(|map| map.get_value(&item).is_some()))
         }
         ValueKind::Seq | ValueKind::Iterable => {
-            let size = measure(state, &item, 0)?;
+            let size = measure(state, &item)?;
             for other in container.try_iter()? {
                 state.consume_fuel(size)?;
                 if other == item {
@@ -103,7 +104,7 @@ fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, E
 }
 
 fn ordered(state: &mut State, sign: &str, left: Value, right: Value) -> Result<bool, Error> {
-    measure(state, &left, 0)?;
+    measure(state, &left)?;
     comparable(sign, &left, &right)?;
     Ok(match sign {
         "<" => left < right,

@@ -96,7 +96,7 @@ pub fn call(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Res
         },
         (None, ValueKind::Seq) if ["index", "count"].contains(&name) => {
             let (wanted,): (&Value,) = from_args(args)?;
-            let size = measure(state, wanted, 0)?;
+            let size = measure(state, wanted)?;
             let mut count = 0;
             for (i, item) in value.try_iter()?.enumerate() {
                 state.consume_fuel(size)?;

@@ -127,17 +127,36 @@ pub fn text(state: &State, value: &Value) -> Result<String, Error> {
 }
 
 /// What comparing a value with another may cost, in values and bits of text; paid for.
-pub fn measure(state: &State, value: &Value, depth: usize) -> Result<u64, Error> {
+pub fn measure(state: &State, value: &Value) -> Result<u64, Error> {
+    measure_at(state, value, 0, &mut 0)
+}
+
+/// A value that others may be made of: neither without end nor deeper than the stack. `inside`: it
+/// is put into a namespace, which could then be inside itself.
+pub fn whole(state: &mut State, value: Value, inside: Option<bool>) -> Result<Value, Error> {
+    measure_at(state, &value, usize::from(inside == Some(true)), &mut 0)?;
+    Ok(value)
+}
+
+fn measure_at(state: &State, value: &Value, depth: usize, seen: &mut u64) -> Result<u64, Error> {
     if depth > DEPTH_MAX {
-        return Err(failure("so deep a value cannot be compared"));
+        return Err(failure("so deep a value is not supported"));
     }
-    state.consume_fuel(1)?;
+    *seen += 1;
+    state.consume_fuel(u64::from(*seen % 4 == 0))?;
     let mut size = 1 + value.as_str().map_or(0, |text| text.len() as u64 / 64);
-    if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+    let is_map = value.kind() == ValueKind::Map;
+    if is_map && is_of_jinja(value, "::Loop") {
+        return Ok(size);
+    }
+    if depth > 0 && is_map && is_of_jinja(value, "::Namespace") {
+        return Err(failure("a namespace inside another value is not supported"));
+    }
+    if is_map || matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
         for item in value.try_iter()? {
-            size += measure(state, &item, depth + 1)?;
-            if value.kind() == ValueKind::Map {
-                size += measure(state, &value.get_item(&item)?, depth + 1)?;
+            size += measure_at(state, &item, depth + 1, seen)?;
+            if is_map {
+                size += measure_at(state, &value.get_item(&item)?, depth + 1, seen)?;
             }
         }
     }
@@ -182,7 +201,9 @@ fn write_repr(state: &State, value: &Value, out: &mut String, depth: usize) -> R
                 out.push(')');
             }
         }
-        ValueKind::Map if is_of_jinja(value) => return Err(unwritable()),
+        ValueKind::Map if is_of_jinja(value, "::Loop") || is_of_jinja(value, "::Namespace") => {
+            return Err(unwritable());
+        }
         ValueKind::Map => {
             out.push('{');
             for (i, key) in value.try_iter()?.enumerate() {
@@ -204,9 +225,8 @@ fn unwritable() -> Error {
 }
 
 // The loop and namespaces look like dicts here.
-fn is_of_jinja(value: &Value) -> bool {
-    let name = value.as_object().map_or("", |o| o.type_name());
-    name.ends_with("::Loop") || name.ends_with("::Namespace")
+fn is_of_jinja(value: &Value, name: &str) -> bool {
+    value.as_object().is_some_and(|o| o.type_name().ends_with(name))
 }
 
 fn write_text_repr(text: &str, out: &mut String) {
