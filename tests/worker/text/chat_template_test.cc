@@ -106,6 +106,7 @@ TEST(ChatTemplate, WorkIsBounded) {
       "{% endfor %}{% endfor %}{% endfor %}";
   EXPECT_THAT(Render(loops), HasSubstr("error: "));
   EXPECT_THAT(Render("{{ 'x' * 99999999999 }}"), HasSubstr("error: "));
+  EXPECT_THAT(Render("{{ '5'|int(0, 40) }}"), HasSubstr("the filter int with base 40"));
   EXPECT_THAT(Render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), HasSubstr("error: "));
   EXPECT_THAT(Render(std::string(100'000, '(')), HasSubstr(""));  // whatever it is, it returns
   EXPECT_THAT(Render("{{ " + std::string(20'000, '[')), HasSubstr("error: "));

@@ -104,7 +104,8 @@ fn contained(state: &mut State, item: Value, container: Value) -> Result<bool, E
 }
 
 fn ordered(state: &mut State, sign: &str, left: Value, right: Value) -> Result<bool, Error> {
-    measure(state, &left)?;
+    let size = measure(state, &left)?;
+    state.consume_fuel(size)?;
     comparable(sign, &left, &right)?;
     Ok(match sign {
         "<" => left < right,
@@ -296,6 +297,9 @@ fn to_int(
         ValueKind::String => {
             let number = number(state, value.as_str().unwrap_or_default())?;
             let base = base.unwrap_or(10);
+            if !(2..=36).contains(&base) {
+                return Err(failure(format!("the filter int with base {base}")));
+            }
             if base != 10 && !number.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(failure("the filter int with a base, of more than digits"));
             }

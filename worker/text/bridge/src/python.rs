@@ -53,6 +53,9 @@ const TENS: [u32; 60] = [
 
 /// A decimal digit outside ASCII: int() reads it.
 pub fn is_foreign_decimal(c: char) -> bool {
+    if c.is_ascii() {
+        return false;
+    }
     let code = u32::from(c);
     let small = (0x2080..=0x2089).contains(&code);
     TENS.iter().any(|from| (*from..from + 10).contains(&code)) && !small
@@ -92,9 +95,9 @@ pub fn is_digit(c: char) -> bool {
 
 /// Where Rust's "alphanumeric" is Python's: not among scripts whose vowels are marks.
 pub fn is_known(c: char) -> bool {
-    let plain = !c.escape_debug().to_string().starts_with('\\');
-    matches!(c, '\0'..='\u{7f}')
-        || (plain
+    let plain = |c: char| !c.escape_debug().to_string().starts_with('\\');
+    c.is_ascii()
+        || (plain(c)
             && matches!(c, '\u{80}'..='\u{8ff}' | '\u{1e00}'..='\u{218f}' | '\u{fb00}'..='\u{fdff}'))
         || matches!(c, '\u{3041}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff01}'..='\u{ff9d}')
 }
