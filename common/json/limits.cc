@@ -18,7 +18,11 @@ std::size_t EndOfString(std::string_view json, std::size_t at) {
 }  // namespace
 
 std::optional<JsonExcess> FindJsonExcess(std::string_view json, const JsonLimits& limits) {
-  int depth = 0;
+  struct Open {
+    bool object = false;
+    std::size_t members = 1;  // commas and one
+  };
+  std::vector<Open> open;
   std::size_t values = 1;
   for (std::size_t i = 0; i < json.size(); ++i) {
     switch (json[i]) {
@@ -28,7 +32,8 @@ std::optional<JsonExcess> FindJsonExcess(std::string_view json, const JsonLimits
       case '[':
       case '{':
         ++values;
-        if (++depth > limits.depth_max) {
+        open.push_back({.object = json[i] == '{'});
+        if (static_cast<int>(open.size()) > limits.depth_max) {
           return JsonExcess{
               ErrorCode::kInvalid,
               "JSON nested deeper than " + std::to_string(limits.depth_max) + " levels", i};
@@ -36,10 +41,17 @@ std::optional<JsonExcess> FindJsonExcess(std::string_view json, const JsonLimits
         break;
       case ']':
       case '}':
-        --depth;
+        if (!open.empty()) open.pop_back();
         break;
       case ',':
         ++values;
+        if (open.empty() || !open.back().object) break;
+        if (++open.back().members > limits.members_max) {
+          return JsonExcess{
+              ErrorCode::kTooLarge,
+              "JSON with an object of more than " + std::to_string(limits.members_max) + " members",
+              i};
+        }
         break;
       default:
         break;

@@ -15,11 +15,13 @@ namespace tutti {
 struct JsonLimits {
   int depth_max = 64;                  // brackets in brackets
   std::size_t values_max = 1'000'000;  // a value takes up to 60 bytes beyond its text
+  // Of one object: a parser that keeps their order takes time with the square of their number.
+  std::size_t members_max = 1'000'000;
 };
 
 // Where JSON exceeds a limit first, and what is to be said of it.
 struct JsonExcess {
-  ErrorCode code = ErrorCode::kInvalid;  // kInvalid: depth; kTooLarge: values
+  ErrorCode code = ErrorCode::kInvalid;  // kInvalid: depth; kTooLarge: values, members
   std::string message = {};
   std::size_t offset = 0;  // bytes
 };

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr JsonLimits kObjectLimits{.depth_max = 64, .values_max = 100'000};
+constexpr JsonLimits kObjectLimits{.depth_max = 64, .values_max = 100'000, .members_max = 4'096};
 constexpr std::size_t kKeysMax = 256;
 constexpr std::size_t kNumberShown = 40;  // characters, in errors
 

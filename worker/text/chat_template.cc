@@ -14,7 +14,7 @@ using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kTemplateBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 20;
-constexpr JsonLimits kMessageLimits{.depth_max = 100};
+constexpr JsonLimits kMessageLimits{.depth_max = 100, .members_max = 4'096};
 
 // Nothing where there is no such file.
 Result<std::optional<std::string>> TextOf(const std::filesystem::path& path) {

@@ -19,7 +19,8 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 
 constexpr Bytes kTokenFileMax{16 << 20};
-constexpr JsonLimits kTokenFileLimits{.values_max = 500'000};
+// The longest list of added tokens known has 6,400.
+constexpr JsonLimits kTokenFileLimits{.values_max = 500'000, .members_max = 20'000};
 constexpr std::array<const char*, 7> kTokenNames = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 

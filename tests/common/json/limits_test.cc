@@ -29,6 +29,15 @@ TEST(JsonLimits, CountValues) {
   EXPECT_THAT(Check("[],[],[]", four), HasSubstr("more than 4 values"));
 }
 
+TEST(JsonLimits, CountTheMembersOfEachObject) {
+  const JsonLimits two{.members_max = 2};
+  EXPECT_EQ(Check(R"([{"a": 1, "b": {"c": 1, "d": [1, 2, 3]}}, {"e": 1, "f": ",,,"}, 1, 2])", two),
+            "");
+  EXPECT_THAT(Check(R"([{"a": 1, "b": [1], "c": 1}])", two),
+              HasSubstr("f.json: JSON with an object of more than 2 members"));
+  EXPECT_EQ(Check("}]1,2,3,4", two), "") << "no JSON, and no object";
+}
+
 TEST(JsonLimits, TakeWhatIsCutAnywhere) {
   const std::string json = R"({"a\"": ["\\", "\u0041"]})";
   for (std::size_t size = 0; size <= json.size(); ++size) {
