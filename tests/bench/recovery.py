@@ -23,7 +23,8 @@ SAVED = 10  # the step of the checkpoint; attempts are killed before the next on
 
 
 def job_spec():
-    spec = sections_spec("recovery", max_steps=100_000, save_steps=SAVED, micro_batch_size=8, global_batch_size=32)
+    spec = sections_spec("recovery", max_steps=100_000, save_steps=SAVED, save_total_limit=2,
+                         micro_batch_size=8, global_batch_size=32)
     spec["data"] = {"train": spec["data"]["train"], "max_length": 64}
     spec["training"].pop("eval_steps")
     spec["resources"] = {"ranks": 2}
@@ -128,10 +129,12 @@ class Rank:
         self.file.flush()
 
     def until(self, kind):
+        said = None
         while True:
             line = self.file.readline()
-            assert line, f"rank {self.rank} ended before it said {kind}"
-            if json.loads(line)["type"] == kind:
+            assert line, f"rank {self.rank} ended before it said {kind}; its last words: {said}"
+            said = json.loads(line)
+            if said["type"] == kind:
                 return
 
 
@@ -149,7 +152,7 @@ class Mpirun:
                 "local_rank": rank, "local_size": 2, "memory_fd": -1, "model_dir": str(EXAMPLES / "models/bert-tiny"),
                 "train_path": str(EXAMPLES / "data/sections.train.jsonl"), "checkpoint_dir": str(self.checkpoints),
                 "export_dir": str(self.folder / "export"), "cache_dir": str(self.folder / "cache"), "checkpoints": [],
-                "resume": True, "cpus_per_rank": 1}
+                "resume": True, "cpus_per_rank": 1, "lease_until_ns": 0}
 
     def start(self):
         self.attempt += 1
