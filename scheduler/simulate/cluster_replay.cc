@@ -13,6 +13,7 @@
 #include "common/base/check.h"
 #include "scheduler/core/step.h"
 #include "scheduler/core/throughput.h"
+#include "scheduler/core/timing.h"
 #include "scheduler/simulate/machine_reports.h"
 #include "scheduler/simulate/replay.h"
 
@@ -22,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t kReplaySession = 1;
-constexpr Duration kHeardEvery = 7s;  // within the time after which a node counts as lost
+constexpr Duration kHeardEvery = core::kLaunchHeardWithin;  // or launches wait for it
 // While jobs wait, what time alone brings (a gang that may be stopped now) is looked at so often.
 constexpr Duration kLookEvery = 30s;
 constexpr int kTicksOfInstantMax = 64;  // at one instant
@@ -47,6 +48,7 @@ class ClusterRun {
       EndDue();
       Decide();
     }
+    TUTTI_CHECK(ledger_.active.empty(), "a job was placed and never ended");
     return Figures();
   }
 

@@ -32,6 +32,17 @@ TEST(ClusterReplay, JobsWaitForSlotsAndTakeTheirTime) {
   EXPECT_NEAR(figures->utilization, 0.75, 0.01);
 }
 
+TEST(ClusterReplay, JobsThatStartSecondsAfterOthersEndAreLaunched) {
+  for (int seconds = 1; seconds <= 20; ++seconds) {
+    ClusterWorkload workload = TwoSlots({{0, 1}, {0, 1}, {0, 1}, {0, 1}, {0, 1}});
+    for (WorkloadJob& job : workload.jobs) job.step_ms = 1000.0 * seconds / 60;
+    const auto figures = ReplayCluster(workload);
+    ASSERT_TRUE(figures) << figures.error().ToString();
+    EXPECT_EQ(figures->jobs, 5U) << seconds;
+    EXPECT_NEAR(figures->makespan_hours * 3600, 3 * seconds, 0.01);
+  }
+}
+
 TEST(ClusterReplay, AnotherWorkerShortensTheWait) {
   const ClusterWorkload workload = TwoSlots({{0, 60}, {0, 60}, {0, 60}});
   const auto figures = ReplayCluster(WithWorkers(workload, 1));
