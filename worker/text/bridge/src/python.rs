@@ -146,7 +146,7 @@ fn measure_at(state: &State, value: &Value, depth: usize, seen: &mut u64) -> Res
         return Err(failure("so deep a value is not supported"));
     }
     *seen += 1;
-    state.consume_fuel(u64::from(*seen % 4 == 0))?;
+    state.consume_fuel(u64::from(*seen % 2 == 0))?;
     let mut size = 1 + value.as_str().map_or(0, |text| text.len() as u64 / 64);
     let is_map = value.kind() == ValueKind::Map;
     if is_map && is_of_jinja(value, "::Loop") {
