@@ -54,6 +54,9 @@ OrderedJson Added(const OrderedJson& token, const OrderedJson& content, bool spe
 using TokensById = std::map<std::int64_t, OrderedJson>;  // by id: in this order they are added
 
 Result<TokensById> ListedTokens(const OrderedJson& decoder, const std::string& where) {
+  if (!decoder.is_object()) {
+    return Fail(ErrorCode::kInvalid, "added_tokens_decoder is not an object of ids", where);
+  }
   TokensById tokens;
   for (const auto& [key, token] : decoder.items()) {
     std::int64_t id = 0;
@@ -69,7 +72,7 @@ Result<TokensById> ListedTokens(const OrderedJson& decoder, const std::string& w
   return tokens;
 }
 
-// added_tokens.json: {text: id}. TokensById of tokenizer.json with that id win.
+// added_tokens.json: {text: id}. A token of tokenizer.json with that id wins.
 Result<TokensById> OlderTokens(const OrderedJson& added, const std::set<std::string>& special,
                                const std::string& where) {
   TokensById tokens;

@@ -8,6 +8,7 @@
 #include "common/base/units.h"
 #include "common/file/file.h"
 #include "common/json/limits.h"
+#include "common/json/parse.h"
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
 #include "worker/text/growth.h"
@@ -22,9 +23,19 @@ constexpr std::size_t kTextBytesMax = std::size_t{64} << 20;
 // recurses.
 constexpr JsonLimits kTokenizerLimits{.depth_max = 64, .values_max = 8'000'000};
 
-using OrderedJson = nlohmann::ordered_json;
+// Of config.json: names of 65,536 labels, twice, and more.
+constexpr Bytes kModelConfigMax{16 << 20};
+constexpr JsonLimits kModelConfigLimits{.values_max = 500'000};
 
-std::optional<std::uint32_t> IdIn(const OrderedJson& config, const std::string& key) {
+// {} where there is no such file.
+Result<nlohmann::json> ReadModelConfig(const std::filesystem::path& path) {
+  const Result<std::string> text = ReadFile(path, kModelConfigMax);
+  if (!text && text.error().code == ErrorCode::kNotFound) return nlohmann::json::object();
+  if (!text) return Fail(text.error());
+  return ParseJson(*text, path.string(), kModelConfigLimits);
+}
+
+std::optional<std::uint32_t> IdIn(const nlohmann::json& config, const std::string& key) {
   if (!config.is_object()) return std::nullopt;
   const auto it = config.find(key);
   if (it == config.end() || !it->is_number_integer()) return std::nullopt;
@@ -69,7 +80,7 @@ Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
 
 Status Tokenizer::ReadConfiguration(const std::filesystem::path& directory) {
   TUTTI_ASSIGN_OR_RETURN(const TokenFiles files, ReadTokenFiles(directory));
-  TUTTI_ASSIGN_OR_RETURN(const OrderedJson model, ReadTokenFile(directory / "config.json"));
+  TUTTI_ASSIGN_OR_RETURN(const nlohmann::json model, ReadModelConfig(directory / "config.json"));
   if (!files.added.empty()) {
     TUTTI_RETURN_IF_ERROR(Add(files.added.dump(), directory.string()));
   }

@@ -83,7 +83,8 @@ TEST_F(TokensBesideTokenizerJson, OlderFilesCountWithoutAListOfTheNewerOne) {
 TEST_F(TokensBesideTokenizerJson, WhatIsNoTokenIsRefusedWithItsFile) {
   for (const char* config : {R"({"added_tokens_decoder": {"one": {"content": "<tool>"}}})",
                              R"({"added_tokens_decoder": {"9000": "<tool>"}})",
-                             R"({"added_tokens_decoder": {"9000": {"content": 1}}})", "[]"}) {
+                             R"({"added_tokens_decoder": {"9000": {"content": 1}}})",
+                             R"({"added_tokens_decoder": [{"content": "<tool>"}]})", "[]"}) {
     Put("tokenizer_config.json", config);
     const auto loaded = Load();
     ASSERT_FALSE(loaded.has_value()) << config;
@@ -93,6 +94,15 @@ TEST_F(TokensBesideTokenizerJson, WhatIsNoTokenIsRefusedWithItsFile) {
   Put("tokenizer_config.json", "{}");
   Put("added_tokens.json", R"({"<tool>": "8192"})");
   EXPECT_THAT(Load().error().ToString(), HasSubstr("added_tokens.json"));
+}
+
+TEST_F(TokensBesideTokenizerJson, AConfigurationMayHaveManyLabels) {
+  std::string labels;
+  for (int i = 0; i < 65'536; ++i) labels += "\"" + std::to_string(i) + "\": \"\", ";
+  Put("config.json", R"({"pad_token_id": 7, "id2label": {)" + labels + R"("-1": ""}})");
+  const auto loaded = Load();
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().ToString();
+  EXPECT_EQ(loaded->special().pad, std::optional<std::uint32_t>(7));
 }
 
 }  // namespace
