@@ -65,17 +65,7 @@ impl Expressions {
         let Some((name, rest)) = tokens.split_first() else { return };
         out.push_str(&name.space);
         out.push_str(&name.text);
-        let at_top = |sign: &dyn Fn(&Token) -> bool| {
-            let mut depth = 0;
-            rest.iter().position(|t| {
-                depth += match t.text.as_str() {
-                    "(" | "[" | "{" if t.kind == Kind::Sign => 1,
-                    ")" | "]" | "}" if t.kind == Kind::Sign => -1,
-                    _ => 0,
-                };
-                depth == 0 && sign(t)
-            })
-        };
+        let at_top = |sign: &dyn Fn(&Token) -> bool| at_top(rest, sign);
         match name.text.as_str() {
             "set" => {
                 let equals = at_top(&|t| t.is("=")).map_or(0, |i| i + 1);
@@ -88,10 +78,8 @@ impl Expressions {
                 if equals == 0 || is_constant(&rest[equals..]) {
                     return self.write(&rest[equals..], out);
                 }
-                let pair = has_top_comma(&rest[equals..]);
-                out.push_str(if pair { " _tutti_whole((" } else { " _tutti_whole(" });
-                self.write(&rest[equals..], out);
-                out.push_str(if pair { ")" } else { "" });
+                out.push_str(" _tutti_whole(");
+                self.write_argument(&rest[equals..], out);
                 out.push_str(if rest[..equals].iter().any(|t| t.is(".")) { ", true)" } else { ")" });
             }
             "call" if rest.first().is_some_and(|t| t.is("(")) => {
@@ -108,11 +96,7 @@ impl Expressions {
                     .unwrap_or(rest.len());
                 rest[..from].iter().for_each(|t| push(out, t));
                 out.push_str(" _tutti_each(");
-                let pair = has_top_comma(&rest[from..end]);
-                let (open, close) = if pair { ("(", ")") } else { ("", "") };
-                out.push_str(open);
-                self.write(&rest[from..end], out);
-                out.push_str(close);
+                self.write_argument(&rest[from..end], out);
                 out.push(')');
                 if let Some((word, more)) = rest[end..].split_first() {
                     push(out, word);
@@ -122,6 +106,14 @@ impl Expressions {
             }
             _ => self.write(rest, out),
         }
+    }
+
+    // A tuple without brackets gets some: its commas would make it several arguments.
+    fn write_argument(&mut self, tokens: &[Token], out: &mut String) {
+        let pair = at_top(tokens, |t| t.is(",")).is_some();
+        out.push_str(if pair { "(" } else { "" });
+        self.write(tokens, out);
+        out.push_str(if pair { ")" } else { "" });
     }
 
     // `x.items` is the method in Jinja, also where x has such a key, and so is `x['items']` where it
@@ -163,18 +155,16 @@ fn is_operand(token: &Token) -> bool {
     }
 }
 
-fn has_top_comma(tokens: &[Token]) -> bool {
+// The first such token outside of brackets; their last one is.
+fn at_top(tokens: &[Token], sign: impl Fn(&Token) -> bool) -> Option<usize> {
     let mut depth = 0;
-    tokens.iter().any(|t| {
-        if t.kind == Kind::Sign {
-            match t.text.as_str() {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth -= 1,
-                "," => return depth == 0,
-                _ => {}
-            }
-        }
-        false
+    tokens.iter().position(|t| {
+        depth += match t.text.as_str() {
+            "(" | "[" | "{" if t.kind == Kind::Sign => 1,
+            ")" | "]" | "}" if t.kind == Kind::Sign => -1,
+            _ => 0,
+        };
+        depth == 0 && sign(t)
     })
 }
 
@@ -372,8 +362,7 @@ fn concatenation(nodes: &[Node], out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use crate::generation::Markers;
-    use crate::source::rewrite;
+    use crate::source::rewritten;
 
     #[test]
     fn operators_become_calls_where_python_differs() {
@@ -397,8 +386,7 @@ mod tests {
             ),
             ("a.items ~ b.items()", "_tutti_text( a._tutti_bound_items(), b.items())"),
         ] {
-            let markers = Markers { open: '<', close: '>' };
-            let got = rewrite(&format!("{{{{ {source} }}}}"), &markers).unwrap_or_default();
+            let got = rewritten(&format!("{{{{ {source} }}}}"));
             let squeezed = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(squeezed(&got), squeezed(&format!("{{{{ {text} }}}}")));
         }

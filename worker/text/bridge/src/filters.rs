@@ -4,7 +4,7 @@ use minijinja::value::{from_args, Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use crate::methods::{self, BoundMethod};
-use crate::python::{self, failure, is_space, measure, pay, text};
+use crate::python::{self, failure, is_space, measure, pay, pay_step, text};
 
 // What minijinja has and Jinja has not, or has in another way.
 const FOREIGN_FILTERS: [&str; 7] =
@@ -201,9 +201,9 @@ fn indent(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result
         Some(width) => match width.as_str() {
             Some(text) => text.to_string(),
             None => {
-                let size = i64::try_from(width)?.max(0) as u64;
-                state.consume_fuel(size / 64)?;
-                " ".repeat(size as usize)
+                let size = i64::try_from(width)?.max(0) as usize;
+                pay(state, size)?;
+                " ".repeat(size)
             }
         },
     };
@@ -211,7 +211,7 @@ fn indent(state: &mut State, value: &Value, args: Rest<ValueOrKwargs>) -> Result
     let mut out = String::from(if first { margin.as_str() } else { "" });
     for (i, line) in python::split_lines(&text, false).into_iter().enumerate() {
         if i > 0 {
-            state.consume_fuel(margin.len() as u64 / 64 + 1)?;
+            pay_step(state, margin.len())?;
             out.push('\n');
             out.push_str(if blank || !line.is_empty() { &margin } else { "" });
         }
@@ -243,7 +243,7 @@ fn join(
             None => item,
         };
         let piece = text(state, &item)?;
-        state.consume_fuel((piece.len() + separator.len()) as u64 / 64 + 1)?;
+        pay_step(state, piece.len() + separator.len())?;
         out.push_str(if i > 0 { &separator } else { "" });
         out.push_str(&piece);
     }

@@ -45,12 +45,7 @@ impl Chains {
 
 #[cfg(test)]
 mod tests {
-    use crate::generation::Markers;
-    use crate::source::rewrite;
-
-    fn rewritten(source: &str) -> String {
-        rewrite(source, &Markers { open: '<', close: '>' }).unwrap_or_else(|e| e.message)
-    }
+    use crate::source::rewritten;
 
     #[test]
     fn what_would_exhaust_the_stack_is_refused() {

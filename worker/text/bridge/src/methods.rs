@@ -9,7 +9,9 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::expression::DICT_METHODS;
 use crate::filters::is_iterable;
-use crate::python::{self, failure, is_cased, is_digit, is_space, is_titlecase, measure, pay};
+use crate::python::{
+    self, failure, is_cased, is_digit, is_space, is_titlecase, measure, pay, pay_step,
+};
 use crate::python::split_lines;
 
 // See expression.rs.
@@ -205,7 +207,7 @@ fn of_text(state: &State, text: &str, name: &str, args: &[Value]) -> Result<Opti
                 let item = item.as_str().ok_or_else(|| {
                     failure(format!("sequence item {i}: expected a text, found a {}", item.kind()))
                 })?;
-                state.consume_fuel((item.len() + text.len()) as u64 / 64 + 1)?;
+                pay_step(state, item.len() + text.len())?;
                 out.push_str(if i > 0 { text } else { "" });
                 out.push_str(item);
             }

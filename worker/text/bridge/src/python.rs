@@ -111,6 +111,11 @@ pub fn pay(state: &State, bytes: usize) -> Result<(), Error> {
     state.consume_fuel(bytes as u64 / 64)
 }
 
+/// Pays for a step of a loop that works on that many bytes.
+pub fn pay_step(state: &State, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(bytes as u64 / 64 + 1)
+}
+
 /// str(value), as printing and `~` write it. Paid for as it is made: a value may hold another twice,
 /// which holds another twice, and so on.
 pub fn text(state: &State, value: &Value) -> Result<String, Error> {

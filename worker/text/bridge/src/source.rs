@@ -427,13 +427,15 @@ fn code_point(digits: &str, radix: u32) -> Result<char, String> {
         .ok_or_else(|| format!("the escape of U+{digits} is no character"))
 }
 
+/// For tests: the template rewritten, or what is wrong with it.
+#[cfg(test)]
+pub fn rewritten(source: &str) -> String {
+    rewrite(source, &Markers { open: '<', close: '>' }).unwrap_or_else(|e| e.message)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn rewritten(source: &str) -> String {
-        rewrite(source, &Markers { open: '<', close: '>' }).unwrap_or_else(|e| e.message)
-    }
+    use super::rewritten;
 
     #[test]
     fn whitespace_is_settled_as_jinja_does() {
