@@ -1,7 +1,5 @@
 #include "worker/text/chat_template.h"
 
-#include "common/base/units.h"
-#include "common/file/file.h"
 #include "common/json/limits.h"
 #include "worker/text/bridge/bridge.h"
 #include "worker/text/bridge_buffers.h"
@@ -16,12 +14,8 @@ constexpr std::size_t kTemplateBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 20;
 constexpr JsonLimits kMessageLimits{.depth_max = 100, .members_max = 4'096};
 
-// Nothing where there is no such file.
 Result<std::optional<std::string>> TextOf(const std::filesystem::path& path) {
-  Result<std::string> text = ReadFile(path, Bytes{kTemplateBytesMax});
-  if (text.has_value()) return std::optional(*std::move(text));
-  if (text.error().code == ErrorCode::kNotFound) return std::nullopt;
-  return Fail(text.error());
+  return ReadFileIfThere(path, Bytes{kTemplateBytesMax});
 }
 
 // What a message thought has one name for templates, and gpt-oss's reads another.

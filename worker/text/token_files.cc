@@ -9,7 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include "common/base/units.h"
 #include "common/file/file.h"
 #include "common/json/limits.h"
 
@@ -132,10 +131,17 @@ const OrderedJson* ExtraList(const OrderedJson& config, const OrderedJson& map) 
 
 }  // namespace
 
+Result<std::optional<std::string>> ReadFileIfThere(const std::filesystem::path& path, Bytes max) {
+  Result<std::string> text = ReadFile(path, max);
+  if (text.has_value()) return std::optional(*std::move(text));
+  if (text.error().code == ErrorCode::kNotFound) return std::nullopt;
+  return Fail(text.error());
+}
+
 Result<OrderedJson> ReadTokenFile(const std::filesystem::path& path) {
-  const Result<std::string> text = ReadFile(path, kTokenFileMax);
-  if (!text && text.error().code == ErrorCode::kNotFound) return OrderedJson();
-  if (!text) return Fail(text.error());
+  TUTTI_ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                         ReadFileIfThere(path, kTokenFileMax));
+  if (!text) return OrderedJson();
   TUTTI_RETURN_IF_ERROR(CheckJsonLimits(*text, kTokenFileLimits, path.string()));
   OrderedJson object = OrderedJson::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());

@@ -5,10 +5,16 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 
 #include "common/base/result.h"
+#include "common/base/units.h"
 
 namespace tutti::text {
+
+// The bytes of a file; nullopt where there is none. Errors: ReadFile's others.
+Result<std::optional<std::string>> ReadFileIfThere(const std::filesystem::path& path, Bytes max);
 
 // The JSON object of a file of at most 16 MiB; null where there is no such file. Errors: kInvalid.
 Result<nlohmann::ordered_json> ReadTokenFile(const std::filesystem::path& path);

@@ -29,14 +29,15 @@ constexpr JsonLimits kModelConfigLimits{.values_max = 500'000};
 
 // {} where there is no such file.
 Result<nlohmann::json> ReadModelConfig(const std::filesystem::path& path) {
-  const Result<std::string> text = ReadFile(path, kModelConfigMax);
-  if (!text && text.error().code == ErrorCode::kNotFound) return nlohmann::json::object();
-  if (!text) return Fail(text.error());
-  return ParseJson(*text, path.string(), kModelConfigLimits);
+  TUTTI_ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                         ReadFileIfThere(path, kModelConfigMax));
+  if (!text) return nlohmann::json::object();
+  TUTTI_ASSIGN_OR_RETURN(nlohmann::json json, ParseJson(*text, path.string(), kModelConfigLimits));
+  if (!json.is_object()) return Fail(ErrorCode::kInvalid, "not a JSON object", path.string());
+  return json;
 }
 
 std::optional<std::uint32_t> IdIn(const nlohmann::json& config, const std::string& key) {
-  if (!config.is_object()) return std::nullopt;
   const auto it = config.find(key);
   if (it == config.end() || !it->is_number_integer()) return std::nullopt;
   const auto id = it->get<std::int64_t>();

@@ -103,6 +103,8 @@ TEST_F(TokensBesideTokenizerJson, AConfigurationMayHaveManyLabels) {
   const auto loaded = Load();
   ASSERT_TRUE(loaded.has_value()) << loaded.error().ToString();
   EXPECT_EQ(loaded->special().pad, std::optional<std::uint32_t>(7));
+  Put("config.json", "[]");
+  EXPECT_THAT(Load().error().ToString(), HasSubstr("not a JSON object"));
 }
 
 }  // namespace
