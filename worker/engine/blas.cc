@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "common/base/words.h"
+#include "worker/model/kernels.h"
 
 namespace tutti::engine {
 namespace {
@@ -44,18 +45,6 @@ class LoadedBlas {
   void* library_ = nullptr;
 };
 
-CpuFeatures FeaturesOfThisCpu() {
-  CpuFeatures cpu;
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  cpu.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  cpu.avx512 = cpu.avx2 && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-#endif
-  return cpu;
-}
-
 }  // namespace
 
 Result<Blas> CheckBlas() {
@@ -85,13 +74,13 @@ Result<Blas> CheckBlas() {
   return blas;
 }
 
-std::optional<std::string> BetterCore(std::string_view core, const CpuFeatures& cpu) {
-  for (const std::string_view good :
-       {"Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids"}) {
-    if (LowerCase(core) == LowerCase(good)) return std::nullopt;
+std::optional<std::string> BetterCore(std::string_view core, std::string_view isa) {
+  const std::string name = LowerCase(core);
+  for (const char* good : {"haswell", "zen", "skylakex", "cooperlake", "sapphirerapids"}) {
+    if (name == good) return std::nullopt;
   }
-  if (cpu.avx512) return "SkylakeX";
-  if (cpu.avx2) return "Haswell";
+  if (isa == "avx512") return "SkylakeX";
+  if (isa == "avx2") return "Haswell";
   return std::nullopt;
 }
 
@@ -100,7 +89,7 @@ void ExecuteOnBetterCore(char** arguments) {
   const LoadedBlas library;
   const auto core = library.Find<char*()>("openblas_get_corename");
   if (core == nullptr) return;
-  const auto better = BetterCore(core(), FeaturesOfThisCpu());
+  const auto better = BetterCore(core(), model::CpuKernels().isa);
   if (!better || setenv(kCoreVariable, better->c_str(), /*overwrite=*/1) != 0) return;
   execv("/proc/self/exe", arguments);  // where this fails, the slow kernels do
 }

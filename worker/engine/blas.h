@@ -19,14 +19,10 @@ struct Blas {
 // LibTorch with CUDA has inside.
 Result<Blas> CheckBlas();
 
-struct CpuFeatures {
-  bool avx2 = false;    // with FMA
-  bool avx512 = false;  // the part that Skylake has
-};
-// What OPENBLAS_CORETYPE should say where OpenBLAS took the kernels `core`: it knows processors by
-// their model numbers, and takes kernels without AVX2 for those that are newer than it is, which
-// are several times slower. nullopt: its choice is good.
-std::optional<std::string> BetterCore(std::string_view core, const CpuFeatures& cpu);
+// What OPENBLAS_CORETYPE should say where OpenBLAS took the kernels `core` on a CPU that runs `isa`
+// (model::Kernels). It knows processors by their model numbers, and takes kernels without AVX2 for
+// those that are newer than it is, which are several times slower. nullopt: its choice is good.
+std::optional<std::string> BetterCore(std::string_view core, std::string_view isa);
 
 // Executes this program anew with OPENBLAS_CORETYPE where BetterCore has one and nobody has set
 // it: OpenBLAS reads it when it is loaded. For main(), before anything else; returns otherwise.
