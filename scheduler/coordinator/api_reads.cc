@@ -20,7 +20,8 @@ Result<std::vector<http::Event>> EventsFrom(const View& view, std::uint64_t afte
                                             std::size_t limit, std::optional<JobId> job) {
   std::vector<http::Event> events;
   for (;;) {
-    TUTTI_ASSIGN_OR_RETURN(const auto entries, view.store->Read(after, limit, job));
+    TUTTI_ASSIGN_OR_RETURN(const auto entries, job ? view.store->ReadOf(*job, after, limit)
+                                                   : view.store->Read(after, limit));
     for (const store::JournalEntry& entry : entries) {
       after = entry.seq;
       auto event = EventOf(entry.seq, entry.fact, view.state->ledger);

@@ -4,6 +4,7 @@
 // range are errors that name the field.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,10 @@ struct StoredJob {
   core::Job job;
   std::uint64_t finish_order = 0;
 };
-std::string EncodeJob(const StoredJob& stored);
+// Its spec is most of a job, and in the journal already.
+enum class SpecOfJob : std::uint8_t { kInRow, kInJournal };
+std::string EncodeJob(const core::Job& job, std::uint64_t finish_order = 0,
+                      SpecOfJob spec = SpecOfJob::kInRow);
 Result<StoredJob> DecodeJob(std::string_view bytes);
 
 // Slot use and gangs of a node are derived from the jobs, not stored.

@@ -147,21 +147,20 @@ core::Average AverageFromProto(const journal::Average& from) {
 
 }  // namespace
 
-std::string EncodeJob(const StoredJob& stored) {
-  const core::Job& job = stored.job;
+std::string EncodeJob(const core::Job& job, std::uint64_t finish_order, SpecOfJob spec) {
   journal::Job out;
   out.set_id(job.id.value());
   out.set_sequence(job.sequence);
   out.set_clock_ms(job.clock_ms);
   ToProto(job.request, out.mutable_request());
-  out.set_spec_json(job.spec_json);
+  if (spec == SpecOfJob::kInRow) out.set_spec_json(job.spec_json);
   out.set_idempotency_key(job.idempotency_key);
   out.set_body_digest(job.body_digest);
   out.set_held(job.held);
   out.set_submitted_at_unix_ms(job.submitted_at.unix_ms);
   out.set_since_unix_ms(job.since.unix_ms);
   if (job.finished_at) out.set_finished_at_unix_ms(job.finished_at->unix_ms);
-  out.set_finish_order(stored.finish_order);
+  out.set_finish_order(finish_order);
   if (job.estimate) ToProto(*job.estimate, out.mutable_estimate());
   out.set_attempt(Number(job.attempt));
   out.set_ranks_override(job.ranks_override);

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -16,7 +17,9 @@ namespace tutti::store {
 namespace {
 
 // kMigrations[v] takes a database of version v to v + 1. Never changed once released. That to 4
-// changes no table: the snapshot's jobs are written without their specs from then on.
+// changes no table: the snapshot's jobs are written without their specs from then on. From 5 on the
+// journal's index by job grows with snapshots and jobs of those are kept by sequence: ids are
+// random, so that what is sorted by them has a page written for every fact.
 constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
   CREATE TABLE journal(seq INTEGER PRIMARY KEY, job INTEGER, crc INTEGER NOT NULL, fact BLOB NOT NULL);
   CREATE INDEX journal_job ON journal(job, seq) WHERE job IS NOT NULL;
@@ -43,10 +46,28 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations = {R"sql(
                                   user TEXT NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL);
   CREATE TABLE webhook_seq(id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL);
 )sql",
-                                                                 ""};
+                                                                 "",
+                                                                 R"sql(
+  CREATE TABLE journal_jobs(job INTEGER, seq INTEGER, PRIMARY KEY(job, seq)) WITHOUT ROWID;
+  INSERT INTO journal_jobs SELECT job, seq FROM journal WHERE job IS NOT NULL AND
+    seq <= coalesce((SELECT seq FROM snapshot), 0) ORDER BY job, seq;
+  DROP INDEX journal_job;
+  CREATE TABLE snapshot_sorted(sequence INTEGER PRIMARY KEY, crc INTEGER NOT NULL, row BLOB NOT NULL);
+  INSERT OR REPLACE INTO snapshot_sorted SELECT job_sequence(row), crc, row FROM snapshot_jobs;
+  DROP TABLE snapshot_jobs;
+  ALTER TABLE snapshot_sorted RENAME TO snapshot_jobs;
+)sql"};
 
 std::uint64_t Crc(std::string_view bytes) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+}
+
+// SQL: job_sequence(row) of a stored job; 0: it is damaged, which is found when the row is read.
+void JobSequence(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
+  const auto* bytes = static_cast<const char*>(sqlite3_value_blob(values[0]));
+  const auto size = static_cast<std::size_t>(sqlite3_value_bytes(values[0]));
+  const auto stored = DecodeJob(std::string_view(bytes, size));
+  sqlite3_result_int64(context, stored ? static_cast<sqlite3_int64>(stored->job.sequence) : 0);
 }
 
 Unexpected Damaged(const std::filesystem::path& path, const std::string& what) {
@@ -86,6 +107,8 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path,
                       ", this Tutti knows up to " + std::to_string(kSchemaVersion),
                   path.string(), "start the newer Tutti that wrote it");
     }
+    sqlite3_create_function(db->handle(), "job_sequence", 1, SQLITE_UTF8, nullptr, JobSequence,
+                            nullptr, nullptr);
     for (std::uint64_t v = version; v < kSchemaVersion; ++v) {
       TUTTI_RETURN_IF_ERROR(db->Execute(kMigrations[v]));
     }
@@ -108,7 +131,8 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& path,
 // ---- reading back ----------------------------------------------------------------------------
 
 Result<core::Ledger> Store::Recover() {
-  dirty_jobs_.clear();
+  recent_.clear();
+  gone_.clear();
   snapshot_seq_ = 0;
   auto snapshot = LoadSnapshot();
   core::Ledger ledger;
@@ -176,7 +200,9 @@ Result<std::optional<core::Ledger>> Store::LoadSnapshot() {
 
 // Of the fact that submitted it: the journal is kept whole.
 Result<std::string> Store::SubmittedSpec(JobId job) {
-  auto query = db_->Prepare("SELECT crc, fact FROM journal WHERE job = ?1 ORDER BY seq LIMIT 1");
+  auto query = db_->Prepare(
+      "SELECT crc, fact FROM journal WHERE seq = "
+      "(SELECT min(seq) FROM journal_jobs WHERE job = ?1)");
   query.Bind(1, job.value());
   TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
   if (row && query.Integer(0) == Crc(query.Blob(1))) {
@@ -206,22 +232,19 @@ Status Store::Replay(core::Ledger& ledger, std::uint64_t after) {
     if (const std::string objection = core::Objection(ledger, *fact); !objection.empty()) {
       return Damaged(path_, "fact " + std::to_string(seq) + " does not follow: " + objection);
     }
-    if (const JobId* job = JobOf(*fact)) dirty_jobs_.insert(*job);
+    if (const JobId* job = JobOf(*fact)) recent_.push_back({*job, seq});
+    if (const auto* archived = std::get_if<core::JobArchived>(&*fact)) {
+      gone_.push_back(ledger.jobs.at(archived->job).sequence);
+    }
     core::Apply(ledger, *fact);
   }
   if (expected != last_seq_) return Damaged(path_, "the end of the journal is missing");
   return {};
 }
 
-Result<std::vector<JournalEntry>> Store::Read(std::uint64_t after, std::size_t limit,
-                                              std::optional<JobId> job) {
-  auto query =
-      job ? db_->Prepare(
-                "SELECT seq, fact FROM journal WHERE seq > ?1 AND job = ?3 "
-                "ORDER BY seq LIMIT ?2")
-          : db_->Prepare("SELECT seq, fact FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+Result<std::vector<JournalEntry>> Store::Read(std::uint64_t after, std::size_t limit) {
+  auto query = db_->Prepare("SELECT seq, fact FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2");
   query.Bind(1, after).Bind(2, limit);
-  if (job) query.Bind(3, job->value());
   std::vector<JournalEntry> entries;
   for (;;) {
     TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
@@ -229,6 +252,40 @@ Result<std::vector<JournalEntry>> Store::Read(std::uint64_t after, std::size_t l
     TUTTI_ASSIGN_OR_RETURN(core::Fact fact, DecodeFact(query.Blob(1)));
     entries.push_back({.seq = query.Integer(0), .fact = std::move(fact)});
   }
+}
+
+Result<std::vector<JournalEntry>> Store::ReadOf(JobId job, std::uint64_t after, std::size_t limit) {
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> seqs, SeqsOf(job, after, limit));
+  std::vector<JournalEntry> entries;
+  for (const std::uint64_t seq : seqs) {
+    auto query = db_->Prepare("SELECT fact FROM journal WHERE seq = ?1");
+    query.Bind(1, seq);
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return Damaged(path_, "fact " + std::to_string(seq) + " is missing");
+    TUTTI_ASSIGN_OR_RETURN(core::Fact fact, DecodeFact(query.Blob(0)));
+    entries.push_back({.seq = seq, .fact = std::move(fact)});
+  }
+  return entries;
+}
+
+// The first of a job's facts after `after`, at most `limit`.
+Result<std::vector<std::uint64_t>> Store::SeqsOf(JobId job, std::uint64_t after,
+                                                 std::size_t limit) {
+  std::vector<std::uint64_t> seqs;
+  auto query = db_->Prepare(
+      "SELECT seq FROM journal_jobs WHERE job = ?1 AND seq > ?2 AND seq <= ?3 "
+      "ORDER BY seq LIMIT ?4");
+  query.Bind(1, job.value()).Bind(2, after).Bind(3, snapshot_seq_).Bind(4, limit);
+  for (;;) {
+    TUTTI_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) break;
+    seqs.push_back(query.Integer(0));
+  }
+  for (const JobFact& fact : recent_) {
+    if (seqs.size() >= limit) break;
+    if (fact.job == job && fact.seq > after) seqs.push_back(fact.seq);
+  }
+  return seqs;
 }
 
 Result<core::Job> Store::FindArchived(std::string_view text) {
@@ -309,14 +366,15 @@ Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Jo
         "INSERT OR REPLACE INTO jobs_archive(id, sequence, name, text_id, row) "
         "VALUES(?1, ?2, ?3, ?4, ?5)");
     insert.Bind(1, job.id.value()).Bind(2, job.sequence).BindText(3, job.request.name);
-    insert.BindText(4, job.id.ToString()).Bind(5, EncodeJob({.job = job}));
+    insert.BindText(4, job.id.ToString()).Bind(5, EncodeJob(job));
     TUTTI_RETURN_IF_ERROR(insert.Run());
   }
   TUTTI_RETURN_IF_ERROR(transaction.Commit());
-  last_seq_ = seq;
   for (const core::Fact& fact : facts) {
-    if (const JobId* job = JobOf(fact)) dirty_jobs_.insert(*job);
+    ++last_seq_;
+    if (const JobId* job = JobOf(fact)) recent_.push_back({*job, last_seq_});
   }
+  for (const core::Job& job : archived) gone_.push_back(job.sequence);
   return {};
 }
 
@@ -324,8 +382,34 @@ Status Store::MaybeSnapshot(const core::Ledger& ledger) {
   if (last_seq_ - snapshot_seq_ < options_.snapshot_every_facts) return {};
   TUTTI_RETURN_IF_ERROR(WriteSnapshot(ledger));
   snapshot_seq_ = last_seq_;
-  dirty_jobs_.clear();
+  recent_.clear();
+  gone_.clear();
   return {};
+}
+
+// The journal's index by job reaches its end. In order: each page is written once.
+Status Store::IndexRecent() {
+  std::vector<JobFact> facts = recent_;
+  std::ranges::sort(facts, {}, [](const JobFact& fact) {
+    return std::pair(static_cast<std::int64_t>(fact.job.value()), fact.seq);
+  });
+  for (const JobFact& fact : facts) {
+    auto index = db_->Prepare("INSERT INTO journal_jobs(job, seq) VALUES(?1, ?2)");
+    TUTTI_RETURN_IF_ERROR(index.Bind(1, fact.job.value()).Bind(2, fact.seq).Run());
+  }
+  return {};
+}
+
+// Those of the ledger since the snapshot, each once, by sequence.
+std::vector<const core::Job*> Store::ChangedJobs(const core::Ledger& ledger) const {
+  std::vector<const core::Job*> jobs;
+  for (const JobFact& fact : recent_) {
+    if (const core::Job* job = core::FindJob(ledger, fact.job)) jobs.push_back(job);
+  }
+  std::ranges::sort(jobs, {}, &core::Job::sequence);
+  const auto again = std::ranges::unique(jobs);
+  jobs.erase(again.begin(), again.end());
+  return jobs;
 }
 
 Status Store::WriteSnapshot(const core::Ledger& ledger) {
@@ -336,21 +420,21 @@ Status Store::WriteSnapshot(const core::Ledger& ledger) {
   Database::Transaction transaction(*db_);
   TUTTI_RETURN_IF_ERROR(transaction.Begin());
   // A snapshot that was left aside must not leave rows behind.
-  if (snapshot_seq_ == 0) TUTTI_RETURN_IF_ERROR(db_->Execute("DELETE FROM snapshot_jobs"));
-  for (const JobId id : dirty_jobs_) {
-    const core::Job* job = core::FindJob(ledger, id);
-    if (job == nullptr) {
-      auto remove = db_->Prepare("DELETE FROM snapshot_jobs WHERE id = ?1");
-      TUTTI_RETURN_IF_ERROR(remove.Bind(1, id.value()).Run());
-      continue;
-    }
-    const auto order = finish_order.find(id);
-    StoredJob stored{.job = *job, .finish_order = order == finish_order.end() ? 0 : order->second};
-    stored.job.spec_json.clear();  // most of a job, and in the journal already
-    const std::string row = EncodeJob(stored);
+  if (snapshot_seq_ == 0) {
+    TUTTI_RETURN_IF_ERROR(db_->Execute("DELETE FROM snapshot_jobs; DELETE FROM journal_jobs"));
+  }
+  TUTTI_RETURN_IF_ERROR(IndexRecent());
+  for (const core::Job* job : ChangedJobs(ledger)) {
+    const auto order = finish_order.find(job->id);
+    const std::string row =
+        EncodeJob(*job, order == finish_order.end() ? 0 : order->second, SpecOfJob::kInJournal);
     auto upsert =
-        db_->Prepare("INSERT OR REPLACE INTO snapshot_jobs(id, crc, row) VALUES(?1, ?2, ?3)");
-    TUTTI_RETURN_IF_ERROR(upsert.Bind(1, id.value()).Bind(2, Crc(row)).Bind(3, row).Run());
+        db_->Prepare("INSERT OR REPLACE INTO snapshot_jobs(sequence, crc, row) VALUES(?1, ?2, ?3)");
+    TUTTI_RETURN_IF_ERROR(upsert.Bind(1, job->sequence).Bind(2, Crc(row)).Bind(3, row).Run());
+  }
+  for (const std::uint64_t sequence : gone_) {
+    auto remove = db_->Prepare("DELETE FROM snapshot_jobs WHERE sequence = ?1");
+    TUTTI_RETURN_IF_ERROR(remove.Bind(1, sequence).Run());
   }
   TUTTI_RETURN_IF_ERROR(db_->Execute("DELETE FROM snapshot_nodes"));
   for (const auto& [id, node] : ledger.nodes) {

@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,7 +25,7 @@ namespace tutti::store {
 
 class DatabaseCopy;
 
-inline constexpr int kSchemaVersion = 4;
+inline constexpr int kSchemaVersion = 5;
 
 struct StoreOptions {
   std::uint64_t snapshot_every_facts = 20'000;  // MaybeSnapshot does nothing before
@@ -96,9 +95,10 @@ class Store {
   // A write that changes nothing: whether the disk takes data again.
   Status Probe();
 
-  // Facts after `after`, oldest first, at most `limit`; of one job, when given.
-  Result<std::vector<JournalEntry>> Read(std::uint64_t after, std::size_t limit,
-                                         std::optional<JobId> job = std::nullopt);
+  // Facts after `after`, oldest first, at most `limit`; of all jobs, of one.
+  // REQUIRES of ReadOf: Recover has been called, or the database was new.
+  Result<std::vector<JournalEntry>> Read(std::uint64_t after, std::size_t limit);
+  Result<std::vector<JournalEntry>> ReadOf(JobId job, std::uint64_t after, std::size_t limit);
   std::uint64_t last_seq() const { return last_seq_; }
 
   // Archived jobs: by id, unique id prefix or name (the newest); kNotFound.
@@ -139,7 +139,15 @@ class Store {
   Result<std::optional<core::Ledger>> LoadSnapshot();
   Status Replay(core::Ledger& ledger, std::uint64_t after);
   Status WriteSnapshot(const core::Ledger& ledger);
+  Status IndexRecent();
+  std::vector<const core::Job*> ChangedJobs(const core::Ledger& ledger) const;
   Result<std::string> SubmittedSpec(JobId job);
+  Result<std::vector<std::uint64_t>> SeqsOf(JobId job, std::uint64_t after, std::size_t limit);
+
+  struct JobFact {
+    JobId job;
+    std::uint64_t seq = 0;
+  };
 
   std::unique_ptr<Database> db_;
   std::unique_ptr<DatabaseCopy> copy_;  // under way; reads through db_
@@ -147,7 +155,9 @@ class Store {
   StoreOptions options_;
   std::uint64_t last_seq_ = 0;
   std::uint64_t snapshot_seq_ = 0;
-  std::set<JobId> dirty_jobs_;  // changed since the snapshot
+  // Since the snapshot, where the journal's index by job ends: facts, sequences of archived jobs.
+  std::vector<JobFact> recent_;
+  std::vector<std::uint64_t> gone_;
 };
 
 }  // namespace tutti::store

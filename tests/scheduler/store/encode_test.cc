@@ -88,7 +88,7 @@ TEST(Rebuild, EqualsTheLedgerThroughStoredRows) {
     core::Apply(ledger, fact);
     core::LedgerParts parts = core::Dismantle(ledger);
     for (auto& [job, order] : parts.jobs) {
-      auto stored = DecodeJob(EncodeJob({.job = job, .finish_order = order}));
+      auto stored = DecodeJob(EncodeJob(job, order));
       ASSERT_TRUE(stored) << stored.error().ToString();
       job = stored->job;
       order = stored->finish_order;

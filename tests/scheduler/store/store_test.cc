@@ -90,16 +90,30 @@ TEST_F(StoreTest, TokensAreKeptByDigestUntilTheyAreRemoved) {
   EXPECT_EQ(store->Tokens()->size(), 1u);
 }
 
-// A database of version 1 is one without tokens.
+// A database of version 1 is one without tokens, whose journal has an index of its own by job.
 TEST_F(StoreTest, AnOlderSchemaIsMigratedAndLosesNothing) {
   const auto story = ExampleStory();
-  ASSERT_TRUE(Open()->Append(std::span(story)));
-  Sql("DROP TABLE tokens; DROP TABLE webhooks; DROP TABLE webhook_deliveries; "
-      "DROP TABLE webhook_seq; PRAGMA user_version=1");
-  auto store = Open();
-  ASSERT_TRUE(store);
-  EXPECT_TRUE(store->Tokens());
-  EXPECT_EQ(store->Recover().value(), Applied(story));
+  for (const std::size_t snapshot_after : {std::size_t{0}, story.size() / 2}) {
+    fs::remove(path_);
+    {
+      auto store = Open({.snapshot_every_facts = 1});
+      const auto before = std::span(story).first(snapshot_after);
+      ASSERT_TRUE(store->Append(before));
+      ASSERT_TRUE(store->MaybeSnapshot(Applied({before.begin(), before.end()})));
+      ASSERT_TRUE(store->Append(std::span(story).subspan(snapshot_after)));
+    }
+    Sql("DROP TABLE tokens; DROP TABLE webhooks; DROP TABLE webhook_deliveries; "
+        "DROP TABLE webhook_seq; DROP TABLE journal_jobs; "
+        "ALTER TABLE snapshot_jobs RENAME COLUMN sequence TO id; UPDATE snapshot_jobs SET id = "
+        "-id; "
+        "CREATE INDEX journal_job ON journal(job, seq) WHERE job IS NOT NULL; "
+        "PRAGMA user_version=1");
+    auto store = Open();
+    ASSERT_TRUE(store);
+    EXPECT_TRUE(store->Tokens());
+    EXPECT_EQ(store->Recover().value(), Applied(story));
+    EXPECT_EQ(store->ReadOf(JobId(2), 0, 100).value().size(), 6u);
+  }
 }
 
 TEST_F(StoreTest, RecoversWhatWasAppended) {
@@ -227,22 +241,37 @@ TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefused) {
   EXPECT_EQ(store.error().code, ErrorCode::kIo);
 }
 
+// Wherever the snapshot is, before and after the coordinator starts anew.
 TEST_F(StoreTest, ReadsFactsOfOneJobInPages) {
-  auto store = Open();
   const auto story = ExampleStory();
-  ASSERT_TRUE(store->Append(story));
-  std::vector<core::Fact> read;
-  std::uint64_t after = 0;
-  for (;;) {
-    const auto page = store->Read(after, 2, JobId(2)).value();
-    if (page.empty()) break;
-    for (const JournalEntry& entry : page) {
-      EXPECT_EQ(entry.fact, story[entry.seq - 1]);
-      read.push_back(entry.fact);
-      after = entry.seq;
+  const auto in_pages = [&](Store& store) {
+    std::size_t read = 0;
+    std::uint64_t after = 0;
+    for (;;) {
+      const auto page = store.ReadOf(JobId(2), after, 2).value();
+      if (page.empty()) return read;
+      for (const JournalEntry& entry : page) {
+        EXPECT_GT(entry.seq, after);
+        EXPECT_EQ(entry.fact, story[entry.seq - 1]);
+        after = entry.seq;
+        ++read;
+      }
     }
+  };
+  for (std::size_t cut = 0; cut <= story.size(); ++cut) {
+    fs::remove(path_);
+    {
+      auto store = Open({.snapshot_every_facts = 1});
+      const auto before = std::span(story).first(cut);
+      ASSERT_TRUE(store->Append(before));
+      ASSERT_TRUE(store->MaybeSnapshot(Applied({before.begin(), before.end()})));
+      ASSERT_TRUE(store->Append(std::span(story).subspan(cut)));
+      EXPECT_EQ(in_pages(*store), 6u) << cut;
+    }
+    auto store = Open();
+    ASSERT_TRUE(store->Recover());
+    EXPECT_EQ(in_pages(*store), 6u) << cut;
   }
-  EXPECT_EQ(read.size(), 6u);
 }
 
 TEST_F(StoreTest, ArchivedJobsAreFound) {
