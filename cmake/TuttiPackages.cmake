@@ -6,6 +6,7 @@ find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto SSL)      # OpenSSL::Crypto Op
 find_package(ZLIB REQUIRED)                                 # ZLIB::ZLIB
 find_package(nlohmann_json 3.11 REQUIRED)                   # nlohmann_json::nlohmann_json
 find_package(fmt REQUIRED)                                  # fmt::fmt
+find_package(simdjson REQUIRED)                             # simdjson::simdjson
 find_package(CLI11 REQUIRED)                                # CLI11::CLI11
 find_package(Protobuf REQUIRED)                             # protobuf::libprotobuf
 find_package(SQLite3 REQUIRED)                              # SQLite::SQLite3

@@ -340,11 +340,15 @@ bool Draft::AreSound(std::initializer_list<std::string_view> paths) const {
 
 void Draft::Give(std::string_view path, const Place& place) {
   if (const Field* field = FindField(path)) {
-    given_fields_.resize(Fields().size());
-    given_fields_[RowNumber(*field)] = place;
+    Give(*field, place);
   } else {
     given_others_.insert_or_assign(std::string(path), place);
   }
+}
+
+void Draft::Give(const Field& field, const Place& place) {
+  given_fields_.resize(Fields().size());
+  given_fields_[RowNumber(field)] = place;
 }
 
 const Place* Draft::Given(std::string_view path) const {

@@ -20,6 +20,8 @@
 
 namespace tutti::spec {
 
+struct Field;
+
 // A spec on its way from text to JobSpec: what was written, and where.
 struct Draft {
   JobSpec job;
@@ -31,6 +33,7 @@ struct Draft {
 
   // What was written stands there: a field, a section, an entry of a mapping, "" = the whole.
   void Give(std::string_view path, const Place& place);
+  void Give(const Field& field, const Place& place);
   bool Has(std::string_view path) const { return Given(path) != nullptr; }
   // False when what is known of these fields may not be what was meant: no rule about them applies.
   bool AreSound(std::initializer_list<std::string_view> paths) const;

@@ -31,7 +31,13 @@ Json ToValue(const std::optional<T>& value) {
 
 // Values as text; those that are rare, as nlohmann writes them.
 void AppendJson(std::string& text, const Json& value) {
-  text += value.is_null() ? "null" : value.dump();
+  if (value.is_null()) {
+    text += "null";
+  } else if (value.is_structured() && value.empty()) {
+    text += value.is_array() ? "[]" : "{}";
+  } else {
+    text += value.dump();
+  }
 }
 void AppendJson(std::string& text, bool value) { text += value ? "true" : "false"; }
 void AppendJson(std::string& text, std::int64_t value) { text += std::to_string(value); }
@@ -42,8 +48,24 @@ void AppendJson(std::string& text, std::string_view value) {
   text.append(1, '"').append(value).append(1, '"');
 }
 
+template <typename Value>
+void AppendJson(std::string& text, const std::optional<Value>& value) {
+  if (!value) {
+    text += "null";
+  } else if constexpr (std::is_same_v<Value, std::string>) {
+    AppendJson(text, std::string_view(*value));
+  } else if constexpr (std::is_same_v<Value, bool> || std::is_same_v<Value, std::int64_t>) {
+    AppendJson(text, *value);
+  } else {
+    AppendJson(text, ToValue(*value));
+  }
+}
+
 void AppendJson(std::string& text, const std::optional<InputFile>& file) {
-  if (!file) return AppendJson(text, Json());
+  if (!file) {
+    text += "null";
+    return;
+  }
   AppendJson(text += R"({"digest":)", std::string_view(file->digest));
   AppendJson(text += R"(,"path":)", std::string_view(file->path));
   AppendJson(text += R"(,"size_bytes":)", file->size_bytes);
@@ -129,7 +151,12 @@ void AppendValue(std::string& text, const Field& field, Draft& draft) {
   std::visit(
       [&](const auto& access) {
         using A = std::remove_cvref_t<decltype(access)>;
-        if constexpr (std::is_same_v<A, Ref<bool>> || std::is_same_v<A, Ref<std::int64_t>>) {
+        if constexpr (std::is_same_v<A, Ref<bool>> || std::is_same_v<A, Ref<std::int64_t>> ||
+                      std::is_same_v<A, Ref<std::optional<bool>>> ||
+                      std::is_same_v<A, Ref<std::optional<std::int64_t>>> ||
+                      std::is_same_v<A, Ref<std::optional<std::string>>> ||
+                      std::is_same_v<A, Ref<std::optional<Duration>>> ||
+                      std::is_same_v<A, Ref<std::optional<Bytes>>>) {
           AppendJson(text, access(draft));
         } else if constexpr (std::is_same_v<A, Ref<std::string>>) {
           AppendJson(text, std::string_view(access(draft)));

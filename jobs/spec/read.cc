@@ -110,7 +110,7 @@ class Reader {
     const bool is_section = custom != nullptr && custom->shape == Shape::kSection;
     if (is_null && !is_section && MayBeNull(field)) return;
     if (Read(field, node)) {
-      draft_.Give(field.path, node.place);
+      draft_.Give(field, node.place);
     } else {
       draft_.broken.insert(field.path);
     }
