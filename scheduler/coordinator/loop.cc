@@ -13,6 +13,10 @@ namespace {
 
 // Ticks at the end of one round: a tick that frees slots is followed by one that fills them.
 constexpr int kTicksMax = 4;
+// A commit shorter than this is its processor's time rather than its disk's.
+constexpr Duration kSlowCommit = std::chrono::milliseconds(4);
+// A pause of this part of a commit between two works ends the waiting.
+constexpr int kPausesInCommit = 8;
 
 Error Stopped() {
   return {ErrorCode::kUnavailable, "the coordinator is stopping", {}, "try again in a moment"};
@@ -161,9 +165,11 @@ void Loop::Run() {
 // The next works and reads, perhaps none when a tick is due; nullopt when stopping.
 std::optional<Loop::Batch> Loop::Wait() {
   std::unique_lock lock(mutex_);
-  const Duration until_tick = next_tick_ - MonotonicNow();
+  const Instant since = MonotonicNow();
+  const Duration until_tick = next_tick_ - since;
   wake_.wait_for(lock, std::max(until_tick, Duration{0}),
                  [&] { return stopping_ || !works_.empty() || !reads_.empty(); });
+  WaitForCompany(lock, since);
   if (stopping_) return std::nullopt;
   Batch batch;
   const auto count = static_cast<std::ptrdiff_t>(std::min(works_.size(), kRoundMax));
@@ -175,12 +181,30 @@ std::optional<Loop::Batch> Loop::Wait() {
   return batch;
 }
 
+// Where a sync takes long, those who were just answered and ask again would always find the next
+// round on its way without them: clients came in two halves, each waiting for two syncs. So after a
+// round of several, works that come one soon after the other go into one round.
+void Loop::WaitForCompany(std::unique_lock<std::mutex>& lock, Instant since) {
+  const auto [works, took] = last_commit_;
+  const Duration pause = took / kPausesInCommit;
+  if (works < 2 || took < kSlowCommit || works_.empty() || MonotonicNow() > since + pause) return;
+  const Instant deadline = since + took;
+  while (!stopping_ && works_.size() < kRoundMax) {
+    const std::size_t waiting = works_.size();
+    const Duration patience = std::min(pause, deadline - MonotonicNow());
+    const bool more =
+        wake_.wait_for(lock, patience, [&] { return stopping_ || works_.size() > waiting; });
+    if (!more) return;
+  }
+}
+
 // ---- rounds ----------------------------------------------------------------------------------
 
 void Loop::RunRound(std::vector<Work>& works) {
   Round round(ledger_, liveness_, state_.policy);
   round.read_only_ = read_only_;
   round.metrics_ = options_.metrics;
+  round.works_ = works.size();
   for (Work& work : works) {
     round.now_ = MonotonicNow();
     work(round);
@@ -203,8 +227,9 @@ void Loop::Commit(Round& round) {
     const Instant started = MonotonicNow();
     const Status appended = store_->Append(round.facts_, round.archived_);
     if (!appended) return TakeBack(round, appended.error());
+    last_commit_ = {.works = round.works_, .took = MonotonicNow() - started};
     if (options_.metrics != nullptr) {
-      options_.metrics->StoreCommit(MonotonicNow() - started);
+      options_.metrics->StoreCommit(last_commit_.took);
       for (const core::Fact& fact : round.facts_) {
         const std::string_view outcome = std::visit(DecisionOf{}, fact);
         if (!outcome.empty()) options_.metrics->Decision(outcome);

@@ -67,6 +67,7 @@ class Round {
   bool read_only_ = false;
   Instant now_;
   metrics::ControlMetrics* metrics_ = nullptr;
+  std::size_t works_ = 0;  // of this round
   std::vector<core::Fact> facts_;
   std::vector<core::Job> archived_;
   std::vector<core::Effect> effects_;
@@ -131,8 +132,15 @@ class Loop {
     std::vector<coordinator::Read> reads;
   };
 
+  // The newest round that stored something.
+  struct LastCommit {
+    std::size_t works = 0;
+    Duration took{};
+  };
+
   void Run();
   std::optional<Batch> Wait();
+  void WaitForCompany(std::unique_lock<std::mutex>& lock, Instant since);
   void RunRound(std::vector<Work>& works);
   void Commit(Round& round);
   void TakeBack(Round& round, const Error& error);
@@ -153,6 +161,7 @@ class Loop {
   std::vector<coordinator::Read> own_reads_;  // asked for on this thread
   Instant next_tick_;
   Instant next_probe_;
+  LastCommit last_commit_;
 
   std::uint64_t generation_ = 0;
   std::atomic<std::thread::id> thread_id_{};  // of the loop's thread while it runs

@@ -21,12 +21,12 @@ RUNS_MAX = 6
 
 
 @contextlib.contextmanager
-def coordinator():
+def coordinator(env):
     """(data folder, {"url", …}) of one that serves; stopped and removed at the end."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tutti-bench-"))
     with open(folder / "coordinator.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen([BIN / "tutti-coordinator", "--data-dir", folder, "--http", "127.0.0.1:0",
-                                    "--zmq", "127.0.0.1:0"], stdout=log, stderr=log)
+                                    "--zmq", "127.0.0.1:0"], stdout=log, stderr=log, env=env)
     try:
         serving = folder / "coordinator/serving.json"
         wait_for("the coordinator", lambda: serving.exists() or process.poll() is not None, 30)
@@ -49,13 +49,17 @@ def body_of(folder, url, token):
     return {"spec": {**spec, "name": f"bench-{uuid.uuid4().hex[:8]}"}, "hold": True}
 
 
-def measure(program, runs):
-    """[(syncs a second, submits a second, median ms, 99th percentile ms)] of each run."""
-    with coordinator() as (folder, serving):
+def measure(program, runs, sync_ms=0):
+    """[(syncs a second, submits a second, median ms, 99th percentile ms)] of each run; with a disk whose syncs
+    take so much longer."""
+    env = {**os.environ}
+    if sync_ms:
+        env.update({"LD_PRELOAD": str(program.parent / "slow_disk.so"), "SLOW_DISK_MS": str(sync_ms)})
+    with coordinator(env) as (folder, serving):
         token = (folder / "token").read_text().strip()
         body = folder / "body.json"
         body.write_text(json.dumps(body_of(folder, serving["url"], token)))
         out = subprocess.run([program, serving["url"].rsplit(":", 1)[1].strip("/"), token, body, folder, str(CLIENTS),
                               str(COUNT), str(min(runs, RUNS_MAX))], check=True, timeout=600, capture_output=True,
-                             text=True).stdout
+                             text=True, env=env).stdout
     return [tuple(float(word) for word in line.split()) for line in out.splitlines()]
