@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "scheduler/core/invariants.h"
 #include "scheduler/core/rebuild.h"
+#include "scheduler/core/throughput.h"
 
 namespace tutti::simulate {
 namespace {
@@ -276,6 +277,24 @@ void FakeCoordinator::Handle(const FromWorker& from, const ReportMessage& messag
   });
 }
 
+void FakeCoordinator::Handle(const FromWorker& from, const ProgressMessage& message) {
+  const auto session = sessions_.find(from.session);
+  const core::Job* job = core::FindJob(ledger_, message.gang.job);
+  const core::Gang* gang = job == nullptr ? nullptr : core::ActiveGang(*job);
+  if (session == sessions_.end() || gang == nullptr || gang->attempt != message.gang.attempt ||
+      gang->members.front().node != session->second.node) {
+    return;
+  }
+  core::Observe(liveness_,
+                core::Sighting{core::ProgressSeen{.job = message.gang.job,
+                                                  .attempt = message.gang.attempt,
+                                                  .step = message.step,
+                                                  .step_ms = message.step_ms,
+                                                  .total_steps = ReadWork(job->spec_json).steps,
+                                                  .ending = core::EndingOf(ledger_.learned)}},
+                scene_.now());
+}
+
 // From here on the worker forgets it: it has to have had its effect.
 void FakeCoordinator::Acknowledge(const FromWorker& from, const ReportMessage& message) {
   if (const auto* ended = std::get_if<core::ReportEnded>(&message.body)) {
@@ -333,7 +352,14 @@ void FakeCoordinator::Perform(const core::Effect& effect) {
       const bool fails = scene_.Goes(0.02);
       answer.outcome = fails ? core::InspectOutcome::kUnavailable : core::InspectOutcome::kAdmitted;
       if (const core::Job* job = core::FindJob(ledger_, id)) {
-        answer.estimate.total_steps = ReadWork(job->spec_json).steps;
+        // Admission's guess may be far off, or not there.
+        const simulate::Work work = ReadWork(job->spec_json);
+        const Duration alone = work.step * static_cast<std::int64_t>(work.steps);
+        answer.estimate.total_steps = work.steps;
+        if (!scene_.Goes(0.1)) {
+          answer.estimate.duration_ms = static_cast<std::uint64_t>(
+              scene_.random.Between(alone / 4, alone * 2) / std::chrono::milliseconds(1));
+        }
       }
       Receive([this, answer] { (void)Step(answer); });
     });

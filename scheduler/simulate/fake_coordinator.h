@@ -68,6 +68,7 @@ class FakeCoordinator {
   void Handle(const FromWorker& from, const RegisterMessage& message);
   void Handle(const FromWorker& from, const BeatMessage& message);
   void Handle(const FromWorker& from, const ReportMessage& message);
+  void Handle(const FromWorker& from, const ProgressMessage& message);
   void Acknowledge(const FromWorker& from, const ReportMessage& message);
   void SweepSessions();
   core::Ledger Recovered() const;

@@ -1,5 +1,6 @@
 #include "scheduler/simulate/fake_worker.h"
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -13,6 +14,7 @@ constexpr Duration kBeatEvery = 500ms;
 constexpr Duration kRegisterAgain = 1s;
 constexpr Duration kReportAgain = 1s;
 constexpr Duration kLease = 5s;
+constexpr Duration kProgressEvery = 1s;
 
 spec::FailureReason ReasonOf(const attempt::ReportEnded& ended) {
   return ended.reason.value_or(spec::FailureReason::kInternal);
@@ -230,8 +232,10 @@ void FakeWorker::Spawn(const core::GangKey& key, std::uint32_t local) {
   birth.work = launch.work;
   birth.checkpoints = launch.checkpoints;
   birth.say = [this, life, key, local](const enginelink::ToWorker& message) {
-    if (life == life_ && up_)
-      DriveLater(key, 1ms, attempt::FromRank{.rank = local, .message = message});
+    if (life != life_ || !up_) return;
+    DriveLater(key, 1ms, attempt::FromRank{.rank = local, .message = message});
+    const auto* beat = std::get_if<enginelink::Beat>(&message);
+    if (beat != nullptr && beat->rank == 0) TellProgress(key, beat->step);
   };
   birth.exited = [this, life, key, local](std::int32_t status) {
     if (life == life_ && up_) {
@@ -240,6 +244,22 @@ void FakeWorker::Spawn(const core::GangKey& key, std::uint32_t local) {
   };
   ranks_.Start(std::move(birth));
   Drive(key, attempt::Spawned{.rank = local, .pid = static_cast<std::int32_t>(local) + 1});
+}
+
+void FakeWorker::TellProgress(const core::GangKey& key, std::uint64_t step) {
+  const auto part = parts_.find(key);
+  if (part == parts_.end() || !Runs()) return;
+  Part& told = part->second;
+  const Duration since = scene_.now() - told.told_at;
+  if (since < kProgressEvery) return;
+  // Of the first one nobody knows since when.
+  const bool first = told.told_at == Instant{};
+  const double steps = static_cast<double>(step - std::min(step, told.told_step));
+  const double ms = std::chrono::duration<double, std::milli>(since).count();
+  Transmit(
+      ProgressMessage{.gang = key, .step = step, .step_ms = first || steps == 0 ? 0 : ms / steps});
+  told.told_step = step;
+  told.told_at = scene_.now();
 }
 
 void FakeWorker::Act(const core::GangKey& key, const attempt::SendToRankZero& action) {

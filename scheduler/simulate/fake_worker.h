@@ -34,10 +34,16 @@ struct ReportMessage {
   std::uint64_t id = 0;
   ReportBody body;
 };
+// How far a gang is. Said once: the next one says more.
+struct ProgressMessage {
+  core::GangKey gang;
+  std::uint64_t step = 0;
+  double step_ms = 0;
+};
 struct FromWorker {
   std::size_t worker = 0;
   std::uint64_t session = 0;
-  std::variant<RegisterMessage, BeatMessage, ReportMessage> body;
+  std::variant<RegisterMessage, BeatMessage, ReportMessage, ProgressMessage> body;
 };
 
 struct RegisteredMessage {
@@ -97,6 +103,8 @@ class FakeWorker {
   struct Part {
     attempt::State state;
     LaunchMessage launch;
+    std::uint64_t told_step = 0;  // by the newest ProgressMessage, and when
+    Instant told_at{};
   };
 
   void Tick(std::uint64_t life);
@@ -127,6 +135,7 @@ class FakeWorker {
   template <typename Other>
   void Act(const core::GangKey&, const Other&) {}
   void Spawn(const core::GangKey& key, std::uint32_t local);
+  void TellProgress(const core::GangKey& key, std::uint64_t step);
   void Report(ReportBody body);
   void KillEverything(std::int32_t wait_status);
 
