@@ -142,7 +142,7 @@ std::optional<core::Span> JobReader::StartOfQueued(const View& view, JobId job) 
 JobReader::Outlook JobReader::OutlookOf(const core::State& state, const core::Job& submitted) {
   const Instant now = MonotonicNow();
   const auto start = core::PredictStart(state, core::PredictEnds(state, now), submitted);
-  return start ? OutlookFrom(*start, submitted, state.ledger.learned) : Outlook{};
+  return start ? OutlookFrom(*start, submitted, core::LearnedNow(state)) : Outlook{};
 }
 
 JobView JobReader::ViewOf(const View& view, const core::Job& job) {
@@ -154,7 +154,7 @@ JobView JobReader::ViewOf(const View& view, const core::Job& job) {
   if (pending != nullptr) {
     out.pending = *pending;
     if (const auto start = StartOfQueued(view, job.id)) {
-      const Outlook outlook = OutlookFrom(*start, job, view.state->ledger.learned);
+      const Outlook outlook = OutlookFrom(*start, job, core::LearnedNow(*view.state));
       out.start = outlook.start;
       out.end = outlook.end;
     }

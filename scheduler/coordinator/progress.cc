@@ -213,10 +213,12 @@ Status ProgressBoard::Hear(Round& round, const core::Job& job, std::string_view 
     const auto steps = StepsSince(known, *progress);
     known.progress = *progress;
     known.progress_at = WallNow();
+    const core::Gang* gang = core::ActiveGang(job);
     round.Observe(core::ProgressSeen{.job = job.id,
                                      .attempt = job.attempt,
                                      .step = progress->step,
                                      .step_ms = 1000 * progress->step_seconds,
+                                     .prior_step_ms = gang ? core::PriorStepMs(job, gang->size) : 0,
                                      .total_steps = progress->total_steps,
                                      .ending = core::EndingOf(round.state().ledger.learned)});
     Keep(job, known, CurveOf(*progress, steps));

@@ -92,9 +92,16 @@ struct ProgressSeen {
   Attempt attempt{};
   std::uint64_t step = 0;
   double step_ms = 0;             // 0 = not known
+  double prior_step_ms = 0;       // as admission predicted it on so many ranks; 0 = it did not
   std::uint64_t total_steps = 0;  // likewise
   Duration ending{};              // predicted: from its last step until it is gone
   Instant heard{};                // set when it is observed
+};
+
+// How much longer the steps of gangs that take some take now than admission predicted.
+struct PaceNow {
+  double sum = 0;           // of ln(time / prediction), one of each gang
+  std::uint32_t gangs = 0;  // it is made of
 };
 
 struct Liveness {
@@ -108,6 +115,7 @@ struct Liveness {
   std::set<std::pair<Instant, GangKey>> ends;  // when they are predicted to end, as far as known
   std::map<JobId, InspectTrack> inspections;
   std::map<JobId, ProgressSeen> progress;
+  PaceNow pace;                          // of those
   Instant charged;                       // when usage was, last
   std::optional<JobId> turn;             // of the job that stays first in the queue until it starts
   std::map<JobId, Instant> turns_taken;  // when such jobs started; of the last kTurnKeptAfter

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "scheduler/core/ledger.h"
 #include "scheduler/core/liveness.h"
@@ -12,6 +14,28 @@ void Expect(Liveness& liveness, const GangKey& key, GangTrack& track, std::optio
   if (track.end) liveness.ends.erase({*track.end, key});
   track.end = end;
   if (end) liveness.ends.insert({*end, key});
+}
+
+// A gang that stands still says nothing of how fast others go.
+constexpr double kWildPace = 3;  // twenty times as long
+
+std::optional<double> PaceOf(const ProgressSeen& seen) {
+  if (!(seen.step_ms > 0) || !(seen.prior_step_ms > 0)) return std::nullopt;
+  return std::clamp(std::log(seen.step_ms / seen.prior_step_ms), -kWildPace, kWildPace);
+}
+
+void Count(PaceNow& now, const ProgressSeen& seen) {
+  const auto pace = PaceOf(seen);
+  if (!pace) return;
+  now.sum += *pace;
+  ++now.gangs;
+}
+
+void Uncount(PaceNow& now, const ProgressSeen& seen) {
+  const auto pace = PaceOf(seen);
+  if (!pace) return;
+  now.sum -= *pace;
+  if (--now.gangs == 0) now.sum = 0;  // without what rounding left
 }
 
 void Forget(Liveness& liveness, std::map<GangKey, GangTrack>::iterator gang) {
@@ -84,14 +108,19 @@ struct Watcher {
   void operator()(const GangGone& s) {
     const auto gang = liveness.gangs.find({s.job, s.attempt});
     if (gang != liveness.gangs.end()) Forget(liveness, gang);
-    liveness.progress.erase(s.job);
+    const auto seen = liveness.progress.find(s.job);
+    if (seen == liveness.progress.end()) return;
+    Uncount(liveness.pace, seen->second);
+    liveness.progress.erase(seen);
   }
   void operator()(const ProgressSeen& s) {
     const auto gang = liveness.gangs.find({s.job, s.attempt});
     if (gang == liveness.gangs.end()) return;
     ProgressSeen& seen = liveness.progress[s.job];
+    Uncount(liveness.pace, seen);
     seen = s;
     seen.heard = now;
+    Count(liveness.pace, seen);
     if (s.step_ms <= 0 || s.total_steps == 0 || gang->second.stops_sent > 0) return;
     const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
     Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms, s.ending));

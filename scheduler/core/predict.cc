@@ -20,6 +20,7 @@ class Forecast {
  public:
   Forecast(const State& state, const Ends& ends, Bound bound)
       : ledger_(state.ledger),
+        learned_(LearnedNow(state)),
         bound_(bound),
         plan_(state.ledger, state.liveness),
         held_(state.ledger) {
@@ -64,7 +65,7 @@ class Forecast {
   void Start(const Job& job, const Placement& placement) {
     plan_.Book(placement.members, job);
     held_.Add(job, placement.size);
-    if (const auto run = PredictRun(job, ledger_.learned, placement.size)) {
+    if (const auto run = PredictRun(job, learned_, placement.size)) {
       ends_.push({at_ + (*run).*bound_, ++pushed_, &job, placement.members});
     }
   }
@@ -83,6 +84,7 @@ class Forecast {
   }
 
   const Ledger& ledger_;
+  const Learned learned_;
   const Bound bound_;
   Plan plan_;
   Held held_;

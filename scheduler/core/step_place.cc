@@ -49,6 +49,7 @@ class Placer {
       : decision_(decision),
         ledger_(decision.state.ledger),
         policy_(PolicyOf(ledger_, decision.state.policy)),
+        learned_(LearnedNow(decision.state)),
         plan_(ledger_, decision.state.liveness),
         held_(ledger_) {}
 
@@ -113,7 +114,7 @@ class Placer {
     const Attempt attempt = Next(job.attempt);
     decision_.Say(GangPlaced{job.id, attempt, placement.size, placement.members,
                              placement.numerics_fingerprint, placement.bits_changed, decision_.at});
-    decision_.See(Notice(ledger_.learned, job, attempt, placement.size));
+    decision_.See(Notice(learned_, job, attempt, placement.size));
     for (const GangMember& member : placement.members) {
       if (!MayLaunchOn(decision_, member.node)) continue;  // it comes again with its next word
       decision_.Do(LaunchGang{member.node, job.id, attempt});
@@ -140,10 +141,10 @@ class Placer {
 
   bool EndsBefore(const Job& job, const Placement& placement) const {
     if (!reservation_->in) return false;
-    const auto step = StepMs(job, ledger_.learned, placement.size);
+    const auto step = StepMs(job, learned_, placement.size);
     if (!step || !job.estimate || job.estimate->total_steps == 0) return false;
     const double left = step->high * static_cast<double>(StepsLeft(job));
-    const double besides = LaunchMsOf(ledger_.learned).high + EndingMsOf(ledger_.learned).high;
+    const double besides = LaunchMsOf(learned_).high + EndingMsOf(learned_).high;
     return left + std::max(kRestartMs, besides) < Milliseconds(*reservation_->in);
   }
 
@@ -194,7 +195,7 @@ class Placer {
   // Those that lose least first.
   std::vector<Victim> Victims(const Job& job, bool owed) const {
     std::vector<Victim> victims;
-    const auto work = WorkLeftMs(job, ledger_.learned);
+    const auto work = WorkLeftMs(job, learned_);
     for (const JobId id : ledger_.active) {
       const Job& other = ledger_.jobs.at(id);
       if (!std::holds_alternative<Running>(other.phase) || !other.request.preemptible) continue;
@@ -208,7 +209,7 @@ class Placer {
                           left->value > kWorthIt * static_cast<double>(*work) + kRestartMs;
       if (!borrows && !longer) continue;
       const auto slots = static_cast<double>(AmountOf(other, *ActiveGang(other)).slots);
-      const auto step = StepMs(other, ledger_.learned, ActiveGang(other)->size);
+      const auto step = StepMs(other, learned_, ActiveGang(other)->size);
       victims.push_back({&other, slots * (kRestartMs + (step ? step->value : 0)),
                          left ? left->value : std::numeric_limits<double>::max()});
     }
@@ -239,6 +240,7 @@ class Placer {
   Decision& decision_;
   const Ledger& ledger_;
   const Policy& policy_;
+  const Learned learned_;
   Plan plan_;
   Held held_;
   std::optional<Reservation> reservation_;

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/decision.h"
+#include "scheduler/core/throughput.h"
 #include "scheduler/core/timing.h"
 
 namespace tutti::core {
@@ -108,7 +109,7 @@ void NoticeGangs(Decision& decision) {
   for (const JobId id : ledger.active) {
     const Job& job = ledger.jobs.at(id);
     if (TrackOf(decision.state.liveness, job) != nullptr) continue;
-    decision.See(Notice(decision.state.ledger.learned, job, job.attempt, ActiveGang(job)->size));
+    decision.See(Notice(LearnedNow(decision.state), job, job.attempt, ActiveGang(job)->size));
   }
 }
 

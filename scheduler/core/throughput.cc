@@ -9,6 +9,8 @@ namespace tutti::core {
 namespace {
 
 constexpr double kMeasuredSpread = 1.2;  // of the time that measured steps will take
+// As many gangs that run count as much as all that ended.
+constexpr double kGangsOfPast = 2;
 
 double MillisecondsOf(Duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
@@ -113,10 +115,28 @@ std::optional<Guess> StepMs(const Job& job, const Learned& learned, std::uint32_
   return Times(PaceOf(learned), ScaledStepMs(*prior, ranks));
 }
 
-double PriorMs(const Job& job, const AttemptRecord& attempt) {
+Learned LearnedNow(const State& state) {
+  Learned learned = state.ledger.learned;
+  const PaceNow& now = state.liveness.pace;
+  if (now.gangs == 0) return learned;
+  // A cluster that is full, or whose machines are busy with something else, slows all of them; one
+  // gang may have reasons of its own.
+  const double share = now.gangs / (now.gangs + kGangsOfPast);
+  const double off = share * (now.sum / now.gangs - learned.pace.value);
+  learned.pace.value += off;
+  // What was usual may come back.
+  learned.pace.spread = std::max(learned.pace.spread, std::abs(off) / 2);
+  return learned;
+}
+
+double PriorStepMs(const Job& job, std::uint32_t ranks) {
   const auto prior = PriorOf(job);
-  if (!prior || attempt.last_step <= attempt.from_step) return 0;
-  return ScaledStepMs(*prior, std::max(attempt.ranks, 1U)) *
+  return prior ? ScaledStepMs(*prior, std::max(ranks, 1U)) : 0;
+}
+
+double PriorMs(const Job& job, const AttemptRecord& attempt) {
+  if (attempt.last_step <= attempt.from_step) return 0;
+  return PriorStepMs(job, attempt.ranks) *
          static_cast<double>(attempt.last_step - attempt.from_step);
 }
 
@@ -136,7 +156,7 @@ std::optional<std::uint64_t> PriorWorkLeftMs(const Job& job) {
 
 std::optional<Guess> WorkLeftMs(const Job& job, const State& state, Instant now) {
   const Liveness& liveness = state.liveness;
-  const Learned& learned = state.ledger.learned;
+  const Learned learned = LearnedNow(state);
   const Gang* gang = ActiveGang(job);
   if (gang == nullptr || !job.estimate || job.estimate->total_steps == 0) return std::nullopt;
   const auto less = [](Guess all, double gone) {

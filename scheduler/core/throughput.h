@@ -34,6 +34,11 @@ std::uint32_t MeasuredRanks(const Job& job);
 // From its newest checkpoint on. REQUIRES: it has an estimate.
 std::uint64_t StepsLeft(const Job& job);
 
+// What is known of runs that begin now: what jobs that ended taught, at the pace of those that run.
+Learned LearnedNow(const State& state);
+
+// Milliseconds of a step on so many ranks as admission predicted it; 0 = it did not.
+double PriorStepMs(const Job& job, std::uint32_t ranks);
 // Milliseconds of an attempt's steps as admission predicted them; 0 = it did not.
 double PriorMs(const Job& job, const AttemptRecord& attempt);
 

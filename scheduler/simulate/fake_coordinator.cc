@@ -285,14 +285,16 @@ void FakeCoordinator::Handle(const FromWorker& from, const ProgressMessage& mess
       gang->members.front().node != session->second.node) {
     return;
   }
-  core::Observe(liveness_,
-                core::Sighting{core::ProgressSeen{.job = message.gang.job,
-                                                  .attempt = message.gang.attempt,
-                                                  .step = message.step,
-                                                  .step_ms = message.step_ms,
-                                                  .total_steps = ReadWork(job->spec_json).steps,
-                                                  .ending = core::EndingOf(ledger_.learned)}},
-                scene_.now());
+  core::Observe(
+      liveness_,
+      core::Sighting{core::ProgressSeen{.job = message.gang.job,
+                                        .attempt = message.gang.attempt,
+                                        .step = message.step,
+                                        .step_ms = message.step_ms,
+                                        .prior_step_ms = core::PriorStepMs(*job, gang->size),
+                                        .total_steps = ReadWork(job->spec_json).steps,
+                                        .ending = core::EndingOf(ledger_.learned)}},
+      scene_.now());
 }
 
 // From here on the worker forgets it: it has to have had its effect.

@@ -54,6 +54,7 @@ class LearnedTest : public testing::Test {
                               .attempt = world.At(id).attempt,
                               .step = step,
                               .step_ms = std::chrono::duration<double, std::milli>(each).count(),
+                              .prior_step_ms = PriorStepMs(world.At(id), 1),
                               .total_steps = kJobSteps}},
         world.now);
   }
@@ -228,6 +229,32 @@ TEST_F(LearnedTest, AGangThatStartsHasItsLaunchAheadAndOneThatRunsHasNot) {
   EXPECT_NEAR(seconds(), 11, 1) << "its launch took longer: that is no training";
   Pass(4s);
   EXPECT_NEAR(seconds(), 7, 1);
+}
+
+// A busy cluster slows what is to come before the first of its jobs has ended.
+TEST_F(LearnedTest, WhatRunsNowTellsOfThoseToCome) {
+  for (int i = 0; i < 20; ++i) Run({1s, 1s, 1s});
+  world.AddNode(2, 8);
+  const State state{world.ledger, world.liveness, DefaultPolicy()};
+  std::vector<JobId> running;
+  for (int i = 0; i < 8; ++i) running.push_back(Add());
+  const JobId waits = Add();
+  const auto predicted = [&] { return *PredictRun(world.At(waits), LearnedNow(state), 1); };
+  const Span usual = predicted();
+  for (const JobId id : running) Start(id, 1s);
+  Pass(8s);
+  Tell(running[0], 2, 4s);
+  const Span one = predicted();
+  for (const JobId id : running) Tell(id, 2, 4s);
+  const Span busy = predicted();
+  EXPECT_GT(one.value, usual.value);
+  EXPECT_LT(one.value, 2 * usual.value) << "it may have reasons of its own";
+  EXPECT_GT(busy.value, 2 * usual.value);
+  EXPECT_LT(busy.low, usual.value) << "they may end";
+  EXPECT_GT(busy.high, 42s) << "ten steps of four seconds";
+  for (const JobId id : running) End(id, GangOutcome::kKilled, 2);
+  EXPECT_EQ(state.liveness.pace.gangs, 0u);
+  EXPECT_EQ(predicted().value, usual.value);
 }
 
 }  // namespace
