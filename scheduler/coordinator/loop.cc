@@ -15,6 +15,8 @@ namespace {
 constexpr int kTicksMax = 4;
 // A commit shorter than this is its processor's time rather than its disk's.
 constexpr Duration kSlowCommit = std::chrono::milliseconds(4);
+// Nor is a longer wait: workers' leases are renewed here, too.
+constexpr Duration kCompanyMax = std::chrono::milliseconds(50);
 // A pause of this part of a commit between two works ends the waiting.
 constexpr int kPausesInCommit = 8;
 
@@ -170,6 +172,7 @@ std::optional<Loop::Batch> Loop::Wait() {
   wake_.wait_for(lock, std::max(until_tick, Duration{0}),
                  [&] { return stopping_ || !works_.empty() || !reads_.empty(); });
   WaitForCompany(lock, since);
+  last_commit_ = {};  // it was the round before this one, or none
   if (stopping_) return std::nullopt;
   Batch batch;
   const auto count = static_cast<std::ptrdiff_t>(std::min(works_.size(), kRoundMax));
@@ -185,15 +188,17 @@ std::optional<Loop::Batch> Loop::Wait() {
 // round on its way without them: clients came in two halves, each waiting for two syncs. So after a
 // round of several, works that come one soon after the other go into one round.
 void Loop::WaitForCompany(std::unique_lock<std::mutex>& lock, Instant since) {
-  const auto [works, took] = last_commit_;
+  const Duration took = std::min(last_commit_.took, kCompanyMax);
   const Duration pause = took / kPausesInCommit;
-  if (works < 2 || took < kSlowCommit || works_.empty() || MonotonicNow() > since + pause) return;
+  if (last_commit_.works < 2 || took < kSlowCommit || works_.empty()) return;
+  if (MonotonicNow() > since + pause) return;
   const Instant deadline = since + took;
-  while (!stopping_ && works_.size() < kRoundMax) {
+  while (!stopping_ && reads_.empty() && works_.size() < kRoundMax) {
     const std::size_t waiting = works_.size();
     const Duration patience = std::min(pause, deadline - MonotonicNow());
-    const bool more =
-        wake_.wait_for(lock, patience, [&] { return stopping_ || works_.size() > waiting; });
+    const bool more = wake_.wait_for(lock, patience, [&] {
+      return stopping_ || !reads_.empty() || works_.size() > waiting;
+    });
     if (!more) return;
   }
 }

@@ -132,7 +132,7 @@ class Loop {
     std::vector<coordinator::Read> reads;
   };
 
-  // The newest round that stored something.
+  // Of the round just before, if it stored something.
   struct LastCommit {
     std::size_t works = 0;
     Duration took{};

@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "scheduler/core/invariants.h"
+#include "scheduler/core/place.h"
 #include "scheduler/simulate/fake_coordinator.h"
 
 namespace tutti::simulate {
@@ -250,8 +251,13 @@ class FaultRun {
         Request(core::DrainNode{NodeId{i + 1}, false});
       const core::Ledger& ledger = coordinator_.ledger();
       for (const auto& [sequence, id] : ledger.by_sequence) {
-        if (std::holds_alternative<core::Paused>(ledger.jobs.at(id).phase))
-          Request(core::Resume{id, 0});
+        const core::Job& job = ledger.jobs.at(id);
+        if (std::holds_alternative<core::Paused>(job.phase)) Request(core::Resume{id, 0});
+        // Who asked for so many before any worker was known is told that it waits for more
+        // machines.
+        const bool too_many = std::holds_alternative<core::Queued>(job.phase) &&
+                              !core::CouldEverFit(ledger, job.request, core::SizesOf(job).min, 0);
+        if (too_many) Request(core::Resize{id, job.request.ranks_min});
       }
       scene_.RunUntil(scene_.now() + 30s);
     }

@@ -145,6 +145,12 @@ Result<core::Ledger> Store::Recover() {
     ledger = std::move(**snapshot);
   }
   TUTTI_RETURN_IF_ERROR(Replay(ledger, snapshot_seq_));
+  if (!snapshot) {
+    // At once, while nobody waits: all of the journal is to be indexed anew.
+    if (const Status written = WriteSnapshotNow(ledger); !written) {
+      Log(kWarning, "snapshot_failed", {{"error", written.error().ToString()}});
+    }
+  }
   return ledger;
 }
 
@@ -352,6 +358,9 @@ std::uint64_t Store::size_bytes() const {
 
 Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Job> archived) {
   if (facts.empty()) return {};
+  TUTTI_CHECK(std::cmp_equal(archived.size(), std::ranges::count_if(facts, [](const auto& fact) {
+    return std::holds_alternative<core::JobArchived>(fact);
+  })));
   Database::Transaction transaction(*db_);
   TUTTI_RETURN_IF_ERROR(transaction.Begin());
   std::uint64_t seq = last_seq_;
@@ -381,6 +390,10 @@ Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Jo
 
 Status Store::MaybeSnapshot(const core::Ledger& ledger) {
   if (last_seq_ - snapshot_seq_ < options_.snapshot_every_facts) return {};
+  return WriteSnapshotNow(ledger);
+}
+
+Status Store::WriteSnapshotNow(const core::Ledger& ledger) {
   TUTTI_RETURN_IF_ERROR(WriteSnapshot(ledger));
   snapshot_seq_ = last_seq_;
   recent_.clear();

@@ -43,6 +43,9 @@ class StoreTest : public testing::Test {
     sqlite3_close(db);
   }
 
+  // From now on the snapshot alone knows how it began.
+  void ForgetTheBeginning() { Sql("UPDATE journal SET fact = x'00' WHERE seq = 1"); }
+
   static core::Ledger Applied(const std::vector<core::Fact>& facts) {
     core::Ledger ledger;
     for (const core::Fact& fact : facts) core::Apply(ledger, fact);
@@ -108,6 +111,7 @@ TEST_F(StoreTest, AnOlderSchemaIsMigratedAndLosesNothing) {
         "-id; "
         "CREATE INDEX journal_job ON journal(job, seq) WHERE job IS NOT NULL; "
         "PRAGMA user_version=1");
+    if (snapshot_after > 0) ForgetTheBeginning();
     auto store = Open();
     ASSERT_TRUE(store);
     EXPECT_TRUE(store->Tokens());
@@ -143,6 +147,7 @@ TEST_F(StoreTest, SnapshotPlusJournalEqualsReplay) {
         }
       }
     }
+    ForgetTheBeginning();
     auto store = Open();
     EXPECT_EQ(store->Recover().value(), Applied(story)) << "snapshots up to fact " << cut;
   }
@@ -180,18 +185,35 @@ TEST_F(StoreTest, DamagedSnapshotFallsBackToTheJournal) {
     ASSERT_TRUE(store->MaybeSnapshot(Applied(story)));
   }
   Sql("UPDATE snapshot_jobs SET row = x'00'");
-  auto store = Open({.snapshot_every_facts = 1});
-  const core::Ledger ledger = store->Recover().value();
-  EXPECT_EQ(ledger, Applied(story));
-  // The next snapshot replaces all of the damaged one.
-  const std::vector<core::Fact> more = {
-      core::CoordinatorStarted{.generation = 2, .at = WallTime{1}}};
-  core::Ledger next = ledger;
-  core::Apply(next, more.front());
-  ASSERT_TRUE(store->Append(more));
-  ASSERT_TRUE(store->MaybeSnapshot(next));
-  store.reset();
-  EXPECT_EQ(Open()->Recover().value(), next);
+  EXPECT_EQ(Open()->Recover().value(), Applied(story));
+  // All of the damaged one has been replaced.
+  ForgetTheBeginning();
+  EXPECT_EQ(Open()->Recover().value(), Applied(story));
+}
+
+TEST_F(StoreTest, ASnapshotHasNoJobThatWasArchivedSinceTheOneBefore) {
+  auto story = ExampleStory();
+  const core::Ledger before = Applied(story);
+  const core::Job job = before.jobs.at(JobId(1));
+  const core::Fact archived = core::JobArchived{.job = JobId(1), .at = WallTime{1}};
+  for (const bool restarts : {false, true}) {
+    fs::remove(path_);
+    auto store = Open({.snapshot_every_facts = 1});
+    ASSERT_TRUE(store->Append(story));
+    ASSERT_TRUE(store->MaybeSnapshot(before));
+    ASSERT_TRUE(store->Append(std::span(&archived, 1), std::span(&job, 1)));
+    core::Ledger after = before;
+    core::Apply(after, archived);
+    if (restarts) {
+      store.reset();
+      store = Open({.snapshot_every_facts = 1});
+      EXPECT_EQ(store->Recover().value(), after);
+    }
+    ASSERT_TRUE(store->MaybeSnapshot(after));
+    store.reset();
+    ForgetTheBeginning();
+    EXPECT_EQ(Open()->Recover().value(), after);
+  }
 }
 
 TEST_F(StoreTest, DamagedJournalIsRefusedNeverGuessed) {
