@@ -2,6 +2,7 @@
 # Builds the text bridge: build.sh WORK_DIR OUTPUT.a
 # WORK_DIR holds a copy of the crate, its Cargo.lock and cargo's target folder; several build
 # directories may share it. Needs the crate registry once; later builds work offline.
+#   build.sh --test WORK_DIR    runs the crate's own tests, with what was compiled for the library
 #   build.sh --pin WORK_DIR     writes crates.txt anew from the newest versions that fit Cargo.toml
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -62,7 +63,9 @@ copy_crate() {
 }
 
 pin=
+test=
 if [ "${1:-}" = --pin ]; then pin=1; shift; fi
+if [ "${1:-}" = --test ]; then test=1; shift; fi
 [ $# -ge 1 ] || fail "usage: build.sh WORK_DIR OUTPUT.a"
 cargo=$(find_cargo)
 mkdir -p "$1"
@@ -81,8 +84,11 @@ if [ -n "$pin" ]; then
   locked >"$here/crates.txt"
   exit
 fi
-output=$2  # absolute
 lock_versions
+if [ -n "$test" ]; then
+  exec "$cargo" test --release --lib -j2 --locked --offline --quiet
+fi
+output=$2  # absolute
 "$cargo" build --release --lib -j2 --locked --offline --quiet 2>"$work/offline.log" ||
   "$cargo" build --release --lib -j2 --locked --quiet || fail "cargo build failed"
 mkdir -p "$(dirname "$output")"
