@@ -196,9 +196,8 @@ void Loop::WaitForCompany(std::unique_lock<std::mutex>& lock, Instant since) {
   while (!stopping_ && reads_.empty() && works_.size() < kRoundMax) {
     const std::size_t waiting = works_.size();
     const Duration patience = std::min(pause, deadline - MonotonicNow());
-    const bool more = wake_.wait_for(lock, patience, [&] {
-      return stopping_ || !reads_.empty() || works_.size() > waiting;
-    });
+    const bool more = wake_.wait_for(
+        lock, patience, [&] { return stopping_ || !reads_.empty() || works_.size() > waiting; });
     if (!more) return;
   }
 }

@@ -96,11 +96,13 @@ struct ProgressSeen {
   std::uint64_t total_steps = 0;  // likewise
   Duration ending{};              // predicted: from its last step until it is gone
   Instant heard{};                // set when it is observed
+  double weight = 0;              // likewise: of its pace, from 0 to 1
 };
 
 // How much longer the steps of gangs that take some take now than admission predicted.
 struct PaceNow {
-  double sum = 0;           // of ln(time / prediction), one of each gang
+  double sum = 0;           // of weight * ln(time / prediction), one of each gang
+  double weight = 0;        // of all of them
   std::uint32_t gangs = 0;  // it is made of
 };
 

@@ -118,11 +118,11 @@ std::optional<Guess> StepMs(const Job& job, const Learned& learned, std::uint32_
 Learned LearnedNow(const State& state) {
   Learned learned = state.ledger.learned;
   const PaceNow& now = state.liveness.pace;
-  if (now.gangs == 0) return learned;
+  if (!(now.weight > 0)) return learned;
   // A cluster that is full, or whose machines are busy with something else, slows all of them; one
   // gang may have reasons of its own.
-  const double share = now.gangs / (now.gangs + kGangsOfPast);
-  const double off = share * (now.sum / now.gangs - learned.pace.value);
+  const double share = now.weight / (now.weight + kGangsOfPast);
+  const double off = share * (now.sum / now.weight - learned.pace.value);
   learned.pace.value += off;
   // What was usual may come back.
   learned.pace.spread = std::max(learned.pace.spread, std::abs(off) / 2);

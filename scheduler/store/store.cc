@@ -359,8 +359,8 @@ std::uint64_t Store::size_bytes() const {
 Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Job> archived) {
   if (facts.empty()) return {};
   TUTTI_CHECK(std::cmp_equal(archived.size(), std::ranges::count_if(facts, [](const auto& fact) {
-    return std::holds_alternative<core::JobArchived>(fact);
-  })));
+                               return std::holds_alternative<core::JobArchived>(fact);
+                             })));
   Database::Transaction transaction(*db_);
   TUTTI_RETURN_IF_ERROR(transaction.Begin());
   std::uint64_t seq = last_seq_;
