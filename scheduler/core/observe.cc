@@ -19,7 +19,7 @@ void Expect(Liveness& liveness, const GangKey& key, GangTrack& track, std::optio
 // A gang that stands still says nothing of how fast others go.
 constexpr double kWildPace = 3;  // twenty times as long
 // First steps are slower than those to come: what a gang says counts for less before.
-constexpr double kTellingMs = 1000;
+constexpr double kSettledAfterMs = 1000;
 
 std::optional<double> PaceOf(const ProgressSeen& seen) {
   if (!(seen.step_ms > 0) || !(seen.prior_step_ms > 0)) return std::nullopt;
@@ -126,7 +126,7 @@ struct Watcher {
     seen.heard = now;
     const Instant since = gang->second.started.value_or(gang->second.first_noticed);
     const std::chrono::duration<double, std::milli> ran = now - since;
-    seen.weight = std::min(1.0, ran.count() / kTellingMs);
+    seen.weight = std::min(1.0, ran.count() / kSettledAfterMs);
     Count(liveness.pace, seen);
     if (s.step_ms <= 0 || s.total_steps == 0 || gang->second.stops_sent > 0) return;
     const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
