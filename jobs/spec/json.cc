@@ -48,28 +48,24 @@ void AppendJson(std::string& text, std::string_view value) {
   text.append(1, '"').append(value).append(1, '"');
 }
 
+void AppendJson(std::string& text, const std::string& value) {
+  AppendJson(text, std::string_view(value));
+}
+void AppendJson(std::string& text, const Duration& value) { AppendJson(text, ToValue(value)); }
+void AppendJson(std::string& text, const Bytes& value) { AppendJson(text, ToValue(value)); }
+void AppendJson(std::string& text, const InputFile& file) {
+  AppendJson(text += R"({"digest":)", file.digest);
+  AppendJson(text += R"(,"path":)", file.path);
+  AppendJson(text += R"(,"size_bytes":)", file.size_bytes);
+  text += '}';
+}
 template <typename Value>
 void AppendJson(std::string& text, const std::optional<Value>& value) {
-  if (!value) {
-    text += "null";
-  } else if constexpr (std::is_same_v<Value, std::string>) {
-    AppendJson(text, std::string_view(*value));
-  } else if constexpr (std::is_same_v<Value, bool> || std::is_same_v<Value, std::int64_t>) {
+  if (value) {
     AppendJson(text, *value);
   } else {
-    AppendJson(text, ToValue(*value));
-  }
-}
-
-void AppendJson(std::string& text, const std::optional<InputFile>& file) {
-  if (!file) {
     text += "null";
-    return;
   }
-  AppendJson(text += R"({"digest":)", std::string_view(file->digest));
-  AppendJson(text += R"(,"path":)", std::string_view(file->path));
-  AppendJson(text += R"(,"size_bytes":)", file->size_bytes);
-  text += '}';
 }
 
 void AppendJson(std::string& text, const Inputs& inputs) {
@@ -77,7 +73,7 @@ void AppendJson(std::string& text, const Inputs& inputs) {
   text += R"(,"model":[)";
   for (const InputFile& file : inputs.model) {
     if (&file != &inputs.model.front()) text += ',';
-    AppendJson(text, std::optional(file));
+    AppendJson(text, file);
   }
   AppendJson(text += R"(],"train":)", inputs.train);
   text += '}';

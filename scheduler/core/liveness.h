@@ -101,9 +101,9 @@ struct ProgressSeen {
 
 // How much longer the steps of gangs that take some take now than admission predicted.
 struct PaceNow {
-  double sum = 0;           // of weight * ln(time / prediction), one of each gang
-  double weight = 0;        // of all of them
-  std::uint32_t gangs = 0;  // it is made of
+  double sum = 0;     // of weight * ln(time / prediction), one of each gang
+  double weight = 0;  // of all of them
+  int gangs = 0;      // it is made of
 };
 
 struct Liveness {

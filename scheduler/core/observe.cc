@@ -26,20 +26,14 @@ std::optional<double> PaceOf(const ProgressSeen& seen) {
   return std::clamp(std::log(seen.step_ms / seen.prior_step_ms), -kWildPace, kWildPace);
 }
 
-void Count(PaceNow& now, const ProgressSeen& seen) {
+// `gangs`: 1, or -1 for one that no longer counts.
+void Count(PaceNow& now, const ProgressSeen& seen, int gangs) {
   const auto pace = PaceOf(seen);
   if (!pace) return;
-  now.sum += seen.weight * *pace;
-  now.weight += seen.weight;
-  ++now.gangs;
-}
-
-void Uncount(PaceNow& now, const ProgressSeen& seen) {
-  const auto pace = PaceOf(seen);
-  if (!pace) return;
-  now.sum -= seen.weight * *pace;
-  now.weight -= seen.weight;
-  if (--now.gangs == 0) now = {};  // without what rounding left
+  now.sum += gangs * seen.weight * *pace;
+  now.weight += gangs * seen.weight;
+  now.gangs += gangs;
+  if (now.gangs == 0) now = {};  // without what rounding left
 }
 
 void Forget(Liveness& liveness, std::map<GangKey, GangTrack>::iterator gang) {
@@ -114,20 +108,20 @@ struct Watcher {
     if (gang != liveness.gangs.end()) Forget(liveness, gang);
     const auto seen = liveness.progress.find(s.job);
     if (seen == liveness.progress.end()) return;
-    Uncount(liveness.pace, seen->second);
+    Count(liveness.pace, seen->second, -1);
     liveness.progress.erase(seen);
   }
   void operator()(const ProgressSeen& s) {
     const auto gang = liveness.gangs.find({s.job, s.attempt});
     if (gang == liveness.gangs.end()) return;
     ProgressSeen& seen = liveness.progress[s.job];
-    Uncount(liveness.pace, seen);
+    Count(liveness.pace, seen, -1);
     seen = s;
     seen.heard = now;
     const Instant since = gang->second.started.value_or(gang->second.first_noticed);
     const std::chrono::duration<double, std::milli> ran = now - since;
     seen.weight = std::min(1.0, ran.count() / kSettledAfterMs);
-    Count(liveness.pace, seen);
+    Count(liveness.pace, seen, 1);
     if (s.step_ms <= 0 || s.total_steps == 0 || gang->second.stops_sent > 0) return;
     const std::uint64_t left = s.total_steps - std::min(s.total_steps, s.step);
     Expect(liveness, gang->first, gang->second, now + UntilGone(left, s.step_ms, s.ending));

@@ -110,9 +110,9 @@ std::optional<Guess> StepMs(const Job& job, const Learned& learned, std::uint32_
   const std::vector<StepSample> samples = SamplesOf(job, Unit::kTime);
   ranks = std::max(ranks, 1U);
   if (!samples.empty()) return MeasuredStepMs(samples, ranks);
-  const auto prior = PriorOf(job);
-  if (!prior) return std::nullopt;
-  return Times(PaceOf(learned), ScaledStepMs(*prior, ranks));
+  const double prior = PriorStepMs(job, ranks);
+  if (prior == 0) return std::nullopt;
+  return Times(PaceOf(learned), prior);
 }
 
 Learned LearnedNow(const State& state) {
@@ -148,15 +148,13 @@ std::optional<std::uint64_t> PriorWorkLeftMs(const Job& job) {
   const std::uint32_t ranks = std::max(SizesOf(job).min, 1U);
   const std::vector<StepSample> samples = SamplesOf(job, Unit::kPrior);
   if (!samples.empty()) return WorkOf(job, MeasuredStepMs(samples, ranks));
-  const auto prior = PriorOf(job);
-  if (!prior) return std::nullopt;
-  const double step = ScaledStepMs(*prior, ranks);
+  const double step = PriorStepMs(job, ranks);
+  if (step == 0) return std::nullopt;
   return WorkOf(job, Guess{step, step, step});
 }
 
 std::optional<Guess> WorkLeftMs(const Job& job, const State& state, Instant now) {
   const Liveness& liveness = state.liveness;
-  const Learned learned = LearnedNow(state);
   const Gang* gang = ActiveGang(job);
   if (gang == nullptr || !job.estimate || job.estimate->total_steps == 0) return std::nullopt;
   const auto less = [](Guess all, double gone) {
@@ -172,6 +170,7 @@ std::optional<Guess> WorkLeftMs(const Job& job, const State& state, Instant now)
     return less({left, left / kMeasuredSpread, left * kMeasuredSpread},
                 MillisecondsOf(now - seen->second.heard));
   }
+  const Learned learned = LearnedNow(state);
   const auto step = StepMs(job, learned, gang->size);
   if (!step) return std::nullopt;
   Guess left = Times(*step, static_cast<double>(StepsLeft(job)));

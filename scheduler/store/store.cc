@@ -147,7 +147,7 @@ Result<core::Ledger> Store::Recover() {
   TUTTI_RETURN_IF_ERROR(Replay(ledger, snapshot_seq_));
   if (!snapshot) {
     // At once, while nobody waits: all of the journal is to be indexed anew.
-    if (const Status written = WriteSnapshotNow(ledger); !written) {
+    if (const Status written = WriteSnapshot(ledger); !written) {
       Log(kWarning, "snapshot_failed", {{"error", written.error().ToString()}});
     }
   }
@@ -390,15 +390,7 @@ Status Store::Append(std::span<const core::Fact> facts, std::span<const core::Jo
 
 Status Store::MaybeSnapshot(const core::Ledger& ledger) {
   if (last_seq_ - snapshot_seq_ < options_.snapshot_every_facts) return {};
-  return WriteSnapshotNow(ledger);
-}
-
-Status Store::WriteSnapshotNow(const core::Ledger& ledger) {
-  TUTTI_RETURN_IF_ERROR(WriteSnapshot(ledger));
-  snapshot_seq_ = last_seq_;
-  recent_.clear();
-  gone_.clear();
-  return {};
+  return WriteSnapshot(ledger);
 }
 
 // The journal's index by job reaches its end. In order: each page is written once.
@@ -467,7 +459,11 @@ Status Store::WriteSnapshot(const core::Ledger& ledger) {
       "VALUES(1, ?1, ?2, ?3, ?4, ?5)");
   head.Bind(1, last_seq_).Bind(2, ledger.jobs.size()).Bind(3, ledger.nodes.size());
   TUTTI_RETURN_IF_ERROR(head.Bind(4, Crc(counters)).Bind(5, counters).Run());
-  return transaction.Commit();
+  TUTTI_RETURN_IF_ERROR(transaction.Commit());
+  snapshot_seq_ = last_seq_;
+  recent_.clear();
+  gone_.clear();
+  return {};
 }
 
 Status Store::Probe() {

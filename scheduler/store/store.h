@@ -138,7 +138,6 @@ class Store {
 
   Result<std::optional<core::Ledger>> LoadSnapshot();
   Status Replay(core::Ledger& ledger, std::uint64_t after);
-  Status WriteSnapshotNow(const core::Ledger& ledger);
   Status WriteSnapshot(const core::Ledger& ledger);
   Status IndexRecent();
   std::vector<const core::Job*> ChangedJobs(const core::Ledger& ledger) const;

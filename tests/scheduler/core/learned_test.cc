@@ -253,7 +253,7 @@ TEST_F(LearnedTest, WhatRunsNowTellsOfThoseToCome) {
   EXPECT_LT(busy.low, usual.value) << "they may end";
   EXPECT_GT(busy.high, 42s) << "ten steps of four seconds";
   for (const JobId id : running) End(id, GangOutcome::kKilled, 2);
-  EXPECT_EQ(state.liveness.pace.gangs, 0u);
+  EXPECT_EQ(state.liveness.pace.gangs, 0);
   EXPECT_EQ(predicted().value, usual.value);
 }
 

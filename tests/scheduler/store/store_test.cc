@@ -43,6 +43,17 @@ class StoreTest : public testing::Test {
     sqlite3_close(db);
   }
 
+  // A new database of that story, with a snapshot after so many of its facts.
+  std::unique_ptr<Store> Write(const std::vector<core::Fact>& story, std::size_t snapshot_after) {
+    fs::remove(path_);
+    auto store = Open({.snapshot_every_facts = 1});
+    const auto before = std::span(story).first(snapshot_after);
+    EXPECT_TRUE(store->Append(before));
+    EXPECT_TRUE(store->MaybeSnapshot(Applied({before.begin(), before.end()})));
+    EXPECT_TRUE(store->Append(std::span(story).subspan(snapshot_after)));
+    return store;
+  }
+
   // From now on the snapshot alone knows how it began.
   void ForgetTheBeginning() { Sql("UPDATE journal SET fact = x'00' WHERE seq = 1"); }
 
@@ -97,14 +108,7 @@ TEST_F(StoreTest, TokensAreKeptByDigestUntilTheyAreRemoved) {
 TEST_F(StoreTest, AnOlderSchemaIsMigratedAndLosesNothing) {
   const auto story = ExampleStory();
   for (const std::size_t snapshot_after : {std::size_t{0}, story.size() / 2}) {
-    fs::remove(path_);
-    {
-      auto store = Open({.snapshot_every_facts = 1});
-      const auto before = std::span(story).first(snapshot_after);
-      ASSERT_TRUE(store->Append(before));
-      ASSERT_TRUE(store->MaybeSnapshot(Applied({before.begin(), before.end()})));
-      ASSERT_TRUE(store->Append(std::span(story).subspan(snapshot_after)));
-    }
+    Write(story, snapshot_after);
     Sql("DROP TABLE tokens; DROP TABLE webhooks; DROP TABLE webhook_deliveries; "
         "DROP TABLE webhook_seq; DROP TABLE journal_jobs; "
         "ALTER TABLE snapshot_jobs RENAME COLUMN sequence TO id; UPDATE snapshot_jobs SET id = "
@@ -281,16 +285,10 @@ TEST_F(StoreTest, ReadsFactsOfOneJobInPages) {
     }
   };
   for (std::size_t cut = 0; cut <= story.size(); ++cut) {
-    fs::remove(path_);
-    {
-      auto store = Open({.snapshot_every_facts = 1});
-      const auto before = std::span(story).first(cut);
-      ASSERT_TRUE(store->Append(before));
-      ASSERT_TRUE(store->MaybeSnapshot(Applied({before.begin(), before.end()})));
-      ASSERT_TRUE(store->Append(std::span(story).subspan(cut)));
-      EXPECT_EQ(in_pages(*store), 6u) << cut;
-    }
-    auto store = Open();
+    auto store = Write(story, cut);
+    EXPECT_EQ(in_pages(*store), 6u) << cut;
+    store.reset();
+    store = Open();
     ASSERT_TRUE(store->Recover());
     EXPECT_EQ(in_pages(*store), 6u) << cut;
   }
